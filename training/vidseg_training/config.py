@@ -1,0 +1,66 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""The settings of one training run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything that decides the outcome of a run."""
+
+    name: str
+    """Name of the run and of the exported model file."""
+    network: Literal['fddwnet', 'compact']
+    """Key of `vidseg_training.networks.NETWORKS`."""
+    dataset: Literal['camvid', 'street']
+    """Key of `vidseg_training.data.DATASETS`."""
+    data: Path = Path('data')
+    """Folder of the data set, in its official layout; unused by generated data."""
+    init: Path | None = None
+    """Published weights to start from; None starts from random weights."""
+    input_size: tuple[int, int] = (360, 480)
+    """Height and width in pixels of the exported network's input."""
+    crop_size: tuple[int, int] = (360, 360)
+    """Height and width in pixels of training crops."""
+    scale_range: tuple[float, float] = (0.7, 1.8)
+    """Random resize before the crop, drawn log-uniformly."""
+    color_jitter: float = 0.25
+    """Largest relative change of brightness, contrast and saturation."""
+    epochs: int = 12
+    """Passes over the training set."""
+    batch_size: int = 4
+    """Images a step."""
+    learning_rate: float = 5e-4
+    """Peak learning rate of AdamW."""
+    warmup_steps: int = 50
+    """Steps of linear warm-up before the poly schedule."""
+    poly_power: float = 0.9
+    """Exponent of the poly schedule (1 - step / steps) ** power."""
+    weight_decay: float = 1e-4
+    """Decoupled weight decay of AdamW."""
+    class_weight_offset: float | None = 1.1
+    """c in the class weights 1 / ln(c + share) of Paszke et al. 2016 (ENet); None: no weights."""
+    seed: int = 0
+    """Seed of initial weights, order, crops and colours."""
+    checkpoint_steps: int = 50
+    """Steps between checkpoints; a killed run resumes at the last one, exactly."""
+    validate_epochs: int = 4
+    """Epochs between scores on the validation set."""
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: If a value is out of range; the message names it.
+        """
+        positive = ('epochs', 'batch_size', 'learning_rate', 'checkpoint_steps', 'validate_epochs')
+        for field in positive:
+            if getattr(self, field) <= 0:
+                msg = f'{field} must be above zero, not {getattr(self, field)}'
+                raise ValueError(msg)
+        if not 0 < self.scale_range[0] <= self.scale_range[1]:
+            msg = f'scale_range must be two rising numbers above zero, not {self.scale_range}'
+            raise ValueError(msg)

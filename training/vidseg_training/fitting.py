@@ -1,0 +1,71 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""From a configuration to a trained network: data, starting weights, loop."""
+
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import nn
+
+from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.labels import CAMVID, CITYSCAPES
+from vidseg_training.config import TrainConfig
+from vidseg_training.data.camvid import CamVid
+from vidseg_training.data.sampling import LabelledImages
+from vidseg_training.loop import fit
+from vidseg_training.networks import NETWORKS
+from vidseg_training.networks.fddwnet import load_fddwnet
+
+CITYSCAPES_TO_CAMVID: Final = {
+    'sky': 'sky',
+    'building': 'building',
+    'pole': 'pole',
+    'road': 'road',
+    'pavement': 'sidewalk',
+    'tree': 'vegetation',
+    'sign': 'traffic sign',
+    'fence': 'fence',
+    'car': 'car',
+    'pedestrian': 'person',
+    'bicyclist': 'rider',
+}
+"""For each CamVid class the Cityscapes class whose classifier weights start it."""
+
+
+def datasets(config: TrainConfig) -> tuple[LabelledImages, LabelledImages | None]:
+    """Open the training and validation sets of a configuration.
+
+    Raises:
+        SourceError: If the data are not where the configuration says.
+    """
+    return CamVid(config.data, 'train'), CamVid(config.data, 'val')
+
+
+def initial_network(config: TrainConfig, classes: int) -> nn.Module:
+    """Build the network with its starting weights.
+
+    Args:
+        config: Gives network, seed and the file of starting weights.
+        classes: Number of classes.
+
+    Raises:
+        SourceError: If the weights cannot be read or do not fit the network.
+    """
+    torch.manual_seed(config.seed)
+    if config.init is None:
+        return NETWORKS[config.network](classes)
+    try:
+        published = torch.load(config.init, map_location='cpu', weights_only=True)
+        rows = [CITYSCAPES.names.index(CITYSCAPES_TO_CAMVID[name]) for name in CAMVID.names]
+        return load_fddwnet(published['state_dict'], classes, rows)
+    except Exception as error:
+        msg = f'cannot start from {config.init}: {error}'
+        raise SourceError(msg) from error
+
+
+def run(config: TrainConfig, folder: Path) -> Path:
+    """Train a configuration in a folder, or continue there; return the weights' path."""
+    train, validation = datasets(config)
+    network = initial_network(config, len(train.label_set))
+    return fit(config, network, train, validation, folder)

@@ -1,0 +1,228 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: one readable pass, exact resume after a kill."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric import Fabric
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from safetensors.torch import save_file
+import torch
+from torch import nn, Tensor
+import torch.nn.functional as F
+from torch.utils.data import DataLoader
+
+from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.labels import IGNORE_ID
+from vidseg_training.config import TrainConfig
+from vidseg_training.data.sampling import (
+    AugmentedImages,
+    class_weights,
+    EpochSampler,
+    LabelledImages,
+)
+from vidseg_training.networks import normalise
+from vidseg_training.scoring import score
+
+_logger = logging.getLogger(__name__)
+
+CHECKPOINT = 'last.ckpt'
+WEIGHTS = 'last.safetensors'
+
+
+def poly_learning_rate(step: int, steps: int, config: TrainConfig) -> float:
+    """Return the learning rate of a step: linear warm-up times the poly schedule.
+
+    Args:
+        step: Step from 0.
+        steps: Steps of the whole run.
+        config: Gives peak, power and warm-up.
+    """
+    warmup = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    return float(config.learning_rate * warmup * (1 - step / steps) ** config.poly_power)
+
+
+def segmentation_loss(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+    """Cross-entropy at label resolution.
+
+    Args:
+        logits: (B, C, h, w) float at the network's own resolution.
+        labels: (B, H, W) int64 ids, 255 ignored.
+        weights: (C,) float class weights, or None.
+
+    Returns:
+        Scalar; 0 with a gradient of 0 if every pixel is ignored.
+    """
+    if logits.shape[-2:] != labels.shape[-2:]:
+        logits = F.interpolate(
+            logits, size=labels.shape[-2:], mode='bilinear', align_corners=False
+        )
+    if not (labels != IGNORE_ID).any():
+        return logits.sum() * 0
+    return F.cross_entropy(logits, labels, weights, ignore_index=IGNORE_ID)
+
+
+class Run:
+    """One training run in one folder; a second call continues where the first one stopped."""
+
+    def __init__(
+        self, config: TrainConfig, network: nn.Module, train: LabelledImages, folder: Path
+    ) -> None:
+        """Prepare the run, from its checkpoint if the folder holds one.
+
+        Args:
+            config: The settings; a checkpoint of other settings is refused.
+            network: Freshly initialised network.
+            train: Training set.
+            folder: Receives checkpoints, weights and the log.
+
+        Raises:
+            ParameterError: If the folder holds a run with other settings.
+        """
+        self.config, self.folder = config, folder
+        self.epoch = self.batch = 0
+        self._fabric = Fabric(accelerator='auto', devices=1)
+        self._sampler = EpochSampler(len(train), config.batch_size, config.seed)
+        self.batches = len(self._sampler) // config.batch_size
+        if self.batches == 0:
+            msg = f'{len(train)} training images do not fill one batch of {config.batch_size}'
+            raise ParameterError(msg)
+        self._loader = self._fabric.setup_dataloaders(
+            DataLoader(
+                AugmentedImages(train, config), batch_size=config.batch_size, sampler=self._sampler
+            ),
+            use_distributed_sampler=False,
+        )
+        optimizer = torch.optim.AdamW(
+            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types only the 4-d tensor call
+        self.network, self._optimizer = self._fabric.setup(network, optimizer)
+        self._weights = None
+        if config.class_weight_offset is not None:
+            weights = class_weights(train, config.class_weight_offset)
+            self._weights = torch.from_numpy(weights).to(self._fabric.device)
+        self._restore()
+
+    def _settings(self) -> str:
+        return json.dumps(asdict(self.config), default=str, sort_keys=True)
+
+    def _restore(self) -> None:
+        path = self.folder / CHECKPOINT
+        if not path.is_file():
+            return
+        state: dict[str, Any] = {'network': self.network, 'optimizer': self._optimizer}
+        rest = self._fabric.load(path, state)
+        if rest['settings'] != self._settings():
+            msg = (
+                f'{path} belongs to a run with other settings; choose another --out, '
+                'or delete that folder to start again'
+            )
+            raise ParameterError(msg)
+        self.epoch, self.batch = rest['epoch'], rest['batch']
+        _logger.info('resuming %s at epoch %d, batch %d', path, self.epoch, self.batch)
+
+    def _save(self) -> None:
+        state = {
+            'network': self.network,
+            'optimizer': self._optimizer,
+            'settings': self._settings(),
+            'epoch': self.epoch,
+            'batch': self.batch,
+        }
+        partial = self.folder / f'{CHECKPOINT}.partial'
+        self._fabric.save(partial, state)
+        os.replace(partial, self.folder / CHECKPOINT)  # noqa: PTH105  # atomic on POSIX
+
+    def _log(self, **record: object) -> None:
+        with (self.folder / 'log.jsonl').open('a', encoding='utf-8') as log:
+            log.write(json.dumps(record) + '\n')
+
+    def steps(self) -> Iterator[float]:
+        """Train from the current position to the end; yield the loss of each step."""
+        config = self.config
+        total = config.epochs * self.batches
+        self.network.train()
+        while self.epoch < config.epochs:
+            self._sampler.epoch, self._sampler.first_batch = self.epoch, self.batch
+            for images, labels in self._loader:
+                step = self.epoch * self.batches + self.batch
+                rate = poly_learning_rate(step, total, config)
+                for group in self._optimizer.param_groups:
+                    group['lr'] = rate
+                loss = segmentation_loss(self.network(normalise(images)), labels, self._weights)
+                self._optimizer.zero_grad()
+                self._fabric.backward(loss)
+                self._optimizer.step()
+                self.batch += 1
+                self._log(step=step, loss=loss.item(), learning_rate=rate)
+                if self.batch == self.batches:
+                    self.epoch, self.batch = self.epoch + 1, 0
+                if self.batch % config.checkpoint_steps == 0:
+                    self._save()
+                yield loss.item()
+
+    def finish(self) -> Path:
+        """Write the last weights and return their path."""
+        path = self.folder / WEIGHTS
+        state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
+        save_file(state, path)
+        return path
+
+
+def fit(
+    config: TrainConfig,
+    network: nn.Module,
+    train: LabelledImages,
+    validation: LabelledImages | None,
+    folder: Path,
+) -> Path:
+    """Train to the end with a progress bar; scores on ``validation`` go into the log.
+
+    Args:
+        config: The settings.
+        network: Freshly initialised network.
+        train: Training set.
+        validation: Set that is only scored, or None.
+        folder: Receives checkpoints, weights and the log; created if needed.
+
+    Returns:
+        Path of the last epoch's weights (safetensors).
+
+    Raises:
+        ParameterError: If the folder holds a run with other settings.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Run(config, network, train, folder)
+    columns = (
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns) as progress:
+        task = progress.add_task(config.name, total=config.epochs * run.batches)
+        progress.update(task, completed=run.epoch * run.batches + run.batch)
+        for loss in run.steps():
+            text = f'{config.name} epoch {run.epoch}/{config.epochs} loss {loss:.3f}'
+            progress.update(task, advance=1, description=text)
+            done = run.epoch if run.batch == 0 else 0
+            if validation and done and done % config.validate_epochs == 0:
+                confusion = score(run.network, validation)
+                run._log(epoch=done, validation_miou=confusion.miou())  # noqa: SLF001  # same file
+                run.network.train()
+    return run.finish()

@@ -1,0 +1,32 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Networks that can be trained and exported: normalised images in, logits out."""
+
+from collections.abc import Callable
+from typing import Final
+
+import torch
+from torch import nn, Tensor
+
+from vidseg_training.networks.compact import CompactNet
+from vidseg_training.networks.fddwnet import FDDWNet
+
+NETWORKS: Final[dict[str, Callable[[int], nn.Module]]] = {
+    'compact': CompactNet,
+    'fddwnet': FDDWNet,
+}
+"""Constructor of each network, called with the number of classes."""
+
+MEAN: Final = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+"""Mean of the input, RGB, 0 to 255: ImageNet's, as the published weights expect."""
+
+STD: Final = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+"""Standard deviation of the input, RGB, on the scale of 0 to 255."""
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Scale (B, 3, H, W) uint8 RGB to the float range that the networks expect."""
+    mean = torch.tensor(MEAN, device=images.device).view(3, 1, 1)
+    std = torch.tensor(STD, device=images.device).view(3, 1, 1)
+    scaled: Tensor = (images - mean) / std
+    return scaled.contiguous(memory_format=torch.channels_last)
