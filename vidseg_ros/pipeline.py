@@ -137,7 +137,7 @@ class Segmenter:
             EngineError: If the engine fails.
         """
         height, width = size or self.engine.card.input_size
-        self.engine.infer(np.zeros((1, height, width, 3), np.uint8), confidence=True)
+        self.engine.infer([np.zeros((height, width, 3), np.uint8)], confidence=True)
 
     def segment(self, frames: Sequence[Frame], *, confidence: bool = False) -> list[Segmentation]:
         """Segment frames: those of equal size as one batch, others one after the other.

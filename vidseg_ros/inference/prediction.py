@@ -61,8 +61,8 @@ class SegmentationEngine(Protocol):
         """Segment frames of equal size.
 
         Args:
-            frames: N images (H, W, 3) uint8 in the card's colour order, any H and W; a
-                (N, H, W, 3) array will do. Only read, and not kept.
+            frames: N images (H, W, 3) uint8 in the card's colour order, any H and W. Only read,
+                and not kept.
             confidence: Whether the confidence is wanted.
 
         Raises:
