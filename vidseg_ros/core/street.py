@@ -119,7 +119,7 @@ class StreetClip:
         yaw, pitch = self._world.drive.attitude(time)
         tilt = cv2.Rodrigues(np.array([pitch, 0.0, 0.0]))[0]
         turn = cv2.Rodrigues(np.array([0.0, -yaw, 0.0]))[0]
-        camera = self._lens @ tilt @ turn
+        camera = np.asarray(self._lens @ tilt @ turn, np.float64)
         return project(shape.frames, camera, self._world.drive.position(time))
 
     def _make_raster(self, index: int) -> tuple[Shape, Raster]:
@@ -141,11 +141,12 @@ class StreetClip:
         clear = cv2.exp(-self._fog / np.maximum(raster.nearness, 1e-3))
         clear[raster.ids < BACKDROP] = 1.0
         bright = cv2.merge([light[raster.ids] * clear] * 3)
-        image = cv2.multiply(raster.color[..., :3], bright, dtype=cv2.CV_32F)
+        colors = np.ascontiguousarray(raster.color[..., :3])
+        image = np.asarray(cv2.multiply(colors, bright, dtype=cv2.CV_32F), np.float32)
         for channel, (haze, tint) in enumerate(zip(self._world.haze, self._tint, strict=True)):
             image[..., channel] += haze * (1 - clear)
             image[..., channel] *= tint
-        image = cv2.GaussianBlur(image, (3, 3), 0.55)
+        image = np.asarray(cv2.GaussianBlur(image, (3, 3), 0.55), np.float32)
         row, column = np.random.default_rng((self._seed, 2, index)).integers(0, _NOISE_MARGIN, 2)
         height, width = self._size
         image += self._noise[row : row + height, column : column + width]

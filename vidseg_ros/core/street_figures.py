@@ -7,6 +7,7 @@ World axes in metres: x right, y down (the road is y = 0), z along the road.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import itertools
 from typing import Final
 
 import cv2
@@ -84,12 +85,6 @@ def upright(  # noqa: PLR0913 (a rectangle is its place and its size)
 ) -> Shape:
     """Return a piece that faces along the road, centred at x, its foot so high over the road."""
     return piece(texture, label, (x - width / 2, -foot - height, z), (width, 0, 0), (0, height, 0))
-
-
-def ground(texture: Texture, label: str, left: float, near: float, size: tuple[float, float],
-           y: float = 0.0) -> Shape:  # fmt: skip
-    """Return a piece of ground of (width, length) with its near left corner at (left, y, near)."""
-    return piece(texture, label, (left, y, near), (size[0], 0, 0), (0, 0, size[1]))
 
 
 _SHADOW_SKIN: Final = Skin(texture=Texture(paint.shadow()), label=SHADOW)
@@ -176,11 +171,10 @@ def car(rng: Rng) -> Shape:
         piece(side, 'car', (x, -tall, -length / 2), (0, 0, length), (0, tall, 0))
         for x in (-half, half)
     ]
-    ends = ((body[0], (190, 20, 24), 0.0), (body[-1], (244, 240, 214), 0.02))
-    for (along, height), light, _ in ends:
+    for (along, height), light in ((body[0], (190, 20, 24)), (body[-1], (244, 240, 214))):
         lower = Texture(_car_end(color, light))
         parts.append(upright(lower, 'car', width=CAR_WIDTH, height=height, z=along - length / 2))
-    for index, ((start, low), (stop, high)) in enumerate(zip(body, body[1:], strict=False)):
+    for index, ((start, low), (stop, high)) in enumerate(itertools.pairwise(body)):
         look = glass if index in (2 if body is _BODIES[0] else 1, 4) else roof
         parts.append(
             piece(
@@ -272,8 +266,8 @@ def cyclist(rng: Rng) -> Shape:
             picture: Pixels = pixels, outline: Pixels = mask,
         ) -> None:  # fmt: skip
             line = [np.array(points)]
-            cv2.polylines(picture, line, False, (*color, 255), thick + 2)
-            cv2.polylines(outline, line, False, 255, thick)
+            cv2.polylines(picture, line, isClosed=False, color=(*color, 255), thickness=thick + 2)
+            cv2.polylines(outline, line, isClosed=False, color=255, thickness=thick)
 
         if width > 40:
             for center in ((20, 87), (81, 87)):

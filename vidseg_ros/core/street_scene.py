@@ -150,20 +150,18 @@ def _ground(look: Look, rng: Rng, near: float, *, junction: bool) -> list[Shape]
         start = near + tile * TILE
         crossing = junction and tile == 4
         top = look.zebra if crossing else look.lanes[rng.integers(3)]
-        # the texture's last row is the far end, so that its first is met first
         parts.append(piece(top, 'road', (-KERB, 0, start), (2 * KERB, 0, 0), (0, 0, TILE)))
         for side in (-1, 1):
             edge, wide = side * KERB, side * (FRONT - KERB + 3)
             if crossing:
-                parts.append(
-                    piece(look.asphalt, 'road', (edge, 0, start), (side * 80, 0, 0), (0, 0, TILE))
-                )
-                face = ((edge, -STEP, start + TILE), (side * 80, 0, 0), (0, STEP, 0))
+                across, corner = (side * 80.0, 0.0, 0.0), (edge, -STEP, start + TILE)
+                kerb = piece(look.kerb, 'sidewalk', corner, across, (0, STEP, 0))
+                flat = piece(look.asphalt, 'road', (edge, 0, start), across, (0, 0, TILE))
             else:
-                walk = ((edge, -STEP, start), (wide, 0, 0), (0, 0, TILE))
-                parts.append(piece(look.pavement, 'sidewalk', *walk))
-                face = ((edge, -STEP, start), (0, 0, TILE), (0, STEP, 0))
-            parts.append(piece(look.kerb, 'sidewalk', *face))
+                corner = (edge, -STEP, start)
+                kerb = piece(look.kerb, 'sidewalk', corner, (0, 0, TILE), (0, STEP, 0))
+                flat = piece(look.pavement, 'sidewalk', corner, (wide, 0, 0), (0, 0, TILE))
+            parts += [flat, kerb]
     return parts
 
 
@@ -204,38 +202,38 @@ def _houses(look: Look, rng: Rng, side: int, near: float, far: float) -> list[Sh
     return parts
 
 
-def _furniture(look: Look, rng: Rng, near: float, far: float, *, junction: bool) -> list[Shape]:
-    """Return what stands still on the sidewalks and at the kerb of a block."""
-    parts = []
-    for side in (-1, 1):
-        post = side * (KERB + 0.5)
-        for z in np.arange(near + 4, far - 3, 8):
-            if rng.random() < look.planted:
-                crown = figures.tree(look.trees[rng.integers(4)], rng.uniform(4.5, 8.5))
-                parts.append(crown.placed(side * (KERB + 1.1), z + rng.uniform(-1, 1), 0, -STEP))
-        for z in np.arange(near + 1.5, far, 25):
-            parts.append(figures.lamp_post(look.steel, -side * 1.8).placed(post, z, 0, -STEP))
-        for z in np.arange(near + 3, far - 5, 5.8):
-            if rng.random() < look.parked:
-                place = side * (KERB - 1.05 + rng.uniform(-0.1, 0.1))
-                turn = rng.normal(0, 0.02) + (np.pi if side < 0 else 0)
-                parts.append(look.car(rng).placed(place, z + rng.uniform(0, 0.6), turn))
-        for z in rng.uniform(near + 4, far - 4, rng.integers(1, 3)):
-            kind = ('limit', 'warning', 'blue')[rng.integers(3)]
-            wide = rng.uniform(0.6, 0.85)
-            face = look.signs[kind]
-            parts.append(
-                figures.sign_post(look.steel, face, (wide, wide), 2.1).placed(post, z, 0, -STEP)
-            )
-    if junction:
-        for side in (-1, 1):
-            light = figures.sign_post(look.steel, look.signs['light'], (0.36, 0.95), 2.6)
-            parts.append(light.placed(side * (KERB + 0.4), far - 0.4, 0, -STEP))
-        waiting = look.car(rng).placed(FRONT + 3, far + 9, -np.pi / 2)
-        parts.extend([waiting] if rng.random() < 0.6 else [])
-    elif rng.random() < 0.5:
+def _kerbside(look: Look, rng: Rng, side: int, near: float, far: float) -> list[Shape]:
+    """Return what stands still at the kerb: trees, lamps, parked cars, signs."""
+    parts, post = [], side * (KERB + 0.5)
+    for z in np.arange(near + 4, far - 3, 8):
+        if rng.random() < look.planted:
+            crown = figures.tree(look.trees[rng.integers(4)], rng.uniform(4.5, 8.5))
+            parts.append(crown.placed(side * (KERB + 1.1), z + rng.uniform(-1, 1), 0, -STEP))
+    for z in np.arange(near + 1.5, far, 25):
+        lamp = figures.lamp_post(look.steel, -side * 1.8)
+        parts.append(lamp.placed(post, z, 0, -STEP))
+    for z in np.arange(near + 3, far - 5, 5.8):
+        if rng.random() < look.parked:
+            place = side * (KERB - 1.05 + rng.uniform(-0.1, 0.1))
+            turn = rng.normal(0, 0.02) + (np.pi if side < 0 else 0)
+            parts.append(look.car(rng).placed(place, z + rng.uniform(0, 0.6), turn))
+    for z in rng.uniform(near + 4, far - 4, rng.integers(1, 3)):
+        face = look.signs[('limit', 'warning', 'blue')[rng.integers(3)]]
+        wide = rng.uniform(0.6, 0.85)
+        sign = figures.sign_post(look.steel, face, (wide, wide), 2.1)
+        parts.append(sign.placed(post, z, 0, -STEP))
+    return parts
+
+
+def _corner(look: Look, rng: Rng, far: float, *, junction: bool) -> list[Shape]:
+    """Return what stands at the end of a block: traffic lights, or now and then a sign board."""
+    if not junction:
         board = figures.sign_post(look.steel, look.signs['board'], (2.2, 1.3), 3.0)
-        parts.append(board.placed(KERB + 1.3, far - 6, 0, -STEP))
+        return [board.placed(KERB + 1.3, far - 6, 0, -STEP)] if rng.random() < 0.5 else []
+    light = figures.sign_post(look.steel, look.signs['light'], (0.36, 0.95), 2.6)
+    parts = [light.placed(side * (KERB + 0.4), far - 0.4, 0, -STEP) for side in (-1, 1)]
+    if rng.random() < 0.6:
+        parts.append(look.car(rng).placed(FRONT + 3, far + 9, -np.pi / 2))
     return parts
 
 
@@ -321,19 +319,20 @@ class World:
         parts = _ground(self._look, rng, near, junction=junction)
         for side in (-1, 1):
             parts += _houses(self._look, rng, side, near, far)
-        parts += _furniture(self._look, rng, near, far, junction=junction)
+            parts += _kerbside(self._look, rng, side, near, far)
+        parts += _corner(self._look, rng, far, junction=junction)
         return join(parts), tuple(self._actors(rng, near, far, junction=junction))
 
     def _actors(self, rng: Rng, near: float, far: float, *, junction: bool) -> list[Actor]:
         """Return the people and vehicles that the camera meets in a block."""
         actors, look, arrival = [], self._look, self.drive.arrival
-        for _ in range(rng.integers(2, 6)):  # along the sidewalks
+        for _ in range(rng.integers(4, 11)):  # along the sidewalks
             z, side = rng.uniform(near, far), rng.choice((-1.0, 1.0))
             pace = rng.choice((-1.3, 0.0, 1.2)) * rng.uniform(0.8, 1.2)
             place = (side * (KERB + rng.uniform(0.7, 3.4)), z)
             actors.append(_walker(look.person(rng), place, (0.0, pace), arrival(z)))
         headway = self._gap[0] + self._gap[1] if self._lead is not None else 0.0
-        lines = [far + 2.4] * 2 if junction else [rng.uniform(near + 15, far)]
+        lines = [far + 2.4] * 4 if junction else rng.uniform(near + 15, far, 2).tolist()
         for z in lines:  # over the road, out of the lane before anybody drives there
             way = rng.choice((-1.0, 1.0))
             clear = (self.drive.lane + way * rng.uniform(2.0, 3.2), z + rng.uniform(-0.6, 0.6))

@@ -163,8 +163,10 @@ def tree(rng: Rng, color: Rgb) -> Pixels:
             int(middle + radius * np.sin(angle)),
         )
         cv2.circle(crown, center, int(rng.uniform(0.08, 0.13) * side), 1.0, -1)
-    crown = cv2.GaussianBlur(crown, (0, 0), 4)
-    leaves = crown + np.clip(0.15 * noise(rng, side, side, 14), -0.3, 0.3) > 0.5
+    leaves = (
+        cv2.GaussianBlur(crown, (0, 0), 4) + np.clip(0.15 * noise(rng, side, side, 14), -0.3, 0.3)
+        > 0.5
+    )
     trunk = np.zeros((side, side), np.uint8)
     width = rng.uniform(0.02, 0.035) * side
     base = [(side / 2 - width, side), (side / 2 + width, side)]
