@@ -1,0 +1,321 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Footage of every kind gives the right pixels under the right names and stamps."""
+
+from collections.abc import Callable
+import logging
+from pathlib import Path
+from typing import Literal
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+import pytest
+
+from vidseg_ros.bag_io import BagWriter
+from vidseg_ros.core.errors import ImageError, SourceError
+from vidseg_ros.core.labels import CAMVID
+from vidseg_ros.evaluation.sources import (
+    FRAME_ID,
+    IMAGE_TYPES,
+    LabelDirectory,
+    open_source,
+    SourceFrame,
+)
+
+START_NS = 1_700_000_000_000_000_000
+STEP_NS = 40_000_000
+
+
+def picture(index: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(index).integers(0, 256, (24, 32, 3), np.uint8)
+
+
+def record(path: Path, stamps: list[int], storage: Literal['mcap', 'sqlite3'] = 'mcap') -> Path:
+    with BagWriter(path, storage) as bag:
+        for index, stamp_ns in enumerate(stamps):
+            bag.write_image(
+                '/camera', picture(index), encoding='rgb8', stamp_ns=stamp_ns, frame_id='front'
+            )
+    return path
+
+
+def film(path: Path, frames: int = 30, rotation: int = 0) -> Path:
+    """Write a video of 64x48 in which the upper left quarter is white and frames get redder."""
+    with av.open(str(path), 'w', options={'movflags': '+faststart'}) as container:
+        stream = container.add_stream('libx264', rate=10, options={'crf': '5'})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, 'yuv420p'
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for index in range(frames):
+            image = np.zeros((48, 64, 3), np.uint8)
+            image[:, :, 0] = 8 * index
+            image[:24, :32] = 255
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format='rgb24')))
+        container.mux(stream.encode())
+    return path
+
+
+def frame_named(name: str) -> SourceFrame:
+    return SourceFrame(
+        index=0, name=name, stamp_ns=0, frame_id='', decode=lambda _order: picture(0)
+    )
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_bag_frames(tmp_path: Path, storage: Literal['mcap', 'sqlite3']) -> None:
+    stamps = [START_NS + i * STEP_NS for i in range(5)]
+    with open_source(record(tmp_path / 'drive', stamps, storage)) as source:
+        assert (source.kind, source.name, source.frame_count) == ('bag', 'drive', 5)
+        assert source.fps == pytest.approx(25.0)
+        frames = list(source)
+        assert [frame.name for frame in frames] == [str(stamp) for stamp in stamps]
+        assert [frame.stamp_ns for frame in frames] == stamps
+        assert [frame.index for frame in frames] == [0, 1, 2, 3, 4]
+        assert {frame.frame_id for frame in frames} == {'front'}
+        recorded = [frame.message.stamp_ns for frame in frames if frame.message is not None]
+        assert recorded == stamps
+        for index, frame in enumerate(frames):
+            np.testing.assert_array_equal(frame.decode('rgb8'), picture(index))
+            np.testing.assert_array_equal(frame.decode('bgr8'), picture(index)[:, :, ::-1])
+        assert len(list(source)) == 5, 'a second pass reads the same'
+
+
+def test_bag_stamps_that_repeat_or_jump_back_still_have_unique_names(tmp_path: Path) -> None:
+    with open_source(record(tmp_path / 'drive', [5, 5, 9, 2, 9])) as source:
+        by_stamp = sorted((frame.stamp_ns, frame.name) for frame in source)
+    assert len({name for _, name in by_stamp}) == 5
+    assert {name.partition('_')[0] for _, name in by_stamp} == {'2', '5', '9'}
+
+
+def test_bag_rate_is_unknown_without_two_stamps(tmp_path: Path) -> None:
+    with open_source(record(tmp_path / 'drive', [START_NS])) as source:
+        assert source.fps is None
+
+
+def test_bag_topic_is_passed_on(tmp_path: Path) -> None:
+    folder = tmp_path / 'drive'
+    with BagWriter(folder) as bag:
+        for topic, level in (('/a', 1), ('/b', 2)):
+            image = np.full((2, 2), level, np.uint8)
+            bag.write_image(topic, image, encoding='mono8', stamp_ns=0, frame_id='')
+    with pytest.raises(SourceError, match='several image topics'):
+        open_source(folder)
+    with open_source(folder / 'drive.mcap', topic='/b') as source:
+        (frame,) = source
+    assert frame.decode('rgb8').max() == 2
+
+
+def test_video_frames(tmp_path: Path) -> None:
+    with open_source(film(tmp_path / 'drive.MP4')) as source:
+        assert (source.kind, source.name, source.frame_count) == ('video', 'drive.MP4', 30)
+        assert source.fps == 10
+        frames = list(source)
+        assert len(list(source)) == 30, 'a second pass reads the same'
+    assert [frame.name for frame in frames] == [f'{i:06d}' for i in range(30)]
+    assert [frame.stamp_ns for frame in frames] == [i * 100_000_000 for i in range(30)]
+    assert {frame.frame_id for frame in frames} == {FRAME_ID}
+    red = [int(frame.decode('rgb8')[36, 48, 0]) for frame in frames]
+    np.testing.assert_allclose(red, 8 * np.arange(30), atol=6)
+    rgb = frames[25].decode('rgb8')
+    assert rgb.shape == (48, 64, 3)
+    assert rgb[36, 48, 2] < 12
+    assert rgb[8, 8].min() > 240
+    np.testing.assert_array_equal(frames[25].decode('bgr8'), rgb[:, :, ::-1])
+
+
+@pytest.mark.parametrize(
+    ('rotation', 'size', 'corner'),
+    [(90, (64, 48), 'lower left'), (-90, (64, 48), 'upper right'), (180, (48, 64), 'lower right')],
+)
+def test_video_of_a_camera_mounted_askew_is_turned_upright(
+    tmp_path: Path, rotation: int, size: tuple[int, int], corner: str
+) -> None:
+    with open_source(film(tmp_path / 'drive.mp4', 2, rotation)) as source:
+        image = next(iter(source)).decode('rgb8')
+    assert image.shape == (*size, 3)
+    height, width = size
+    quarters = {
+        'upper left': image[: height // 2, : width // 2],
+        'upper right': image[: height // 2, width // 2 :],
+        'lower left': image[height // 2 :, : width // 2],
+        'lower right': image[height // 2 :, width // 2 :],
+    }
+    brightness = {name: int(quarter.mean()) for name, quarter in quarters.items()}
+    assert max(brightness, key=lambda name: brightness[name]) == corner
+
+
+def break_off(data: bytearray) -> bytearray:
+    return data[: int(len(data) * 0.6)]
+
+
+def garble(data: bytearray) -> bytearray:
+    middle = len(data) // 2
+    data[middle : middle + 20_000] = bytes(20_000)
+    return data
+
+
+@pytest.mark.parametrize('damage', [break_off, garble])
+def test_damaged_video_is_read_as_far_as_it_goes(
+    data_dir: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[bytearray], bytearray],
+) -> None:
+    whole = (data_dir / 'dashcam' / 'vehicle_test_video.mp4').read_bytes()
+    file = tmp_path / 'drive.mp4'
+    file.write_bytes(damage(bytearray(whole)))
+    with caplog.at_level(logging.WARNING), open_source(file) as source:
+        frames = list(source)
+    assert 5 < len(frames) < 38
+    assert frames[0].decode('rgb8').shape == (720, 1280, 3)
+    assert [r.message.partition(',')[0] for r in caplog.records] == [f'video {file} is damaged']
+
+
+def test_real_videos_are_read_whole_and_without_warning(
+    data_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        caplog.at_level(logging.WARNING),
+        open_source(data_dir / 'dashcam' / 'test_small1.mp4') as source,
+    ):
+        frames = list(source)
+    assert len(frames) == 88
+    assert frames[-1].stamp_ns == 87 * 40_000_000
+    assert frames[0].decode('rgb8').std() > 20
+    assert not caplog.records
+
+
+def test_video_that_is_none(tmp_path: Path) -> None:
+    garbage = tmp_path / 'drive.mp4'
+    garbage.write_bytes(b'no video' * 1000)
+    with pytest.raises(SourceError, match=r'cannot read video .*drive\.mp4'):
+        open_source(garbage)
+    sound = tmp_path / 'sound.mp4'
+    with av.open(str(sound), 'w') as container:
+        stream = container.add_stream('aac', rate=8000)
+        silence = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format='fltp')
+        silence.sample_rate = 8000
+        container.mux([*stream.encode(silence), *stream.encode()])
+    with pytest.raises(SourceError, match='has no pictures'):
+        open_source(sound)
+
+
+def test_video_without_one_good_frame(tmp_path: Path) -> None:
+    file = film(tmp_path / 'drive.mp4', 1)
+    data = file.read_bytes()
+    start = data.index(b'mdat') + 4
+    file.write_bytes(data[:start] + b'\xff' * (len(data) - start))
+    with open_source(file) as source, pytest.raises(SourceError, match='no picture in video'):
+        list(source)
+
+
+def test_image_folder_frames(tmp_path: Path) -> None:
+    for index, name in enumerate(['a.PNG', 'b.png', 'c.bmp']):
+        cv2.imwrite(str(tmp_path / name), picture(index))
+    cv2.imwrite(str(tmp_path / 'd.jpeg'), np.full((24, 32, 3), (200, 100, 50), np.uint8))
+    (tmp_path / 'notes.txt').write_text('no image')
+    with open_source(tmp_path) as source:
+        assert (source.kind, source.frame_count, source.fps) == ('images', 4, 15)
+        frames = list(source)
+    assert [frame.name for frame in frames] == ['a', 'b', 'c', 'd']
+    assert [frame.stamp_ns for frame in frames] == [0, 66_666_666, 133_333_333, 200_000_000]
+    for index in range(3):
+        np.testing.assert_array_equal(frames[index].decode('bgr8'), picture(index))
+        np.testing.assert_array_equal(frames[index].decode('rgb8'), picture(index)[:, :, ::-1])
+    np.testing.assert_allclose(frames[3].decode('rgb8')[12, 16], (50, 100, 200), atol=4)
+
+
+@pytest.mark.parametrize('suffix', IMAGE_TYPES)
+@pytest.mark.parametrize('content', [b'', b'garbage'])
+def test_a_damaged_image_is_one_bad_frame(tmp_path: Path, suffix: str, content: bytes) -> None:
+    (tmp_path / f'a{suffix}').write_bytes(content)
+    cv2.imwrite(str(tmp_path / 'b.png'), picture(1))
+    with open_source(tmp_path) as source:
+        bad, good = source
+    with pytest.raises(ImageError) as caught:
+        bad.decode('rgb8')
+    assert caught.value.reason == 'corrupt'
+    np.testing.assert_array_equal(good.decode('bgr8'), picture(1))
+
+
+def test_an_image_that_vanished_is_one_bad_frame(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / 'a.png'), picture(0))
+    with open_source(tmp_path) as source:
+        (tmp_path / 'a.png').unlink()
+        (frame,) = source
+    with pytest.raises(ImageError, match=r'cannot read image .*a\.png'):
+        frame.decode('rgb8')
+
+
+def test_images_of_one_name_are_refused(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / '0001.jpg'), picture(0))
+    cv2.imwrite(str(tmp_path / '0001.png'), picture(0))
+    with pytest.raises(SourceError, match='holds 2 images named 0001'):
+        open_source(tmp_path)
+
+
+def test_a_bag_folder_with_pictures_beside_it_is_a_bag(tmp_path: Path) -> None:
+    folder = record(tmp_path / 'drive', [START_NS])
+    cv2.imwrite(str(folder / 'preview.png'), picture(0))
+    with open_source(folder) as source:
+        assert source.kind == 'bag'
+
+
+def test_paths_that_are_no_footage_name_what_is_accepted(tmp_path: Path) -> None:
+    accepted = r'expected a rosbag2 folder or file .*\.mcap.* a video .*\.mp4.* folder of images'
+    with pytest.raises(SourceError, match=f'nowhere: the path does not exist; {accepted}'):
+        open_source(tmp_path / 'nowhere')
+    with pytest.raises(SourceError, match=f'neither a bag nor images; {accepted}'):
+        open_source(tmp_path)
+    text = tmp_path / 'notes.txt'
+    text.write_text('hello')
+    with pytest.raises(SourceError, match=rf'notes\.txt is of no known type; {accepted}'):
+        open_source(text)
+
+
+def test_labels_are_found_by_name_and_void_is_ignored(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / '000001.png'), np.array([[0, 10], [11, 255]], np.uint8))
+    labels = LabelDirectory(tmp_path, CAMVID)
+    found = labels.get(frame_named('000001'))
+    assert found is not None
+    assert found.dtype == np.uint8
+    assert found.tolist() == [[0, 10], [255, 255]]
+    assert labels.get(frame_named('000002')) is None
+
+
+def test_real_labels(data_dir: Path) -> None:
+    labels = LabelDirectory(data_dir / 'camvid' / 'testannot', CAMVID)
+    with open_source(data_dir / 'camvid' / 'test') as source:
+        assert source.frame_count == 233
+        frame = next(iter(source))
+        assert frame.decode('rgb8').shape == (360, 480, 3)
+    found = labels.get(frame)
+    assert found is not None
+    assert found.shape == (360, 480)
+    assert set(np.unique(found)) <= {*range(11), 255}
+
+
+@pytest.mark.parametrize(
+    'image', [np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint16)], ids=['colour', '16 bit']
+)
+def test_labels_that_are_no_ids_are_refused(
+    tmp_path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]
+) -> None:
+    cv2.imwrite(str(tmp_path / 'a.png'), image)
+    with pytest.raises(SourceError, match=r'a\.png is a colour, palette or 16-bit .* 8-bit grey'):
+        LabelDirectory(tmp_path, CAMVID).get(frame_named('a'))
+
+
+@pytest.mark.parametrize('content', [b'', b'garbage'])
+def test_damaged_labels_are_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / 'a.png').write_bytes(content)
+    with pytest.raises(SourceError, match=r'label file .*a\.png is damaged'):
+        LabelDirectory(tmp_path, CAMVID).get(frame_named('a'))
+
+
+def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / 'nowhere'):
+        with pytest.raises(SourceError, match=f'no labels in {folder}: expected index PNGs'):
+            LabelDirectory(folder, CAMVID)

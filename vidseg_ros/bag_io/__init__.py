@@ -1,0 +1,17 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Read and write rosbag2 bags (MCAP and sqlite3) without a ROS installation."""
+
+from vidseg_ros.bag_io.messages import BagImage, COMPRESSED_TYPE, IMAGE_TYPE, LABEL_INFO_TYPE
+from vidseg_ros.bag_io.reader import BagReader, TopicInfo
+from vidseg_ros.bag_io.writer import BagWriter
+
+__all__ = [
+    'COMPRESSED_TYPE',
+    'IMAGE_TYPE',
+    'LABEL_INFO_TYPE',
+    'BagImage',
+    'BagReader',
+    'BagWriter',
+    'TopicInfo',
+]

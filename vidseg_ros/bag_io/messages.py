@@ -1,0 +1,179 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""The recorded messages this package deals in: images, and the names of the class ids."""
+
+from dataclasses import dataclass, field
+from functools import cache
+import struct
+from typing import cast, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.serde import SerdeError
+from rosbags.typesys import get_types_from_msg, get_typestore, Stores
+from rosbags.typesys.store import Typestore
+from rosbags.typesys.stores import ros2_jazzy as ros
+
+from vidseg_ros.core.errors import ImageError
+from vidseg_ros.core.image_codec import ColorOrder, decode_compressed, decode_image
+
+IMAGE_TYPE: Final = 'sensor_msgs/msg/Image'
+COMPRESSED_TYPE: Final = 'sensor_msgs/msg/CompressedImage'
+LABEL_INFO_TYPE: Final = 'vision_msgs/msg/LabelInfo'
+VISION_CLASS_TYPE: Final = 'vision_msgs/msg/VisionClass'
+
+_CHANNELS: Final = {'rgb8': 3, 'bgr8': 3, 'mono8': 1}
+
+# The fields of the ROS package vision_msgs, which rosbags does not ship.
+_VISION_MSGS: Final = {
+    VISION_CLASS_TYPE: 'uint16 class_id\nstring class_name\n',
+    LABEL_INFO_TYPE: (
+        'std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold\n'
+    ),
+}
+
+
+@cache
+def message_types() -> Typestore:
+    """Return the standard message types of ROS 2 with those of vision_msgs used here."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    for name, definition in _VISION_MSGS.items():
+        store.register(get_types_from_msg(definition, name))
+    return store
+
+
+@dataclass(frozen=True, kw_only=True)
+class BagImage:
+    """One recorded camera image or label map, decoded only on request.
+
+    Attributes:
+        msgtype: ``IMAGE_TYPE`` or ``COMPRESSED_TYPE``.
+        cdr: The serialised message exactly as recorded.
+        log_ns: When it was recorded, ns.
+        stamp_ns: Stamp of its header, ns (``log_ns`` where the header is damaged).
+        frame_id: Frame id of its header (empty where the header is damaged).
+    """
+
+    msgtype: str
+    cdr: bytes = field(repr=False)
+    log_ns: int
+    stamp_ns: int
+    frame_id: str
+
+    def decode(self, order: ColorOrder) -> NDArray[np.uint8]:
+        """Return the picture as (H, W, 3) uint8 in the given colour order.
+
+        Raises:
+            ImageError: If this one message is damaged or of an unknown encoding.
+        """
+        if self.msgtype == COMPRESSED_TYPE:
+            return decode_compressed(
+                cast('ros.sensor_msgs__msg__CompressedImage', self.parse()).data, order=order
+            )
+        return _decode(cast('ros.sensor_msgs__msg__Image', self.parse()), order)
+
+    def label_map(self) -> NDArray[np.uint8]:
+        """Return the class ids of a mono8 label map as (H, W) uint8.
+
+        Raises:
+            ImageError: If this message is damaged or is not a mono8 image.
+        """
+        message = self.parse()
+        image_type = ros.sensor_msgs__msg__Image
+        if not isinstance(message, image_type) or message.encoding != 'mono8':
+            found = message.encoding if isinstance(message, image_type) else 'compressed'
+            msg = f'a label map is a mono8 image, this message is {found}'
+            raise ImageError('encoding', msg)
+        return np.ascontiguousarray(_decode(message, 'rgb8')[:, :, 0])
+
+    def parse(self) -> object:
+        """Return the message with its fields, its data not copied.
+
+        Raises:
+            ImageError: If it is truncated or damaged.
+        """
+        try:
+            return message_types().deserialize_cdr(self.cdr, self.msgtype)
+        except SerdeError as error:
+            msg = f'recorded message of {len(self.cdr)} bytes is damaged: {error}'
+            raise ImageError('truncated', msg) from error
+
+
+def read_header(cdr: bytes) -> tuple[int, str] | None:
+    """Return stamp (ns) and frame id of a serialised message that starts with a std_msgs/Header.
+
+    Only these bytes are read (layout: OMG CDR, classic encoding). None if they are damaged.
+    """
+    byte_order = '<' if cdr[1:2] == b'\x01' else '>'
+    try:
+        seconds, nanoseconds, length = struct.unpack_from(f'{byte_order}iII', cdr, 4)
+        frame_id = cdr[16 : 16 + length].decode()
+    except (struct.error, UnicodeDecodeError):
+        return None
+    if not frame_id.endswith('\0'):
+        return None
+    return seconds * 1_000_000_000 + nanoseconds, frame_id[:-1]
+
+
+def check_complete(image: BagImage) -> None:
+    """Check that a recorded message is whole, without decoding its picture.
+
+    Raises:
+        ImageError: If it is truncated or damaged, so that publishing it would mislead receivers.
+    """
+    image.parse()
+
+
+def serialize_image(
+    image: NDArray[np.uint8],
+    *,
+    encoding: Literal['rgb8', 'bgr8', 'mono8'],
+    stamp_ns: int,
+    frame_id: str,
+) -> bytes:
+    """Return the CDR bytes of a sensor_msgs/Image.
+
+    Args:
+        image: (H, W, 3) uint8 in the order of ``encoding``, or (H, W) uint8 for mono8.
+        encoding: What the image holds.
+        stamp_ns: Header stamp, ns.
+        frame_id: Header frame id.
+
+    Raises:
+        ValueError: If image and encoding do not fit together.
+    """
+    channels = _CHANNELS[encoding]
+    expected = image.shape[:2] if channels == 1 else (*image.shape[:2], channels)
+    if image.dtype != np.uint8 or image.shape != expected or image.ndim < 2:
+        msg = f'{encoding} needs uint8 {expected}, got {image.dtype} {image.shape}'
+        raise ValueError(msg)
+    height, width = image.shape[:2]
+    message = ros.sensor_msgs__msg__Image(
+        header=make_header(stamp_ns, frame_id),
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=0,
+        step=width * channels,
+        data=np.ascontiguousarray(image).reshape(-1),
+    )
+    return bytes(message_types().serialize_cdr(message, IMAGE_TYPE))
+
+
+def make_header(stamp_ns: int, frame_id: str) -> ros.std_msgs__msg__Header:
+    """Return the header with this stamp (ns) and frame id."""
+    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+    stamp = ros.builtin_interfaces__msg__Time(sec=seconds, nanosec=nanoseconds)
+    return ros.std_msgs__msg__Header(stamp=stamp, frame_id=frame_id)
+
+
+def _decode(message: ros.sensor_msgs__msg__Image, order: ColorOrder) -> NDArray[np.uint8]:
+    return decode_image(
+        height=message.height,
+        width=message.width,
+        encoding=message.encoding,
+        is_bigendian=message.is_bigendian,
+        step=message.step,
+        data=message.data,
+        order=order,
+    )

@@ -1,0 +1,239 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Read rosbag2 bags message by message: memory does not grow with the length of a bag.
+
+Bags are read by the `rosbags` library; an MCAP file that was never closed (a killed recorder, a
+full disk) is read front to back by the `mcap` library.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+import logging
+from pathlib import Path
+from types import TracebackType
+from typing import Final, final, Protocol
+
+from mcap.reader import NonSeekingReader
+from rosbags.rosbag2 import Reader
+
+from vidseg_ros.bag_io.messages import BagImage, COMPRESSED_TYPE, IMAGE_TYPE, read_header
+from vidseg_ros.core.errors import SourceError
+
+_FILE_TYPES: Final = ('.mcap', '.db3')
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TopicInfo:
+    """A recorded topic: its name, its message type and how many messages it has."""
+
+    name: str
+    type: str
+    count: int
+
+
+class _Storage(Protocol):
+    """What the reader needs from a bag: its topics, and messages as (type, log ns, CDR)."""
+
+    topics: tuple[TopicInfo, ...]
+
+    def messages(self, topic: str) -> Iterator[tuple[str, int, bytes]]: ...
+
+    def close(self) -> None: ...
+
+
+@final
+class BagReader:
+    """Reads a rosbag2 folder, or a single .mcap or .db3 file. Use it in a ``with`` statement.
+
+    A folder without metadata.yaml and an MCAP file without its end are read as far as they go,
+    with one logged warning.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Remember where the bag lies; it is opened by ``with``.
+
+        Args:
+            path: The bag folder or file.
+        """
+        self.path = Path(path)
+        self._storage: _Storage | None = None
+
+    def __enter__(self) -> 'BagReader':
+        """Open the bag.
+
+        Raises:
+            SourceError: If it does not exist, holds no bag file, or cannot be read.
+        """
+        if not self.path.exists():
+            msg = f'no bag at {self.path}: the path does not exist'
+            raise SourceError(msg)
+        self._storage = _open_storage(self.path)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the bag."""
+        if self._storage is not None:
+            self._storage.close()
+            self._storage = None
+
+    @property
+    def topics(self) -> tuple[TopicInfo, ...]:
+        """All recorded topics, sorted by name."""
+        return self._opened().topics
+
+    def image_topic(self, choice: str | None = None) -> str:
+        """Return the chosen image topic, or the only one where nothing is chosen.
+
+        Raises:
+            SourceError: If the choice is not a recorded image topic, or without a choice if
+                there is no image topic or more than one. The message lists the topics.
+        """
+        images = [
+            topic
+            for topic in self.topics
+            if topic.type in {IMAGE_TYPE, COMPRESSED_TYPE} and topic.count
+        ]
+        if choice is not None:
+            if any(topic.name == choice for topic in images):
+                return choice
+            msg = f'no images on topic {choice} in {self.path}; recorded: {_listing(self.topics)}'
+            raise SourceError(msg)
+        if not images:
+            msg = f'no image topic in {self.path}; recorded: {_listing(self.topics)}'
+            raise SourceError(msg)
+        if len(images) > 1:
+            msg = f'several image topics in {self.path}: {_listing(images)}; choose by --topic'
+            raise SourceError(msg)
+        return images[0].name
+
+    def images(self, topic: str) -> Iterator[BagImage]:
+        """Yield the images of a topic in recorded order, none of them decoded yet.
+
+        Raises:
+            SourceError: If the file turns out to be damaged on the way.
+        """
+        read = 0
+        try:
+            for msgtype, log_ns, cdr in self._opened().messages(topic):
+                stamp_ns, frame_id = read_header(cdr) or (log_ns, '')
+                yield BagImage(
+                    msgtype=msgtype, cdr=cdr, log_ns=log_ns, stamp_ns=stamp_ns, frame_id=frame_id
+                )
+                read += 1
+        except Exception as error:
+            # On damaged files rosbags lets much more than its own errors through.
+            msg = (
+                f'{self.path} is damaged after message {read} of {topic}: {error!r}; '
+                'repair it (`mcap recover`, `sqlite3 .recover`) or use another copy'
+            )
+            raise SourceError(msg) from error
+
+    def _opened(self) -> _Storage:
+        if self._storage is None:
+            msg = 'open the bag first: with BagReader(path) as bag'
+            raise RuntimeError(msg)
+        return self._storage
+
+
+class _Bag:
+    """A bag that the rosbags library reads."""
+
+    def __init__(self, path: Path) -> None:
+        self._reader = Reader(path)
+        self._reader.open()
+        self.topics = tuple(
+            TopicInfo(
+                name, ' and '.join(sorted({c.msgtype for c in info.connections})), info.msgcount
+            )
+            for name, info in self._reader.topics.items()
+        )
+
+    def messages(self, topic: str) -> Iterator[tuple[str, int, bytes]]:
+        connections = [c for c in self._reader.connections if c.topic == topic]
+        for connection, log_ns, cdr in self._reader.messages(connections):
+            yield connection.msgtype, log_ns, cdr
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+class _UnfinishedMcap:
+    """An MCAP file without its end: whatever can be read front to back."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        counts = Counter((name, msgtype) for name, msgtype, _, _ in self._records())
+        self.topics = tuple(TopicInfo(*key, count) for key, count in sorted(counts.items()))
+
+    def messages(self, topic: str) -> Iterator[tuple[str, int, bytes]]:
+        return (record[1:] for record in self._records() if record[0] == topic)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _records(self) -> Iterator[tuple[str, str, int, bytes]]:
+        with self._path.open('rb') as stream:
+            messages = NonSeekingReader(stream).iter_messages(log_time_order=False)
+            while True:
+                try:
+                    schema, channel, message = next(messages)
+                except Exception:  # noqa: BLE001 - any error here is where the file broke off
+                    return
+                if schema is not None:
+                    yield channel.topic, schema.name, message.log_time, message.data
+
+
+def _open_storage(path: Path) -> _Storage:
+    """Open a bag folder or file; go on with the file where only the folder's frame is broken."""
+    if path.is_dir() and not (path / 'metadata.yaml').is_file():
+        path = _only_file(path)
+        _logger.warning('bag has no metadata.yaml: reading %s as it is', path)
+    if path.is_file() and path.suffix not in _FILE_TYPES:
+        msg = (
+            f'{path} is no bag: expected a rosbag2 folder or one file, {" or ".join(_FILE_TYPES)}'
+        )
+        raise SourceError(msg)
+    try:
+        return _Bag(path)
+    except Exception as error:
+        # On damaged files rosbags lets much more than its own errors through.
+        file = _only_file(path) if path.is_dir() else path
+        unfinished = _UnfinishedMcap(file) if file.suffix == '.mcap' else None
+        if unfinished is None or not unfinished.topics:
+            msg = f'cannot read bag {path}: {error}; it is damaged or was recorded by another tool'
+            raise SourceError(msg) from error
+        recovered = sum(topic.count for topic in unfinished.topics)
+        _logger.warning(
+            '%s is unfinished or damaged (%s): going on with its %d readable messages',
+            file,
+            error,
+            recovered,
+        )
+        return unfinished
+
+
+def _only_file(folder: Path) -> Path:
+    files = sorted(file for file in folder.iterdir() if file.suffix in _FILE_TYPES)
+    if len(files) == 1:
+        return files[0]
+    if not files:
+        msg = f'{folder} is no bag: it holds no {" or ".join(_FILE_TYPES)} file'
+        raise SourceError(msg)
+    msg = (
+        f'bag {folder} has {len(files)} files but no usable metadata.yaml: '
+        'run `ros2 bag reindex` on it, or name one of the files'
+    )
+    raise SourceError(msg)
+
+
+def _listing(topics: Iterable[TopicInfo]) -> str:
+    lines = [f'{topic.name} ({topic.type}, {topic.count} messages)' for topic in topics]
+    return ', '.join(lines) or 'nothing'

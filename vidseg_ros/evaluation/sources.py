@@ -1,0 +1,362 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Driving footage to segment: a recorded bag, a video file or a folder of images.
+
+All three give the same frames, one after the other and decoded only on request, so a frame that
+cannot be decoded is skipped by the caller and a long drive takes no more memory than a short one.
+"""
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, ExitStack
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import partial
+from itertools import islice, pairwise
+import logging
+from pathlib import Path
+from statistics import median
+from types import TracebackType
+from typing import Final, Literal
+
+import av
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidseg_ros.bag_io import BagImage, BagReader
+from vidseg_ros.core.errors import ImageError, SourceError
+from vidseg_ros.core.image_codec import ColorOrder, decode_compressed
+from vidseg_ros.core.labels import IGNORE_ID, LabelSet
+
+VIDEO_TYPES: Final = ('.mp4', '.mov', '.m4v', '.mkv', '.avi', '.webm', '.mpg', '.mpeg', '.ts')
+IMAGE_TYPES: Final = ('.png', '.jpg', '.jpeg', '.bmp')
+BAG_TYPES: Final = ('.mcap', '.db3')
+ACCEPTED: Final = (
+    f'a rosbag2 folder or file ({" ".join(BAG_TYPES)}), a video ({" ".join(VIDEO_TYPES)}) '
+    f'or a folder of images ({" ".join(IMAGE_TYPES)})'
+)
+
+FOLDER_FPS: Final = 15
+"""Rate that the stamps of an image folder stand for, frames/s."""
+
+FRAME_ID: Final = 'camera'
+"""Frame id of footage that carries none."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFrame:
+    """One frame of footage.
+
+    Attributes:
+        index: Position in the source, from 0.
+        name: Unique in the source; its label file and its mask file have this stem.
+        stamp_ns: Time it was taken, ns.
+        frame_id: Camera frame.
+        decode: Gives (H, W, 3) uint8 in the colour order asked for, or raises ``ImageError``.
+        message: The message as recorded, where the source is a bag.
+    """
+
+    index: int
+    name: str
+    stamp_ns: int
+    frame_id: str
+    decode: Callable[[ColorOrder], NDArray[np.uint8]] = field(repr=False)
+    message: BagImage | None = None
+
+
+class Source(AbstractContextManager['Source']):
+    """Footage, open until the end of its ``with`` statement; it can be iterated repeatedly.
+
+    Attributes:
+        kind: What it is.
+        name: Its file or folder name.
+        frame_count: Number of frames as far as the source says, or None.
+        fps: Nominal rate, frames/s, or None.
+    """
+
+    kind: Literal['bag', 'video', 'images']
+    name: str
+    frame_count: int | None
+    fps: float | None
+
+    def __init__(self) -> None:
+        """Start with nothing to close."""
+        self._open = ExitStack()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the source."""
+        self._open.close()
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[SourceFrame]:
+        """Yield the frames in recorded order.
+
+        Raises:
+            SourceError: If nothing, or nothing more, can be read.
+        """
+
+
+def open_source(path: str | Path, *, topic: str | None = None) -> Source:
+    """Open footage of any kind.
+
+    Args:
+        path: A rosbag2 folder or file, a video file, or a folder of images.
+        topic: Image topic of a bag; needed where it has more than one.
+
+    Raises:
+        SourceError: If the path is none of these or cannot be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        msg = f'no footage at {path}: the path does not exist; expected {ACCEPTED}'
+        raise SourceError(msg)
+    if path.is_dir():
+        files = sorted(path.iterdir())
+        if any(file.name == 'metadata.yaml' or file.suffix in BAG_TYPES for file in files):
+            return BagSource(path, topic)
+        images = [file for file in files if file.suffix.lower() in IMAGE_TYPES]
+        if images:
+            return ImageFolderSource(path, images)
+        msg = f'{path} holds neither a bag nor images; expected {ACCEPTED}'
+        raise SourceError(msg)
+    if path.suffix in BAG_TYPES:
+        return BagSource(path, topic)
+    if path.suffix.lower() in VIDEO_TYPES:
+        return VideoSource(path)
+    msg = f'{path} is of no known type; expected {ACCEPTED}'
+    raise SourceError(msg)
+
+
+class BagSource(Source):
+    """One image topic of a rosbag2 bag, with the stamps and frame ids of its headers."""
+
+    kind = 'bag'
+
+    def __init__(self, path: Path, topic: str | None) -> None:
+        """Open the bag and choose the topic.
+
+        Raises:
+            SourceError: See ``BagReader`` and its ``image_topic``.
+        """
+        super().__init__()
+        with ExitStack() as opening:
+            self._bag = opening.enter_context(BagReader(path))
+            self.topic = self._bag.image_topic(topic)
+            self.name = path.name
+            self.frame_count = {info.name: info.count for info in self._bag.topics}[self.topic]
+            stamps = [image.stamp_ns for image in islice(self._bag.images(self.topic), 31)]
+            steps = [later - earlier for earlier, later in pairwise(stamps) if later > earlier]
+            self.fps = 1e9 / median(steps) if steps else None
+            self._open = opening.pop_all()
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        """Yield the frames, named by their stamp in ns.
+
+        Where stamps repeat or jump back, the index follows in the name, so that it is unique.
+        """
+        newest = -1
+        for index, image in enumerate(self._bag.images(self.topic)):
+            name = str(image.stamp_ns)
+            yield SourceFrame(
+                index=index,
+                name=name if image.stamp_ns > newest else f'{name}_{index:06d}',
+                stamp_ns=image.stamp_ns,
+                frame_id=image.frame_id,
+                decode=image.decode,
+                message=image,
+            )
+            newest = max(newest, image.stamp_ns)
+
+
+class VideoSource(Source):
+    """A video file: names are six-digit frame numbers, stamps its presentation times."""
+
+    kind = 'video'
+
+    def __init__(self, path: Path) -> None:
+        """Check that the file is a video.
+
+        Raises:
+            SourceError: If it is damaged or has no pictures.
+        """
+        super().__init__()
+        self._path = path
+        self.name = path.name
+        with self._stream() as (_, stream):
+            rate = stream.average_rate or stream.guessed_rate
+            self.fps = float(rate) if rate else None
+            self.frame_count = stream.frames or None
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        """Yield the frames; what cannot be decoded is left out, with one logged warning."""
+        index = 0
+        for frame in self._frames():
+            seconds = Fraction(index) / Fraction(self.fps or FOLDER_FPS)
+            if frame.pts is not None and frame.time_base is not None:
+                seconds = frame.pts * frame.time_base
+            yield SourceFrame(
+                index=index,
+                name=f'{index:06d}',
+                stamp_ns=round(seconds * 1_000_000_000),
+                frame_id=FRAME_ID,
+                decode=partial(_decode_video_frame, frame),
+            )
+            index += 1
+        if not index:
+            msg = f'no picture in video {self._path} can be decoded; use another copy'
+            raise SourceError(msg)
+
+    def _frames(self) -> Iterator[VideoFrame]:
+        damage: list[str] = []
+        read = 0
+        with self._stream() as (container, stream):
+            packets = container.demux(stream)
+            while True:
+                try:
+                    packet = next(packets, None)
+                    if packet is None:
+                        break
+                    read += packet.size > 0
+                    frames = packet.decode()
+                except av.FFmpegError as error:
+                    damage.append(str(error))
+                    continue
+                yield from frames
+            if read < stream.frames:
+                damage.append(f'breaks off after frame {read} of {stream.frames}')
+        if damage:
+            _logger.warning(
+                'video %s is damaged, going on with what is readable; %d faults, the last: %s',
+                self._path,
+                len(damage),
+                damage[-1],
+            )
+
+    @contextmanager
+    def _stream(self) -> Iterator[tuple[InputContainer, VideoStream]]:
+        try:
+            container = av.open(str(self._path))
+        except (av.FFmpegError, OSError) as error:
+            msg = f'cannot read video {self._path}: {error}; it is damaged or no video'
+            raise SourceError(msg) from error
+        with container:
+            if not container.streams.video:
+                msg = f'{self._path} has no pictures, only {len(container.streams)} other streams'
+                raise SourceError(msg)
+            stream = container.streams.video[0]
+            stream.thread_type = 'AUTO'
+            yield container, stream
+
+
+class ImageFolderSource(Source):
+    """A folder of images, by file name; stamps count at ``FOLDER_FPS``."""
+
+    kind = 'images'
+
+    def __init__(self, path: Path, files: Sequence[Path]) -> None:
+        """Take the files in the given order.
+
+        Raises:
+            SourceError: If two files have the same stem.
+        """
+        super().__init__()
+        self.name = path.name
+        self.fps = FOLDER_FPS
+        self.frame_count = len(files)
+        self._files = tuple(files)
+        stem, times = Counter(file.stem for file in files).most_common(1)[0]
+        if times > 1:
+            msg = f'{path} holds {times} images named {stem}; keep one type of image in a folder'
+            raise SourceError(msg)
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        """Yield the frames, named by their file's stem."""
+        for index, file in enumerate(self._files):
+            yield SourceFrame(
+                index=index,
+                name=file.stem,
+                stamp_ns=index * 1_000_000_000 // FOLDER_FPS,
+                frame_id=FRAME_ID,
+                decode=partial(_decode_file, file),
+            )
+
+
+class LabelDirectory:
+    """True labels as index PNGs: 8-bit grey, the class id as value, named like the frames."""
+
+    def __init__(self, path: str | Path, labels: LabelSet) -> None:
+        """Check the folder.
+
+        Args:
+            path: Folder of the PNGs.
+            labels: The classes that the ids stand for.
+
+        Raises:
+            SourceError: If it is no folder or holds no PNG.
+        """
+        self._path = Path(path)
+        self._classes = len(labels)
+        if not any(self._path.glob('*.png')):
+            msg = f'no labels in {self._path}: expected index PNGs named like the frames'
+            raise SourceError(msg)
+
+    def get(self, frame: SourceFrame) -> NDArray[np.uint8] | None:
+        """Return the true labels of a frame, or None if it has none.
+
+        Returns:
+            (H, W) uint8 class ids; every id without a class (void) is ``IGNORE_ID``.
+
+        Raises:
+            SourceError: If the file is damaged, or not 8-bit grey.
+        """
+        file = self._path / f'{frame.name}.png'
+        if not file.is_file():
+            return None
+        ids = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        if ids is None:
+            msg = f'label file {file} is damaged: it cannot be decoded'
+            raise SourceError(msg)
+        if ids.ndim != 2 or ids.dtype != np.uint8:
+            msg = (
+                f'label file {file} is a colour, palette or 16-bit image; '
+                'save the class ids as an 8-bit grey PNG'
+            )
+            raise SourceError(msg)
+        return np.where(ids < self._classes, ids, IGNORE_ID).astype(np.uint8)
+
+
+def _decode_video_frame(frame: VideoFrame, order: ColorOrder) -> NDArray[np.uint8]:
+    try:
+        image = frame.to_ndarray(format='rgb24' if order == 'rgb8' else 'bgr24')
+    except (av.FFmpegError, ValueError) as error:
+        msg = f'video frame cannot be converted: {error}'
+        raise ImageError('corrupt', msg) from error
+    return np.ascontiguousarray(np.rot90(image, frame.rotation // 90), np.uint8)
+
+
+def _decode_file(file: Path, order: ColorOrder) -> NDArray[np.uint8]:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        msg = f'cannot read image {file}: {error}'
+        raise ImageError('corrupt', msg) from error
+    if file.suffix.lower() != '.bmp':
+        return decode_compressed(data, order=order)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if image is None:
+        msg = f'image {file} is damaged: it cannot be decoded'
+        raise ImageError('corrupt', msg)
+    bgr = image if order == 'bgr8' else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return np.asarray(bgr, np.uint8)
