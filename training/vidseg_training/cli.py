@@ -1,7 +1,8 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""The vidseg-train command line; options come from the configuration's fields."""
+"""The vidseg-train command line; the options of a run are the fields of its configuration."""
 
+import argparse
 from collections.abc import Sequence
 import logging
 from pathlib import Path
@@ -10,29 +11,44 @@ import sys
 import tyro
 
 from vidseg_ros.core.errors import VidsegError
+from vidseg_training.config import TrainConfig
+from vidseg_training.export import export
 from vidseg_training.fitting import run
 from vidseg_training.recipes import RECIPES
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='vidseg-train', description=__doc__)
+    commands = parser.add_subparsers(dest='command', required=True)
+    fit = commands.add_parser(
+        'fit',
+        add_help=False,
+        help='train a recipe; every field of the configuration is an option (RECIPE --help)',
+    )
+    fit.add_argument('recipe', choices=RECIPES)
+    fit.add_argument('--out', type=Path, help='folder of the run, by default runs/RECIPE')
+    ship = commands.add_parser('export', help='write the model file of a finished run')
+    ship.add_argument('run', type=Path, help='folder of the run')
+    ship.add_argument('--data', type=Path, help='folder of the data set, if it has moved')
+    ship.add_argument('--out', type=Path, required=True, help='model file to write')
+    return parser
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``vidseg-train fit RECIPE --out DIR [--field value]``."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Run ``vidseg-train fit RECIPE`` or ``vidseg-train export RUN --out FILE``."""
     logging.basicConfig(level=logging.INFO, format='%(message)s')
-    if len(arguments) < 2 or arguments[0] != 'fit' or arguments[1] not in RECIPES:
-        print(f'usage: vidseg-train fit {{{",".join(RECIPES)}}} --out DIR', file=sys.stderr)
-        return 2
-    recipe = RECIPES[arguments[1]]()
-    out = Path('runs') / recipe.name
-    rest = arguments[2:]
-    if '--out' in rest:
-        at = rest.index('--out')
-        out = Path(rest[at + 1])
-        del rest[at : at + 2]
-    config = tyro.cli(type(recipe), default=recipe, args=rest)
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
     try:
-        weights = run(config, out)
+        if arguments.command == 'fit':
+            recipe = RECIPES[arguments.recipe]()
+            config = tyro.cli(TrainConfig, default=recipe, args=rest)
+            print(run(config, arguments.out or Path('runs') / recipe.name))
+        elif rest:
+            parser.error(f'unknown arguments: {" ".join(rest)}')
+        else:
+            print(export(arguments.run, arguments.out, arguments.data).path)
     except VidsegError as error:
         print(f'vidseg-train: {error}', file=sys.stderr)
         return 2
-    print(weights)
     return 0

@@ -16,7 +16,7 @@ class TrainConfig:
     network: Literal['fddwnet', 'compact']
     """Key of `vidseg_training.networks.NETWORKS`."""
     dataset: Literal['camvid', 'street']
-    """Key of `vidseg_training.data.DATASETS`."""
+    """Data set, see `vidseg_training.data.open_dataset`."""
     data: Path = Path('data')
     """Folder of the data set, in its official layout; unused by generated data."""
     init: Path | None = None

@@ -11,8 +11,7 @@ from torch import nn
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_training.config import TrainConfig
-from vidseg_training.data.camvid import CamVid
-from vidseg_training.data.sampling import LabelledImages
+from vidseg_training.data import open_dataset
 from vidseg_training.loop import fit
 from vidseg_training.networks import NETWORKS
 from vidseg_training.networks.fddwnet import load_fddwnet
@@ -31,15 +30,6 @@ CITYSCAPES_TO_CAMVID: Final = {
     'bicyclist': 'rider',
 }
 """For each CamVid class the Cityscapes class whose classifier weights start it."""
-
-
-def datasets(config: TrainConfig) -> tuple[LabelledImages, LabelledImages | None]:
-    """Open the training and validation sets of a configuration.
-
-    Raises:
-        SourceError: If the data are not where the configuration says.
-    """
-    return CamVid(config.data, 'train'), CamVid(config.data, 'val')
 
 
 def initial_network(config: TrainConfig, classes: int) -> nn.Module:
@@ -66,6 +56,7 @@ def initial_network(config: TrainConfig, classes: int) -> nn.Module:
 
 def run(config: TrainConfig, folder: Path) -> Path:
     """Train a configuration in a folder, or continue there; return the weights' path."""
-    train, validation = datasets(config)
+    train = open_dataset(config, 'train')
+    validation = open_dataset(config, 'val')
     network = initial_network(config, len(train.label_set))
     return fit(config, network, train, validation, folder)

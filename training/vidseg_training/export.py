@@ -1,0 +1,238 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""From a finished run to a model file, compared with its source before it gets its name."""
+
+from contextlib import closing
+from dataclasses import replace
+import json
+import logging
+import os
+from pathlib import Path
+import tempfile
+import time
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+import onnx
+import torch
+from torch import nn
+import torch.nn.functional as F
+
+from vidseg_ros.core.errors import ModelError, SourceError
+from vidseg_ros.core.metrics import Confusion
+from vidseg_ros.core.model_card import ModelCard, Score
+from vidseg_ros.inference.model_builder import build_model
+from vidseg_ros.inference.model_file import ModelFile, OPSET, read_model
+from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
+from vidseg_training.config import TrainConfig
+from vidseg_training.data import open_dataset
+from vidseg_training.data.sampling import LabelledImages
+from vidseg_training.loop import CHECKPOINT
+from vidseg_training.networks import MEAN, NETWORKS, normalise, STD
+from vidseg_training.recipes import PROVENANCE
+
+_logger = logging.getLogger(__name__)
+
+LEAST_AGREEMENT = 0.999
+"""Share of pixels on which the model file and the trained network must agree."""
+
+CONFIDENCE_COST = 0.10
+"""Largest share of the model's time that the optional confidence may add."""
+
+
+def to_onnx(network: nn.Module, size: tuple[int, int], folder: Path) -> onnx.ModelProto:
+    """Export a network alone: float (N, 3, h, w) in, logits out, any N.
+
+    Args:
+        network: The network, in evaluation mode.
+        size: Height and width of its input in pixels.
+        folder: Takes a temporary file.
+
+    Raises:
+        ModelError: If torch did not keep the operator set of the contract.
+    """
+    path = folder / 'network.onnx'
+    torch.onnx.export(
+        network,
+        (torch.zeros(2, 3, *size),),
+        path,
+        opset_version=OPSET,
+        dynamo=True,
+        dynamic_shapes=({0: torch.export.Dim('N')},),
+        external_data=False,
+        verbose=False,
+    )
+    model = onnx.load(path)
+    versions = [item.version for item in model.opset_import if item.domain == '']
+    if versions != [OPSET]:
+        msg = f'torch {torch.__version__} exported operator set {versions}, not {OPSET}'
+        raise ModelError(msg)
+    return model
+
+
+def predict(
+    network: nn.Module, image: NDArray[np.uint8], size: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Run the trained network on one frame, as the contract words it.
+
+    Args:
+        network: The network, in evaluation mode.
+        image: (H, W, 3) uint8 RGB.
+        size: Height and width at which the network works.
+
+    Returns:
+        (h, w) uint8 ids at network size.
+    """
+    if image.shape[:2] != size:
+        image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    batch = torch.from_numpy(image).permute(2, 0, 1)[None]  # 1 3 h w
+    with torch.inference_mode():
+        logits = network(normalise(batch))
+        logits = F.interpolate(logits, size=size, mode='bilinear', align_corners=False)
+    labels: NDArray[np.uint8] = logits.argmax(1)[0].numpy().astype(np.uint8)
+    return labels
+
+
+def agreement(network: nn.Module, model: Path, images: LabelledImages) -> float:
+    """Return the share of pixels on which a model file agrees with its network, 0 to 1."""
+    same = total = 0
+    with closing(OnnxRuntimeEngine(model)) as engine:
+        for index in range(0, len(images), max(1, len(images) // 16)):
+            image, _ = images[index]
+            labels = engine.infer([image]).labels[0]
+            same += int((labels == predict(network, image, engine.card.input_size)).sum())
+            total += labels.size
+    return same / total
+
+
+def score_model(model: Path, images: LabelledImages) -> Confusion:
+    """Score a model file on a labelled set: label maps enlarged to the image, nearest."""
+    confusion = Confusion(len(images.label_set))
+    with closing(OnnxRuntimeEngine(model)) as engine:
+        for index in range(len(images)):
+            image, truth = images[index]
+            labels = engine.infer([image]).labels[0]
+            if labels.shape != truth.shape:
+                size = (truth.shape[1], truth.shape[0])
+                labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT).astype(
+                    np.uint8
+                )
+            confusion.add(truth, labels)
+    return confusion
+
+
+def confidence_cost(model: Path, rounds: int = 30) -> float:
+    """Return the time the confidence output adds, as a share of the time without it.
+
+    The graph without the output is cut from the same file; both run in turn and the quickest
+    run of each counts, so that other load on the machine matters little.
+    """
+    whole = onnx.load(model)
+    card = read_model(model).card
+    with tempfile.TemporaryDirectory() as folder:
+        bare = Path(folder) / 'bare.onnx'
+        kept = onnx.ModelProto()
+        kept.CopyFrom(whole)
+        del kept.graph.output[1:]
+        onnx.save(kept, bare)
+        frame = np.zeros((*card.input_size, 3), np.uint8)
+        best = [float('inf'), float('inf')]
+        with (
+            closing(OnnxRuntimeEngine(bare)) as without,
+            closing(OnnxRuntimeEngine(model)) as full,
+        ):
+            for _ in range(rounds):
+                for which, engine in enumerate((without, full)):
+                    start = time.perf_counter()
+                    engine.infer([frame], confidence=True)
+                    best[which] = min(best[which], time.perf_counter() - start)
+    return best[1] / best[0] - 1
+
+
+def load_run(
+    folder: Path, data: Path | None = None
+) -> tuple[TrainConfig, nn.Module, LabelledImages]:
+    """Read a finished run: its configuration, its network and its test set.
+
+    Args:
+        folder: The run's folder.
+        data: Folder of the data set, if it is not where it was during training.
+
+    Raises:
+        SourceError: If there is no checkpoint, or the run is not finished.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        msg = f'no checkpoint {path}; train first: vidseg-train fit RECIPE --out {folder}'
+        raise SourceError(msg)
+    state = torch.load(path, map_location='cpu', weights_only=True)
+    plain = json.loads(state['settings'])
+    for name in ('data', 'init'):
+        plain[name] = Path(plain[name]) if plain[name] not in (None, 'None') else None
+    for name in ('input_size', 'crop_size', 'scale_range'):
+        plain[name] = tuple(plain[name])
+    config = TrainConfig(**plain)
+    if data is not None:
+        config = replace(config, data=data)
+    if state['epoch'] < config.epochs:
+        msg = f'{folder} stands at epoch {state["epoch"]} of {config.epochs}; let it finish first'
+        raise SourceError(msg)
+    test = open_dataset(config, 'test')
+    network = NETWORKS[config.network](len(test.label_set))
+    network.load_state_dict(state['network'])
+    return config, network.eval(), test
+
+
+def export(folder: Path, target: Path, data: Path | None = None) -> ModelFile:
+    """Write the model file of a finished run, with its score on the test set in the card.
+
+    Args:
+        folder: The run's folder.
+        target: Model file to write.
+        data: Folder of the data set, if it is not where it was during training.
+
+    Raises:
+        SourceError: If the run is not there or not finished.
+        ModelError: If the file disagrees with the network, or the confidence costs too much.
+    """
+    config, network, test = load_run(folder, data)
+    provenance = PROVENANCE[config.name]
+    card = ModelCard(
+        name=config.name,
+        network=config.network,
+        labels=test.label_set,
+        input_order='rgb8',
+        input_size=config.input_size,
+        precision='fp32',
+        licence=provenance.licence,
+        recipe=provenance.command,
+        datasets=provenance.datasets,
+        scores=(),
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        draft = Path(scratch) / target.name
+        inner = to_onnx(network, config.input_size, Path(scratch))
+        onnx.save(build_model(inner, card, mean=MEAN, std=STD), draft)
+        share = agreement(network, draft, test)
+        _logger.info('agreement with the trained network: %.5f of the pixels', share)
+        if share < LEAST_AGREEMENT:
+            msg = f'the model file agrees with its network on {share:.4f} of the pixels only'
+            raise ModelError(msg)
+        cost = confidence_cost(draft)
+        _logger.info('the confidence adds %.1f %% to the model time', 100 * cost)
+        if cost > CONFIDENCE_COST:
+            msg = f'the confidence adds {100 * cost:.0f} % to the model time, 10 % is the limit'
+            raise ModelError(msg)
+        confusion = score_model(draft, test)
+        card = replace(
+            card,
+            scores=(Score(metric='mIoU', value=confusion.miou(), protocol=provenance.protocol),),
+        )
+        onnx.save(build_model(inner, card, mean=MEAN, std=STD), draft)
+        for name, iou in zip(card.labels.names, confusion.iou(), strict=True):
+            _logger.info('%12s %.4f', name, iou)
+        _logger.info('%12s %.4f', 'mIoU', confusion.miou())
+        os.replace(draft, target)  # noqa: PTH105  # atomic on POSIX
+    return read_model(target)
