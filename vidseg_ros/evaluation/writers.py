@@ -1,0 +1,306 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""What a run leaves behind: masks, an overlay video, a contact sheet. Nothing is overwritten."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Final, final
+
+import av
+from av.container import OutputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidseg_ros.bag_io import BagWriter
+from vidseg_ros.core.errors import OutputError
+from vidseg_ros.core.labels import LabelSet
+from vidseg_ros.core.overlay import contact_sheet, legend
+from vidseg_ros.evaluation.sources import SourceFrame
+
+MAX_VIDEO_WIDTH: Final = 1280
+"""Wider frames are shrunk for the overlay video, px."""
+
+TILE_WIDTH: Final = 320
+"""Width of a frame on the contact sheet, px."""
+
+LEGEND_WIDTH: Final = 480
+"""Least width of the legend on the contact sheet, px."""
+
+
+class MaskWriter(AbstractContextManager['MaskWriter']):
+    """Writes one label map per frame, inside a ``with`` statement."""
+
+    @abstractmethod
+    def write(self, frame: SourceFrame, labels: NDArray[np.uint8]) -> None:
+        """Write the (H, W) uint8 class ids of a frame.
+
+        Raises:
+            OutputError: If they cannot be written.
+        """
+
+
+@final
+class MaskPngWriter(MaskWriter):
+    """Writes one 8-bit grey PNG per frame: the class ids as they are, named by the frame."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Remember the folder; it is made by ``with``."""
+        self._folder = Path(folder)
+
+    def __enter__(self) -> 'MaskPngWriter':
+        """Make the folder.
+
+        Raises:
+            OutputError: If it cannot be made or already holds PNGs.
+        """
+        with _writing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+        if any(self._folder.glob('*.png')):
+            msg = f'{self._folder} already holds PNGs: remove them or choose another folder'
+            raise OutputError(msg)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Do nothing: every file is complete already."""
+
+    def write(self, frame: SourceFrame, labels: NDArray[np.uint8]) -> None:
+        """Write the (H, W) uint8 class ids of a frame.
+
+        Raises:
+            OutputError: If the file cannot be written.
+        """
+        _write_png(self._folder / f'{frame.name}.png', labels)
+
+
+@final
+class MaskBagWriter(MaskWriter):
+    """Writes a compressed MCAP bag of mono8 label maps and the names of their ids."""
+
+    LABEL_MAP_TOPIC: Final = '/segmentation/label_map'
+    LABEL_INFO_TOPIC: Final = '/segmentation/label_info'
+
+    def __init__(self, path: str | Path, labels: LabelSet) -> None:
+        """Remember what to write; the bag is made by ``with``."""
+        self._bag = BagWriter(path, compress=True)
+        self._labels = labels
+        self._named = False
+
+    def __enter__(self) -> 'MaskBagWriter':
+        """Make the bag.
+
+        Raises:
+            OutputError: If it exists or cannot be written.
+        """
+        self._bag.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish the bag."""
+        self._bag.__exit__(kind, error, trace)
+
+    def write(self, frame: SourceFrame, labels: NDArray[np.uint8]) -> None:
+        """Write the (H, W) uint8 class ids of a frame, with its stamp and frame id.
+
+        Raises:
+            OutputError: If the bag cannot be written.
+        """
+        if not self._named:
+            info = self.LABEL_INFO_TOPIC
+            self._bag.write_label_info(info, self._labels, stamp_ns=frame.stamp_ns)
+            self._named = True
+        self._bag.write_image(
+            self.LABEL_MAP_TOPIC,
+            labels,
+            encoding='mono8',
+            stamp_ns=frame.stamp_ns,
+            frame_id=frame.frame_id,
+        )
+
+
+@final
+class OverlayVideoWriter:
+    """Writes an MP4 that any browser plays: H.264, yuv420p, index in front.
+
+    The first frame sets the size: at most ``MAX_VIDEO_WIDTH`` wide, and an odd width or height
+    loses its last column or row, because yuv420p has none. Frames of another size are stretched.
+    """
+
+    def __init__(self, path: str | Path, fps: float) -> None:
+        """Remember what to write; the file is made by ``with``.
+
+        Args:
+            path: The .mp4 file.
+            fps: Its rate, frames/s.
+        """
+        self._path = Path(path)
+        self._fps = Fraction(fps).limit_denominator(1001)
+        self._container: OutputContainer | None = None
+        self._stream: VideoStream | None = None
+
+    def __enter__(self) -> 'OverlayVideoWriter':
+        """Make the file.
+
+        Raises:
+            OutputError: If it exists or cannot be written.
+        """
+        _refuse_existing(self._path)
+        with _writing(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._container = av.open(
+                str(self._path), 'w', format='mp4', options={'movflags': '+faststart'}
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish the file; without a single frame there is none.
+
+        Raises:
+            OutputError: If its end cannot be written.
+        """
+        container = self._opened()
+        with _writing(self._path):
+            if self._stream is not None:
+                container.mux(self._stream.encode())
+            container.close()
+            if self._stream is None:
+                self._path.unlink(missing_ok=True)
+
+    def write(self, image: NDArray[np.uint8]) -> None:
+        """Append a picture, (H, W, 3) uint8 RGB.
+
+        Raises:
+            OutputError: If it cannot be written.
+        """
+        with _writing(self._path):
+            if self._stream is None:
+                self._stream = self._add_stream(image.shape[1], image.shape[0])
+            stream = self._stream
+            picture = _fit(image, stream.width, stream.height)
+            frame = VideoFrame.from_ndarray(picture, format='rgb24')
+            self._opened().mux(stream.encode(frame))
+
+    def _add_stream(self, width: int, height: int) -> VideoStream:
+        scale = min(1.0, MAX_VIDEO_WIDTH / width)
+        stream = self._opened().add_stream(
+            'libx264', rate=self._fps, options={'preset': 'veryfast', 'crf': '23'}
+        )
+        stream.width = max(2, round(width * scale) // 2 * 2)
+        stream.height = max(2, round(height * scale) // 2 * 2)
+        stream.pix_fmt = 'yuv420p'
+        return stream
+
+    def _opened(self) -> OutputContainer:
+        if self._container is None:
+            msg = 'open the video first: with OverlayVideoWriter(path, fps) as video'
+            raise RuntimeError(msg)
+        return self._container
+
+
+class ContactSheet:
+    """Collects pictures evenly spread over a stream of unknown length, in bounded memory.
+
+    Every ``stride``-th picture is kept, small; when twice the tiles wanted are kept, every second
+    one is dropped and the stride doubles.
+    """
+
+    def __init__(self, labels: LabelSet, tiles: int = 12, columns: int = 4) -> None:
+        """Start empty.
+
+        Args:
+            labels: Classes of the legend.
+            tiles: Pictures on the sheet, at most.
+            columns: Pictures side by side.
+        """
+        self._labels = labels
+        self._wanted = tiles
+        self._columns = columns
+        self._stride = 1
+        self._seen = 0
+        self._kept: list[tuple[str, NDArray[np.uint8]]] = []
+
+    def add(self, caption: str, image: NDArray[np.uint8]) -> None:
+        """Offer the next picture of the stream, (H, W, 3) uint8 RGB."""
+        if self._seen % self._stride == 0:
+            height = max(1, round(image.shape[0] * TILE_WIDTH / image.shape[1]))
+            self._kept.append((caption, _fit(image, TILE_WIDTH, height)))
+        self._seen += 1
+        if len(self._kept) == 2 * self._wanted:
+            del self._kept[1::2]
+            self._stride *= 2
+
+    def write(self, path: str | Path) -> None:
+        """Write the sheet as PNG: the tiles with their captions, and the legend below.
+
+        Raises:
+            OutputError: If no picture was added, or the file exists or cannot be written.
+        """
+        path = Path(path)
+        _refuse_existing(path)
+        if not self._kept:
+            msg = f'no contact sheet {path}: there was no frame to show'
+            raise OutputError(msg)
+        count = min(self._wanted, len(self._kept))
+        chosen = np.linspace(0, len(self._kept) - 1, count).round().astype(int)
+        captions, tiles = zip(*(self._kept[i] for i in chosen), strict=True)
+        sheet = contact_sheet(tiles, columns=self._columns, captions=captions)
+        strip = legend(self._labels, max(sheet.shape[1], LEGEND_WIDTH))
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        _write_png(path, _stack(sheet, strip)[:, :, ::-1])
+
+
+def _fit(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """Scale to a size, or only cut when a column or row is too many."""
+    if 0 <= image.shape[1] - width <= 1 and 0 <= image.shape[0] - height <= 1:
+        return np.ascontiguousarray(image[:height, :width])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _stack(above: NDArray[np.uint8], below: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Put a picture on top of one that is at least as wide, and fill it up with white."""
+    missing = below.shape[1] - above.shape[1]
+    filled = np.pad(above, ((0, 0), (0, missing), (0, 0)), constant_values=255)
+    return np.concatenate([filled, below])
+
+
+def _write_png(path: Path, image: NDArray[np.uint8]) -> None:
+    _, data = cv2.imencode('.png', image)
+    with _writing(path):
+        path.write_bytes(data.tobytes())
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists():
+        msg = f'{path} exists and is not overwritten: remove it or choose another path'
+        raise OutputError(msg)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, av.FFmpegError) as error:
+        msg = f'cannot write {path}: {error}; check the path and the free space'
+        raise OutputError(msg) from error
