@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 import tempfile
 import time
+import warnings
 
 import cv2
 import numpy as np
@@ -53,16 +54,18 @@ def to_onnx(network: nn.Module, size: tuple[int, int], folder: Path) -> onnx.Mod
         ModelError: If torch did not keep the operator set of the contract.
     """
     path = folder / 'network.onnx'
-    torch.onnx.export(
-        network,
-        (torch.zeros(2, 3, *size),),
-        path,
-        opset_version=OPSET,
-        dynamo=True,
-        dynamic_shapes=({0: torch.export.Dim('N')},),
-        external_data=False,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # torch's exporter warns of its own deprecated calls
+        torch.onnx.export(
+            network,
+            (torch.zeros(2, 3, *size),),
+            path,
+            opset_version=OPSET,
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim('N')},),
+            external_data=False,
+            verbose=False,
+        )
     model = onnx.load(path)
     versions = [item.version for item in model.opset_import if item.domain == '']
     if versions != [OPSET]:

@@ -1,0 +1,46 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the training tests."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from vidseg_training.config import TrainConfig
+
+
+@pytest.fixture(scope='session')
+def camvid_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tiny CamVid: 6 images of 48x64 a split, coloured blocks with ids 0 to 11."""
+    folder = tmp_path_factory.mktemp('camvid')
+    rng = np.random.default_rng(0)
+    for split in ('train', 'val', 'test'):
+        (folder / split).mkdir()
+        (folder / f'{split}annot').mkdir()
+        for index in range(6):
+            labels = rng.integers(0, 12, (3, 4)).astype(np.uint8).repeat(16, 0).repeat(16, 1)
+            image = np.stack([labels * 20, 255 - labels * 20, labels * 7], axis=-1)
+            cv2.imwrite(str(folder / split / f'{index:03}.png'), image)
+            cv2.imwrite(str(folder / f'{split}annot' / f'{index:03}.png'), labels)
+    return folder
+
+
+@pytest.fixture
+def small_config(camvid_folder: Path) -> TrainConfig:
+    """Return a run of a few seconds."""
+    return TrainConfig(
+        name='camvid_fddwnet',
+        network='compact',
+        dataset='camvid',
+        data=camvid_folder,
+        input_size=(48, 64),
+        crop_size=(32, 48),
+        epochs=3,
+        batch_size=2,
+        learning_rate=1e-2,
+        warmup_steps=1,
+        checkpoint_steps=2,
+        validate_epochs=3,
+    )

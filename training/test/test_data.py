@@ -1,0 +1,135 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+from pathlib import Path
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from vidseg_ros.core.errors import SourceError
+from vidseg_training.config import TrainConfig
+from vidseg_training.data.augment import augment, jitter_colors, resize_and_crop
+from vidseg_training.data.camvid import CamVid
+from vidseg_training.data.sampling import AugmentedImages, class_weights, EpochSampler
+from vidseg_training.data.street import Street
+
+
+def test_camvid_void_becomes_ignore(camvid_folder: Path) -> None:
+    images = CamVid(camvid_folder, 'train')
+    assert len(images) == 6
+    seen: set[int] = set()
+    for index in range(len(images)):
+        image, labels = images[index]
+        assert image.shape == (48, 64, 3)
+        red = image[..., 0][labels != 255]
+        np.testing.assert_array_equal(red, labels[labels != 255] * 7)  # RGB, not BGR
+        seen |= set(np.unique(labels).tolist())
+    assert 255 in seen
+    assert 11 not in seen
+
+
+def test_real_camvid_has_the_published_split(data_dir: Path) -> None:
+    sizes = {split: len(CamVid(data_dir / 'camvid', split)) for split in ('train', 'val', 'test')}
+    assert sizes == {'train': 367, 'val': 101, 'test': 233}
+
+
+def test_a_missing_folder_says_what_is_expected(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match='expected the CamVid folder'):
+        CamVid(tmp_path, 'train')
+
+
+def test_a_missing_label_map_is_named(camvid_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(camvid_folder, tmp_path / 'camvid')
+    (folder / 'trainannot' / '003.png').unlink()
+    with pytest.raises(SourceError, match=r'003\.png \(1 missing\)'):
+        CamVid(folder, 'train')
+
+
+def test_an_unreadable_image_is_named(camvid_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(camvid_folder, tmp_path / 'camvid')
+    (folder / 'train' / '002.png').write_bytes(b'no picture')
+    with pytest.raises(SourceError, match=r'cannot read 002\.png'):
+        CamVid(folder, 'train')[2]
+
+
+def test_street_frames_are_shrunk_like_the_engine_does() -> None:
+    image, labels = Street('val', (90, 160))[0]
+    assert image.shape == (90, 160, 3)
+    assert labels.shape == (90, 160)
+    assert labels.max() < 10
+
+
+def test_image_and_labels_stay_together(small_config: TrainConfig, camvid_folder: Path) -> None:
+    """The red channel of the test images tells the class, wherever the crop went."""
+    images = CamVid(camvid_folder, 'train')
+    config = replace(small_config, color_jitter=0.0, scale_range=(0.5, 2.0))
+    for seed in range(20):
+        image, labels = augment(*images[seed % 6], config, np.random.default_rng(seed))
+        assert image.shape == (32, 48, 3)
+        valid = labels != 255
+        # resizing blends block edges, jitter of strength 0 is exact
+        agree = np.abs(image[..., 0].astype(int) - labels * 7)[valid] <= 1
+        assert agree.mean() > 0.8
+
+
+def test_small_images_are_padded_with_ignore(small_config: TrainConfig) -> None:
+    image, labels = np.full((8, 8, 3), 9, np.uint8), np.zeros((8, 8), np.uint8)
+    config = replace(small_config, scale_range=(1.0, 1.0))
+    padded, ids = resize_and_crop(image, labels, config, np.random.default_rng(0))
+    assert (ids[:8, :8] == 0).all()
+    assert (ids == 255).sum() == 32 * 48 - 64
+    assert padded[8:].max() == 0
+
+
+def test_jitter_of_zero_changes_nothing_and_of_one_quarter_stays_in_range() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
+    unchanged = jitter_colors(image, 0.0, np.random.default_rng(1))
+    assert np.abs(unchanged.astype(int) - image).max() <= 1
+    changed = jitter_colors(image, 0.25, np.random.default_rng(1))
+    assert changed.dtype == np.uint8
+    assert (changed != image).mean() > 0.5
+
+
+def test_samples_depend_on_seed_epoch_and_index_only(
+    small_config: TrainConfig, camvid_folder: Path
+) -> None:
+    images = CamVid(camvid_folder, 'train')
+    first, second = AugmentedImages(images, small_config), AugmentedImages(images, small_config)
+    second[0, 3]
+    torch.testing.assert_close(first[1, 2], second[1, 2])
+    assert not torch.equal(first[1, 2][0], first[2, 2][0])
+
+
+def test_the_sampler_continues_in_the_middle_of_an_epoch() -> None:
+    sampler = EpochSampler(11, 2, seed=5)
+    sampler.epoch = 4
+    whole = list(sampler)
+    assert len(whole) == len(sampler) == 10
+    assert {epoch for epoch, _ in whole} == {4}
+    sampler.first_batch = 3
+    assert list(sampler) == whole[6:]
+    sampler.epoch, sampler.first_batch = 5, 0
+    assert [index for _, index in sampler] != [index for _, index in whole]
+
+
+def test_class_weights_follow_the_formula() -> None:
+    class Two:
+        label_set = Street.label_set
+
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+            labels = np.zeros((10, 10), np.uint8)
+            labels[0] = 1  # 10 %
+            labels[1] = 255
+            return np.zeros((10, 10, 3), np.uint8), labels
+
+    weights = class_weights(Two(), 1.1)
+    share = np.array([80 / 90, 10 / 90])
+    np.testing.assert_allclose(
+        weights[0] / weights[1], np.log(1.1 + share[1]) / np.log(1.1 + share[0]), rtol=1e-6
+    )
+    assert weights.mean() == pytest.approx(1)

@@ -1,0 +1,105 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vidseg_ros.core.errors import ModelError, SourceError
+from vidseg_ros.core.labels import CAMVID
+from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
+from vidseg_training import export as export_module
+from vidseg_training.cli import main
+from vidseg_training.config import TrainConfig
+from vidseg_training.data.camvid import CamVid
+from vidseg_training.export import agreement, export, load_run, score_model
+from vidseg_training.fitting import run
+from vidseg_training.scoring import score
+
+
+@pytest.fixture
+def finished_run(small_config: TrainConfig, tmp_path: Path) -> Path:
+    """Return the folder of a finished run."""
+    run(small_config, tmp_path / 'run')
+    return tmp_path / 'run'
+
+
+@pytest.fixture
+def no_cost_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lift the time limit of the confidence: no test depends on the machine's load."""
+    monkeypatch.setattr(export_module, 'CONFIDENCE_COST', float('inf'))
+
+
+@pytest.mark.usefixtures('no_cost_limit')
+def test_the_model_file_says_what_the_network_says(
+    finished_run: Path, camvid_folder: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / 'models' / 'model.onnx'
+    model = export(finished_run, target)
+    assert model.card.labels == CAMVID
+    assert model.card.input_size == (48, 64)
+    _, network, test = load_run(finished_run)
+    assert agreement(network, target, test) >= 0.999
+    own = score(network, CamVid(camvid_folder, 'test')).miou()
+    assert model.card.scores[0].value == pytest.approx(own, abs=1e-3)
+    assert score_model(target, test).miou() == pytest.approx(own, abs=1e-3)
+    with closing(OnnxRuntimeEngine(target)) as engine:
+        image, _ = test[0]
+        assert engine.infer([image, image]).labels.shape == (2, 48, 64)
+    assert [path.name for path in target.parent.iterdir()] == ['model.onnx']
+
+
+def test_a_file_that_disagrees_gets_no_name(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_module, 'MEAN', (0.0, 0.0, 0.0))
+    with pytest.raises(ModelError, match='agrees with its network'):
+        export(finished_run, tmp_path / 'models' / 'model.onnx')
+    assert list((tmp_path / 'models').iterdir()) == []
+
+
+def test_an_expensive_confidence_is_refused(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_module, 'CONFIDENCE_COST', -1.0)
+    with pytest.raises(ModelError, match='the confidence adds'):
+        export(finished_run, tmp_path / 'model.onnx')
+    assert not (tmp_path / 'model.onnx').exists()
+
+
+@pytest.mark.usefixtures('no_cost_limit')
+def test_the_data_may_have_moved(finished_run: Path, camvid_folder: Path, tmp_path: Path) -> None:
+    camvid = tmp_path / 'elsewhere'
+    camvid.symlink_to(camvid_folder)
+    config, _, test = load_run(finished_run, camvid)
+    assert config.data == camvid
+    assert len(test) == 6
+
+
+def test_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match='no checkpoint'):
+        load_run(tmp_path)
+
+
+def test_an_unfinished_run_is_refused(
+    small_config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(replace(small_config, epochs=1), tmp_path / 'run')
+    loaded = export_module.torch.load
+
+    def one_epoch_less(*args: object, **kwargs: object) -> dict[str, object]:
+        return loaded(*args, **kwargs) | {'epoch': 0}
+
+    monkeypatch.setattr(export_module.torch, 'load', one_epoch_less)
+    with pytest.raises(SourceError, match='stands at epoch 0 of 1'):
+        load_run(tmp_path / 'run')
+
+
+def test_command_line_errors_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['export', str(tmp_path), '--out', str(tmp_path / 'x.onnx')]) == 2
+    assert capsys.readouterr().err.startswith('vidseg-train: no checkpoint')
+    assert main(['fit', 'camvid_fddwnet', '--data', str(tmp_path), '--out', str(tmp_path)]) == 2
+    assert 'expected the CamVid folder' in capsys.readouterr().err

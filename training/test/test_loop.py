@@ -1,0 +1,118 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+import json
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from safetensors.torch import load_file
+import torch
+import torch.nn.functional as F
+
+from vidseg_ros.core.errors import ParameterError
+from vidseg_training.config import TrainConfig
+from vidseg_training.fitting import run
+from vidseg_training.loop import CHECKPOINT, poly_learning_rate, segmentation_loss
+
+
+def _losses(folder: Path) -> dict[int, float]:
+    lines = (folder / 'log.jsonl').read_text(encoding='utf-8').splitlines()
+    records = [json.loads(line) for line in lines]
+    return {record['step']: record['loss'] for record in records if 'step' in record}
+
+
+def test_the_schedule_warms_up_and_ends_near_zero(small_config: TrainConfig) -> None:
+    config = replace(small_config, learning_rate=1.0, warmup_steps=4, poly_power=0.9)
+    rates = [poly_learning_rate(step, 100, config) for step in range(100)]
+    assert rates[0] == pytest.approx(1 / 5)
+    assert rates[4] == pytest.approx((1 - 4 / 100) ** 0.9)
+    assert rates[50] == pytest.approx(0.5**0.9)
+    assert 0 < rates[99] < 0.02
+
+
+def test_the_loss_ignores_void_and_resizes_logits() -> None:
+    logits = torch.tensor([[[[2.0]], [[0.0]]]])  # 1 2 1 1
+    labels = torch.tensor([[[0, 255], [255, 1]]])
+    expected = (F.softplus(torch.tensor(-2.0)) + F.softplus(torch.tensor(2.0))) / 2
+    torch.testing.assert_close(segmentation_loss(logits, labels, None), expected)
+
+
+def test_an_all_void_batch_gives_zero_with_a_gradient() -> None:
+    logits = torch.zeros(1, 2, 3, 3, requires_grad=True)
+    loss = segmentation_loss(logits, torch.full((1, 3, 3), 255), torch.ones(2))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert logits.grad.abs().max() == 0
+
+
+def test_training_learns_and_writes_weights(small_config: TrainConfig, tmp_path: Path) -> None:
+    config = replace(small_config, epochs=20)
+    weights = run(config, tmp_path / 'run')
+    losses = list(_losses(tmp_path / 'run').values())
+    assert len(losses) == 60
+    assert sum(losses[-6:]) < 0.75 * sum(losses[:6])
+    assert 'head.1.weight' in load_file(weights)
+
+
+@pytest.fixture
+def killed_run(small_config: TrainConfig, tmp_path: Path) -> Path:
+    """Return the folder of a run that was killed with SIGKILL after at least four steps."""
+    folder = tmp_path / 'killed'
+    arguments = ['fit', 'camvid_fddwnet', '--out', str(folder)]
+    for name in ('data', 'network', 'epochs', 'batch_size', 'learning_rate', 'warmup_steps'):
+        arguments += [f'--{name.replace("_", "-")}', str(getattr(small_config, name))]
+    for name in ('input_size', 'crop_size'):
+        arguments += [f'--{name.replace("_", "-")}', *map(str, getattr(small_config, name))]
+    arguments += ['--checkpoint-steps', '2', '--validate-epochs', '3']
+    code = f'from vidseg_training.cli import main; main({arguments!r})'
+    with (tmp_path / 'log').open('wb') as log:
+        process = subprocess.Popen([sys.executable, '-c', code], stdout=log, stderr=log)  # noqa: S603  # our own code
+        try:
+            deadline = time.monotonic() + 120
+            while not (folder / CHECKPOINT).exists() or len(_losses(folder)) < 4:
+                assert process.poll() is None, (tmp_path / 'log').read_text(encoding='utf-8')
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+    return folder
+
+
+def test_a_killed_run_resumes_on_the_same_loss_curve(
+    killed_run: Path, small_config: TrainConfig, tmp_path: Path
+) -> None:
+    whole = run(small_config, tmp_path / 'whole')
+    assert not (killed_run / 'last.safetensors').exists()
+    resumed = run(small_config, killed_run)
+    assert _losses(killed_run) == _losses(tmp_path / 'whole')
+    expected = load_file(whole)
+    for name, value in load_file(resumed).items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
+
+
+def test_a_folder_of_other_settings_is_refused(small_config: TrainConfig, tmp_path: Path) -> None:
+    run(replace(small_config, epochs=1), tmp_path / 'run')
+    with pytest.raises(ParameterError, match='other settings'):
+        run(replace(small_config, epochs=2), tmp_path / 'run')
+
+
+def test_too_few_images_for_a_batch_are_refused(small_config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match='do not fill one batch of 7'):
+        run(replace(small_config, batch_size=7), tmp_path / 'run')
+
+
+@pytest.mark.parametrize('field', ['epochs', 'batch_size', 'learning_rate'])
+def test_settings_out_of_range_are_named(small_config: TrainConfig, field: str) -> None:
+    with pytest.raises(ValueError, match=f'{field} must be above zero'):
+        replace(small_config, **{field: 0})
+
+
+def test_a_falling_scale_range_is_refused(small_config: TrainConfig) -> None:
+    with pytest.raises(ValueError, match='scale_range'):
+        replace(small_config, scale_range=(2.0, 1.0))
