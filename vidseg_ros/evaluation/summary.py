@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import numpy as np
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 
 from vidseg_ros.core.labels import LabelSet
@@ -139,12 +140,14 @@ class ReplaySummary:
         return Group(*tables)
 
     def _run_table(self) -> Table:
-        table = Table(show_header=False, title=f'{self.source}, {self.mode}', title_justify='left')
+        table = Table(
+            show_header=False, title=escape(f'{self.source}, {self.mode}'), title_justify='left'
+        )
         table.add_column(style='bold')
         table.add_column(overflow='fold')
         drops = ', '.join(f'{count} {reason}' for reason, count in self.drops.items())
         engine = self.engine
-        table.add_row('model', self.model)
+        table.add_row('model', escape(self.model))
         table.add_row(
             'engine', f'{engine.name} {engine.version}, {engine.device}, {engine.precision}'
         )
@@ -153,7 +156,7 @@ class ReplaySummary:
         table.add_row('wall time', f'{self.wall_ns / 1e9:.1f} s, outputs written')
         table.add_row('rate', '-' if self.fps is None else f'{self.fps:.1f} frames/s')
         if self.error:
-            table.add_row('ended by', self.error)
+            table.add_row('ended by', escape(self.error))
         return table
 
     def _latency_table(self) -> Table:
@@ -179,5 +182,5 @@ def _score_table(scores: Scores) -> Table:
     table.add_column('true pixels', f'{total:,}', justify='right')
     for item in scores.classes:
         iou = '-' if item.iou is None else f'{item.iou * 100:.1f}'
-        table.add_row(item.name, iou, f'{item.pixels:,}')
+        table.add_row(escape(item.name), iou, f'{item.pixels:,}')
     return table

@@ -1,0 +1,73 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""The `vidseg` command: one table of sub-commands, each imported only when it is called."""
+
+import argparse
+from collections.abc import Sequence
+from importlib import import_module, metadata
+import sys
+from typing import Final, NamedTuple
+
+from vidseg_ros.core.errors import VidsegError
+
+EXIT_ERROR: Final = 2
+EXIT_INTERRUPTED: Final = 130
+
+
+class Command(NamedTuple):
+    """Where a sub-command lives and what it does."""
+
+    module: str
+    """Module with ``main(argv) -> int``."""
+    help: str
+    """One line for ``vidseg --help``."""
+
+
+COMMANDS: Final = {
+    'demo': Command('vidseg_ros.cli.demo', 'see a live ROS 2 node segment a drive'),
+    'replay': Command('vidseg_ros.cli.replay', 'segment a bag, a video or a folder of images'),
+    'inspect': Command('vidseg_ros.cli.inspect', 'print what a model file says about itself'),
+}
+"""Sub-commands by name."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `vidseg`.
+
+    Args:
+        argv: Arguments without the program's name; None takes those of the process.
+
+    Returns:
+        0 on success, 2 after an error (printed to stderr), 130 after Ctrl-C.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        status: int = import_module(COMMANDS[args.command].module).main(args.arguments)
+    except VidsegError as error:
+        sys.stderr.write(f'vidseg: {error}\n')
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        sys.stderr.write('vidseg: interrupted\n')
+        return EXIT_INTERRUPTED
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    lines = [f'  {name:<10} {command.help}' for name, command in COMMANDS.items()]
+    parser = argparse.ArgumentParser(
+        prog='vidseg',
+        description='Semantic segmentation of driving video.',
+        epilog='commands:\n' + '\n'.join(lines) + '\n\n`vidseg COMMAND --help` says more.',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--version', action='version', version=f'vidseg {_version()}')
+    parser.add_argument('command', choices=COMMANDS, metavar='COMMAND', help='see below')
+    parser.add_argument('arguments', nargs=argparse.REMAINDER, help='of the command')
+    return parser
+
+
+def _version() -> str:
+    try:
+        return metadata.version('vidseg_ros')
+    except metadata.PackageNotFoundError:
+        return '(not installed: run from its sources)'

@@ -1,0 +1,234 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""`vidseg replay`: segment recorded footage, offline or through a live node."""
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+import json
+from pathlib import Path
+import sys
+from typing import get_args
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from vidseg_ros.cli.ros_hint import explain_missing_ros
+from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.resources import find_model
+from vidseg_ros.evaluation.replay import (
+    MaskFormat,
+    Outputs,
+    replay_offline,
+    ReplayResults,
+    write_json,
+)
+from vidseg_ros.evaluation.sources import (
+    FOLDER_FPS,
+    LabelDirectory,
+    open_source,
+    Source,
+    SourceFrame,
+)
+from vidseg_ros.evaluation.summary import ReplaySummary
+from vidseg_ros.inference.engine import create_engine, ENGINES
+from vidseg_ros.inference.model_file import read_model
+from vidseg_ros.pipeline import MaskSize, Segmenter
+
+DEFAULT_MODEL = 'camvid_fddwnet'
+
+OnFrame = Callable[[SourceFrame], None]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Segment recorded footage; print the summary and leave masks and pictures in a folder.
+
+    Args:
+        argv: Arguments after ``vidseg replay``.
+
+    Raises:
+        ModelError: If there is no such model, or it breaks the model contract.
+        SourceError: If the footage or its labels cannot be read, break off, or do not fit.
+        EngineError: If the engine cannot run, or ``--live`` lacks ROS 2.
+        OutputError: If a result cannot be written.
+    """
+    args = _parse(argv)
+    model = read_model(find_model(args.model))
+    labels = model.card.labels
+    truth = LabelDirectory(args.labels, labels) if args.labels else None
+    run = _run_live if args.live else _run_offline
+    with open_source(args.source, topic=args.topic) as source:
+        outputs = Outputs(
+            folder=args.out or _default_folder(args.source),
+            masks=args.masks,
+            video=args.video,
+            sheet=args.sheet,
+            fps=source.fps or FOLDER_FPS,
+            overwrite=args.overwrite,
+        )
+        with (
+            ReplayResults(labels, outputs, truth=truth) as results,
+            _progress(source, args.limit) as on_frame,
+        ):
+            summary = run(args, model.path, source, results, on_frame)
+    _report(summary, args.json, outputs.folder)
+    if summary.error:
+        raise SourceError(summary.error)
+    if truth is not None and summary.scores is None:
+        msg = (
+            f'no frame has labels in {args.labels}: the PNGs must be named like the frames, '
+            'as the masks are'
+        )
+        raise SourceError(msg)
+    return 0
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='vidseg replay',
+        description='Segment recorded footage, frame by frame and as fast as it goes, or with '
+        '--live through DDS and a running node at recorded rate.',
+    )
+    add = parser.add_argument
+    add('source', type=Path, metavar='SOURCE', help='bag, video file or folder of images')
+    add('--topic', metavar='T', help='image topic of a bag that has several')
+    add('--limit', type=_count, metavar='N', help='stop after N frames')
+    add('--model', default=DEFAULT_MODEL, help='path or shipped name (default: %(default)s)')
+    add('--engine', choices=ENGINES, default='onnxruntime', help='default: %(default)s')
+    add(
+        '--mask-size',
+        choices=get_args(MaskSize),
+        default='camera',
+        help='size of the label maps (default: %(default)s)',
+    )
+    add('--out', type=Path, metavar='DIR', help='results go here (default: replay_<source>)')
+    add('--overwrite', action='store_true', help='replace the results of an earlier run in DIR')
+    add(
+        '--masks',
+        choices=get_args(MaskFormat),
+        default='png',
+        help='format of the label maps (default: %(default)s)',
+    )
+    add('--no-video', dest='video', action='store_false', help='no overlay video')
+    add('--no-sheet', dest='sheet', action='store_false', help='no contact sheet')
+    add('--labels', type=Path, metavar='DIR', help='true labels: index PNGs named like the frames')
+    add(
+        '--json',
+        nargs='?',
+        const='-',
+        metavar='FILE',
+        help='write the summary as JSON to FILE; without FILE or with -, print only JSON',
+    )
+    add('--live', action='store_true', help='through DDS and a running ROS 2 node')
+    add('--rate', type=_factor, metavar='R', help='with --live: times the recorded rate')
+    args = parser.parse_args(argv)
+    if args.rate is not None and not args.live:
+        parser.error('--rate needs --live: an offline run goes as fast as it can')
+    if args.limit is not None and args.live:
+        parser.error('--limit is for offline runs: --live plays the whole recording')
+    return args
+
+
+def _run_offline(
+    args: argparse.Namespace,
+    model: Path,
+    source: Source,
+    results: ReplayResults,
+    on_frame: OnFrame,
+) -> ReplaySummary:
+    with closing(create_engine(args.engine, model)) as engine:
+        segmenter = Segmenter(engine, args.mask_size)
+        return replay_offline(source, segmenter, results, on_frame=on_frame, limit=args.limit)
+
+
+def _run_live(
+    args: argparse.Namespace,
+    model: Path,
+    source: Source,
+    results: ReplayResults,
+    on_frame: OnFrame,
+) -> ReplaySummary:
+    with explain_missing_ros('--live'):
+        from vidseg_ros.nodes.live_replay import replay_live  # noqa: PLC0415 - offline needs no ROS
+    return replay_live(
+        source,
+        results,
+        model=model,
+        engine=args.engine,
+        rate=args.rate or 1.0,
+        mask_size=args.mask_size,
+        log_dir=args.out or _default_folder(args.source),
+        on_frame=on_frame,
+    )
+
+
+def _report(summary: ReplaySummary, json_to: str | None, folder: Path) -> None:
+    if json_to == '-':
+        sys.stdout.write(json.dumps(summary.to_dict(), indent=2, allow_nan=False) + '\n')
+        return
+    if json_to is not None:
+        write_json(Path(json_to), summary.to_dict())
+    console = Console()
+    console.print(summary.table())
+    console.print(f'results are in {folder}', highlight=False)
+
+
+def _default_folder(source: Path) -> Path:
+    path = source.resolve()
+    return Path(f'replay_{path.stem if path.is_file() else path.name}')
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Show how many frames a second take."""
+        return Text(f'{task.speed or 0:.1f} frames/s')
+
+
+@contextmanager
+def _progress(source: Source, limit: int | None) -> Iterator[OnFrame]:
+    """Show a bar on a terminal's stderr while frames are counted."""
+    total = source.frame_count
+    if limit is not None:
+        total = limit if total is None else min(limit, total)
+    console = Console(stderr=True)
+    columns = (
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(source.name, total=total)
+        yield lambda _: progress.advance(task)
+
+
+def _count(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        msg = f'must be a whole number from 1, not {text!r}'
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def _factor(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float('inf'):
+        msg = f'must be a number above 0, not {text!r}'
+        raise argparse.ArgumentTypeError(msg)
+    return value
