@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures shared by all tests."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +13,6 @@ from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.inference.model_builder import build_model
 from vidseg_ros.inference.model_file import OPSET
-
-
-@pytest.fixture(scope='session')
-def data_dir() -> Path:
-    """Return the folder of real driving data that VIDSEG_DATA names, or skip."""
-    folder = os.environ.get('VIDSEG_DATA', '')
-    if not folder or not Path(folder).is_dir():
-        pytest.skip('real driving data not found: set VIDSEG_DATA to its folder')
-    return Path(folder)
 
 
 @pytest.fixture(scope='session')
