@@ -1,0 +1,190 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""The topics of one camera: its images in, its masks out."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import cv2
+from numpy.typing import NDArray
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.exceptions import ParameterException
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image
+
+from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.model_card import ModelCard
+from vidseg_ros.core.overlay import blend
+from vidseg_ros.nodes.messages import image_message
+from vidseg_ros.nodes.parameters import InputType
+from vidseg_ros.pipeline import Segmentation
+
+SELECT_PERIOD_S: Final = 0.5
+"""How often `CameraInputs` looks which of its topics is published, seconds."""
+
+Receive = Callable[[str, str, Image | CompressedImage], None]
+"""Called with camera, topic and message."""
+
+
+def advertise(node: Node, message_type: Any, topic: str, *, latched: bool = False) -> Publisher:  # noqa: ANN401  # message classes have no common base
+    """Create a reliable publisher of depth 1 whose QoS parameters ``qos_overrides`` can change.
+
+    Args:
+        node: Owner.
+        message_type: Message class.
+        topic: Topic.
+        latched: Whether late subscribers get the last message (transient local).
+
+    Raises:
+        ParameterError: If an override is not a QoS setting.
+    """
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+    # A profile of its own for every endpoint: the overrides are written into it.
+    qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
+    try:
+        return node.create_publisher(
+            message_type,
+            topic,
+            qos,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+    except (ParameterException, RuntimeError) as error:
+        msg = f'parameter qos_overrides of the publisher {topic} cannot be used: {error}'
+        raise ParameterError(msg) from None
+
+
+class CameraInputs:
+    """Subscribes to the images of one camera and keeps the subscriptions up to `close`.
+
+    Raw images come on ``image``, compressed ones on ``image/compressed``, the convention of
+    image_transport. With ``auto`` the compressed topic is only subscribed to while nobody
+    publishes raw images: a driver that offers both then does not compress for nothing.
+    """
+
+    def __init__(self, node: Node, camera: str, input_type: InputType, receive: Receive) -> None:
+        """Subscribe.
+
+        Args:
+            node: Owner.
+            camera: Name of the camera; '' for the single topic ``image``.
+            input_type: Which topics.
+            receive: Called with every message, in the node's executor.
+
+        Raises:
+            ParameterError: If a QoS override is not a QoS setting.
+        """
+        self._node, self._camera, self._receive = node, camera, receive
+        self.topic = node.resolve_topic_name(f'{camera}/image' if camera else 'image')
+        """Topic of the raw images, resolved."""
+        self._raw: Subscription | None = None
+        self._compressed: Subscription | None = None
+        self._timer = None
+        if input_type != 'compressed':
+            self._raw = self._subscribe(Image, self.topic)
+        if input_type == 'compressed':
+            self._compressed = self._subscribe(CompressedImage, self._compressed_topic)
+        if input_type == 'auto':
+            clock = Clock(clock_type=ClockType.STEADY_TIME)
+            self._timer = node.create_timer(SELECT_PERIOD_S, self._select, clock=clock)
+            self._select()
+
+    @property
+    def _compressed_topic(self) -> str:
+        return f'{self.topic}/compressed'
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+        for subscription in (self._raw, self._compressed):
+            if subscription is not None:
+                self._node.destroy_subscription(subscription)
+
+    def _subscribe(self, message_type: type[Image | CompressedImage], topic: str) -> Subscription:
+        def received(message: Image | CompressedImage) -> None:
+            self._receive(self._camera, topic, message)
+
+        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        try:
+            return self._node.create_subscription(
+                message_type,
+                topic,
+                received,
+                qos,
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
+        except (ParameterException, RuntimeError) as error:
+            msg = f'parameter qos_overrides of the subscription {topic} cannot be used: {error}'
+            raise ParameterError(msg) from None
+
+    def _select(self) -> None:
+        if self._node.count_publishers(self.topic):
+            if self._compressed is not None:
+                self._node.destroy_subscription(self._compressed)
+                self._compressed = None
+        elif self._compressed is None and self._node.count_publishers(self._compressed_topic):
+            self._compressed = self._subscribe(CompressedImage, self._compressed_topic)
+
+
+class CameraOutputs:
+    """Publishes the results of one camera."""
+
+    def __init__(self, node: Node, camera: str) -> None:
+        """Create the publishers.
+
+        Args:
+            node: Owner.
+            camera: Name of the camera; '' for the single topic ``image``.
+
+        Raises:
+            ParameterError: If a QoS override is not a QoS setting.
+        """
+        self._node = node
+        prefix = f'~/{camera}/' if camera else '~/'
+        self._label_map = advertise(node, Image, f'{prefix}label_map')
+        self._confidence = advertise(node, Image, f'{prefix}confidence')
+        self._overlay = advertise(node, Image, f'{prefix}overlay')
+
+    @property
+    def wants_confidence(self) -> bool:
+        """Whether anybody listens to the confidence."""
+        return bool(self._confidence.get_subscription_count())
+
+    @property
+    def wants_overlay(self) -> bool:
+        """Whether anybody listens to the overlay."""
+        return bool(self._overlay.get_subscription_count())
+
+    def publish_masks(self, result: Segmentation) -> None:
+        """Publish the label map, and the confidence if there is one and somebody listens."""
+        header = result.frame.context
+        self._label_map.publish(image_message(header, result.labels))
+        if result.confidence is not None and self.wants_confidence:
+            self._confidence.publish(image_message(header, result.confidence))
+
+    def publish_overlay(self, result: Segmentation, card: ModelCard, opacity: float) -> None:
+        """Publish the picture, at the label map's size, with the classes painted over it.
+
+        Args:
+            result: The result.
+            card: Gives colours and the colour order of the picture.
+            opacity: Weight of the classes, 0 to 1.
+        """
+        image: NDArray[Any] = result.frame.image  # OpenCV's own types lose the uint8
+        height, width = result.labels.shape
+        if image.shape[:2] != (height, width):
+            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        if card.input_order == 'bgr8':
+            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        painted = blend(image, result.labels, card.labels, opacity)
+        self._overlay.publish(image_message(result.frame.context, painted))
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        for publisher in (self._label_map, self._confidence, self._overlay):
+            self._node.destroy_publisher(publisher)
