@@ -1,0 +1,377 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+import zlib
+
+import cv2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+import numpy as np
+from numpy.typing import NDArray
+import pytest
+
+from vidseg_ros.core.errors import ImageError
+from vidseg_ros.core.image_codec import (
+    BytesLike,
+    ColorOrder,
+    decode_compressed,
+    decode_image,
+    ENCODINGS,
+)
+
+ORDERS: tuple[ColorOrder, ...] = get_args(ColorOrder)
+PIXEL_BYTES = {'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1, 'mono16': 2}
+Picture = NDArray[np.uint8]
+
+
+def scene(height: int = 48, width: int = 64) -> Picture:
+    """Return a smooth (H, W, 3) RGB picture whose channels differ clearly."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([40 + 2 * x, 230 - 3 * y, (x + y) // 2], axis=-1).astype(np.uint8)
+
+
+def pack(rgb: Picture, encoding: str, *, big: bool = False) -> Picture:
+    """Return (H, row bytes) of the picture in an encoding; mono takes the red channel."""
+    height = rgb.shape[0]
+    alpha = np.full((*rgb.shape[:2], 1), 77, np.uint8)
+    pixels = {
+        'rgb8': rgb,
+        'bgr8': rgb[..., ::-1],
+        'rgba8': np.concatenate([rgb, alpha], axis=-1),
+        'bgra8': np.concatenate([rgb[..., ::-1], alpha], axis=-1),
+        'mono8': rgb[..., 0],
+        'mono16': (rgb[..., 0].astype(np.uint16) * 257).astype('>u2' if big else '<u2'),
+    }[encoding]
+    return np.ascontiguousarray(pixels).view(np.uint8).reshape(height, -1)
+
+
+def decode(  # noqa: PLR0913 (the fields of the message)
+    data: BytesLike,
+    height: int,
+    width: int,
+    encoding: str,
+    *,
+    is_bigendian: bool | int = 0,
+    step: int | None = None,
+    order: ColorOrder = 'rgb8',
+) -> Picture:
+    """Decode with plain defaults for the fields that a test is not about."""
+    return decode_image(
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=is_bigendian,
+        step=width * PIXEL_BYTES[encoding] if step is None else step,
+        data=data,
+        order=order,
+    )
+
+
+def test_encodings_are_the_documented_ones() -> None:
+    assert set(ENCODINGS) == set(PIXEL_BYTES)
+
+
+@pytest.mark.parametrize('order', ORDERS)
+@pytest.mark.parametrize('padding', [0, 1, 13])
+@pytest.mark.parametrize('encoding', ENCODINGS)
+@given(
+    rgb=arrays(np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 5), st.just(3))),
+    big=st.booleans(),
+)
+@settings(max_examples=15, deadline=None)
+def test_pixel_values_survive(
+    encoding: str, padding: int, order: ColorOrder, rgb: Picture, *, big: bool
+) -> None:
+    height, width = rgb.shape[:2]
+    rows = np.pad(pack(rgb, encoding, big=big), ((0, 0), (0, padding)), constant_values=99)
+    whole = rows.tobytes()
+    expected = rgb[..., :1].repeat(3, axis=-1) if encoding.startswith('mono') else rgb
+    for data in (whole, whole[: len(whole) - padding], whole + b'more'):
+        decoded = decode(
+            data, height, width, encoding, step=rows.shape[1], order=order, is_bigendian=big
+        )
+        assert decoded.dtype == np.uint8
+        assert np.array_equal(decoded, expected if order == 'rgb8' else expected[..., ::-1])
+
+
+@pytest.mark.parametrize('encoding', [e for e in ENCODINGS if e != 'mono16'])
+def test_byte_order_does_not_touch_8_bit_encodings(encoding: str) -> None:
+    data = pack(scene(), encoding).tobytes()
+    little, big = (decode(data, 48, 64, encoding, is_bigendian=b) for b in (0, 1))
+    assert np.array_equal(little, big)
+
+
+@pytest.mark.parametrize('big', [False, True])
+def test_mono16_scales_to_the_nearest(*, big: bool) -> None:
+    values = np.arange(65536, dtype='>u2' if big else '<u2')
+    decoded = decode(values.tobytes(), 256, 256, 'mono16', is_bigendian=big)
+    exact = np.rint(np.arange(65536) / 257).reshape(256, 256)
+    for channel in range(3):
+        assert np.array_equal(decoded[..., channel], exact)
+
+
+@pytest.mark.parametrize('encoding', ENCODINGS)
+@pytest.mark.parametrize(
+    'kind', [bytes, bytearray, memoryview, lambda b: array('B', b), lambda b: np.array(list(b))]
+)
+def test_takes_every_kind_of_memory(kind: Callable[[bytes], Any], encoding: str) -> None:
+    raw = pack(scene(6, 5), encoding).tobytes()
+    data = kind(raw)
+    if isinstance(data, np.ndarray):
+        data = data.astype(np.uint8)
+    assert np.array_equal(decode(data, 6, 5, encoding), decode(raw, 6, 5, encoding))
+
+
+@pytest.mark.parametrize('order', ORDERS)
+def test_no_copy_where_the_order_fits(order: ColorOrder) -> None:
+    data = bytearray(3 * 10)
+    view = decode(data, 3, 3, order, step=10, order=order)
+    assert view.flags.writeable
+    assert view.strides == (10, 3, 1)
+    data[10 + 3] = 200
+    assert view[1, 1, 0] == 200
+    assert not decode(bytes(data), 3, 3, order, step=10, order=order).flags.writeable
+    other = ORDERS[1 - ORDERS.index(order)]
+    copied = decode(data, 3, 3, order, step=10, order=other)
+    data[10 + 3] = 100
+    assert copied[1, 1, 2] == 200
+    assert copied.flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ('reason', 'match', 'fields'),
+    [
+        ('encoding', "'yuv422' is not supported; use one of rgb8, bgr8", {'encoding': 'yuv422'}),
+        ('encoding', "''", {'encoding': ''}),
+        ('size', 'size 0x2 is not', {'width': 0}),
+        ('size', 'size 2x0 is not', {'height': 0}),
+        ('size', 'size 4294967295x2 is not', {'width': 2**32 - 1}),
+        ('size', 'size 32769x32768 is not', {'width': 32769, 'height': 32768}),
+        ('step', 'step 5 is less than the 6 bytes that 2 pixels of rgb8 take', {'step': 5}),
+        ('step', 'step 0', {'step': 0}),
+        ('truncated', '11 bytes, but 2x2 rgb8 with step 6 needs 12', {'data': bytes(11)}),
+        ('truncated', '0 bytes', {'data': b''}),
+        ('truncated', 'step 4294967295 needs 4294967301', {'step': 2**32 - 1}),
+    ],
+)
+def test_a_bad_header_says_what_is_wrong(reason: str, match: str, fields: dict[str, Any]) -> None:
+    good: dict[str, Any] = {
+        'height': 2,
+        'width': 2,
+        'encoding': 'rgb8',
+        'is_bigendian': 0,
+        'step': 6,
+        'data': bytes(12),
+        'order': 'bgr8',
+    }
+    assert decode_image(**good).shape == (2, 2, 3)
+    with pytest.raises(ImageError, match=match) as caught:
+        decode_image(**good | fields)
+    assert caught.value.reason == reason
+
+
+def test_an_absurd_step_of_a_single_row_is_harmless() -> None:
+    decoded = decode(bytes([1, 2, 3]), 1, 1, 'rgb8', step=2**32 - 1, order='bgr8')
+    assert decoded.tolist() == [[[3, 2, 1]]]
+
+
+sizes = st.one_of(st.integers(0, 9), st.integers(0, 2**32 - 1))
+
+
+messages = st.fixed_dictionaries(
+    {
+        'height': sizes,
+        'width': sizes,
+        'encoding': st.one_of(st.sampled_from(ENCODINGS), st.text(max_size=8)),
+        'is_bigendian': st.integers(0, 255),
+        'step': st.one_of(st.integers(0, 40), st.integers(0, 2**32 - 1)),
+        'data': st.binary(max_size=400),
+        'order': st.sampled_from(ORDERS),
+    }
+)
+
+
+@given(fields=messages)
+@settings(max_examples=400, deadline=None)
+def test_any_message_gives_an_image_or_an_image_error(fields: dict[str, Any]) -> None:
+    try:
+        decoded = decode_image(**fields)
+    except ImageError:
+        return
+    assert decoded.shape == (fields['height'], fields['width'], 3)
+    assert decoded.dtype == np.uint8
+
+
+def compress(bgr: NDArray[Any], suffix: str) -> bytes:
+    return bytes(cv2.imencode(suffix, bgr)[1])
+
+
+JPEG = compress(scene()[..., ::-1], '.jpg')
+PNG = compress(scene()[..., ::-1], '.png')
+
+
+@pytest.mark.parametrize('order', ORDERS)
+class TestCompressed:
+    def test_png_is_exact(self, order: ColorOrder) -> None:
+        decoded = decode_compressed(PNG, order=order)
+        assert decoded.dtype == np.uint8
+        assert np.array_equal(decoded, scene() if order == 'rgb8' else scene()[..., ::-1])
+
+    def test_jpeg_is_close(self, order: ColorOrder) -> None:
+        decoded = decode_compressed(JPEG, order=order)
+        expected = scene() if order == 'rgb8' else scene()[..., ::-1]
+        assert np.abs(decoded.astype(int) - expected).mean() < 2
+
+    @pytest.mark.parametrize('suffix', ['.jpg', '.png'])
+    def test_grey_becomes_colour(self, order: ColorOrder, suffix: str) -> None:
+        grey = scene()[..., 0]
+        decoded = decode_compressed(compress(grey, suffix), order=order)
+        assert np.abs(decoded.astype(int) - grey[..., None]).max() <= (
+            3 if suffix == '.jpg' else 0
+        )
+
+    def test_alpha_is_dropped(self, order: ColorOrder) -> None:
+        bgra = np.dstack([scene()[..., ::-1], np.full((48, 64), 10, np.uint8)])
+        decoded = decode_compressed(compress(bgra, '.png'), order=order)
+        assert np.array_equal(decoded, decode_compressed(PNG, order=order))
+
+    def test_16_bits_scale_like_mono16(self, order: ColorOrder) -> None:
+        values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+        decoded = decode_compressed(compress(values, '.png'), order=order)
+        exact = np.rint(np.arange(65536) / 257).reshape(256, 256, 1)
+        assert np.array_equal(decoded, exact.repeat(3, axis=-1))
+
+    def test_exif_orientation_is_not_applied(self, order: ColorOrder) -> None:
+        # A little-endian TIFF with one entry: orientation (0x112), SHORT, 1 value, 6 = turn right.
+        tiff = b'II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0'
+        exif = b'Exif\0\0' + tiff
+        turned = JPEG[:2] + b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif + JPEG[2:]
+        applied = cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR)
+        assert applied is not None
+        assert applied.shape == (64, 48, 3)  # the tag is understood
+        decoded = decode_compressed(turned, order=order)
+        assert np.array_equal(decoded, decode_compressed(JPEG, order=order))
+
+    @pytest.mark.parametrize('file', [JPEG, PNG], ids=['jpeg', 'png'])
+    def test_takes_every_kind_of_memory_and_zeros_behind(
+        self, order: ColorOrder, file: bytes
+    ) -> None:
+        expected = decode_compressed(file, order=order)
+        for data in (
+            bytearray(file),
+            memoryview(file),
+            array('B', file),
+            np.frombuffer(file, np.uint8),
+            file + bytes(999),
+        ):
+            assert np.array_equal(decode_compressed(data, order=order), expected)
+
+
+def refused(data: bytes, match: str) -> None:
+    with pytest.raises(ImageError, match=match) as caught:
+        decode_compressed(data, order='bgr8')
+    assert caught.value.reason == 'corrupt'
+
+
+@pytest.mark.parametrize(
+    'data', [b'', b'\0' * 100, b'GIF89a....', compress(scene(), '.bmp'), b'\xff\xd8']
+)
+def test_what_is_neither_jpeg_nor_png(data: bytes) -> None:
+    refused(data, 'neither JPEG nor PNG: .* set the camera transport')
+
+
+@pytest.mark.parametrize('file', [JPEG, PNG], ids=['jpeg', 'png'])
+@pytest.mark.parametrize('zeros', [0, 300])
+def test_every_truncation_is_noticed_quietly(
+    file: bytes, zeros: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for length in range(8, len(file)):
+        if file[length:].strip(b'\0'):  # else only zeros went, which is no loss
+            refused(file[:length] + bytes(zeros), 'truncated or damaged')
+    assert capfd.readouterr() == ('', '')
+
+
+def test_every_flipped_bit_of_a_png_is_noticed_quietly(capfd: pytest.CaptureFixture[str]) -> None:
+    for position in range(len(PNG)):
+        damaged = bytearray(PNG)
+        damaged[position] ^= 1 << position % 8
+        refused(bytes(damaged), 'truncated or damaged|neither JPEG nor PNG')
+    assert capfd.readouterr() == ('', '')
+
+
+def test_a_jpeg_of_garbage_is_corrupt() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, 500, np.uint8).tobytes()
+    refused(b'\xff\xd8\xff' + noise + b'\xff\xd9', 'is damaged: OpenCV cannot decode it')
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    crc = zlib.crc32(kind + body)
+    return len(body).to_bytes(4, 'big') + kind + body + crc.to_bytes(4, 'big')
+
+
+def test_a_png_with_right_checksums_and_wrong_content_is_corrupt() -> None:
+    header = b'\0\0\0\x08' * 2 + b'\x08\x02\0\0\0'
+    chunks = [(b'IHDR', header), (b'IDAT', b'not zlib'), (b'IEND', b'')]
+    refused(b'\x89PNG\r\n\x1a\n' + b''.join(png_chunk(*c) for c in chunks), 'is damaged')
+
+
+def test_a_compressed_image_of_absurd_size_is_refused() -> None:
+    at = JPEG.index(b'\xff\xc0') + 5  # start of frame: length, precision, height, width
+    huge = JPEG[:at] + b'\xff\x00\xff\x00' + JPEG[at + 4 :]
+    refused(huge, 'refused by OpenCV')
+
+
+def decoded_or_corrupt(data: bytes) -> None:
+    try:
+        decoded = decode_compressed(data, order='rgb8')
+    except ImageError as error:
+        assert error.reason == 'corrupt'  # noqa: PT017 (both outcomes are right)
+    else:
+        assert decoded.ndim == 3
+        assert decoded.shape[2] == 3
+        assert decoded.dtype == np.uint8
+
+
+@given(
+    flips=st.lists(st.tuples(st.integers(0, len(JPEG) - 1), st.integers(0, 7)), max_size=4),
+    tail=st.binary(max_size=20),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_damaged_jpeg_gives_an_image_or_an_image_error(
+    flips: list[tuple[int, int]], tail: bytes
+) -> None:
+    size_field = JPEG.index(b'\xff\xc0') + 5
+    damaged = bytearray(JPEG)
+    for position, bit in flips:
+        if not size_field <= position < size_field + 4:  # a large frame is legal but slow
+            damaged[position] ^= 1 << bit
+    decoded_or_corrupt(bytes(damaged))
+    decoded_or_corrupt(bytes(damaged) + tail)
+
+
+@given(
+    start=st.sampled_from([b'', JPEG[:3], JPEG[:200], PNG[:8], PNG[:60]]),
+    middle=st.binary(max_size=200),
+    end=st.sampled_from([b'', JPEG[-2:], PNG[-12:]]),
+)
+@settings(max_examples=200, deadline=None)
+def test_garbage_gives_an_image_or_an_image_error(start: bytes, middle: bytes, end: bytes) -> None:
+    decoded_or_corrupt(start + middle + end)
+
+
+def test_a_real_camera_frame(data_dir: Path) -> None:
+    file = min((data_dir / 'camvid' / 'test').glob('*.png'))
+    frame = cv2.imread(str(file))
+    assert frame is not None
+    assert np.array_equal(decode_compressed(file.read_bytes(), order='bgr8'), frame)
+    height, width = frame.shape[:2]
+    assert (height, width) == (360, 480)
+    raw = decode(frame.tobytes(), height, width, 'bgr8', order='rgb8')
+    assert np.array_equal(raw, frame[..., ::-1])
+    small = decode_compressed(compress(frame, '.jpg'), order='bgr8').astype(int)
+    assert np.abs(small - frame).mean() < 4

@@ -1,0 +1,203 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Camera images as ROS messages carry them, decoded to (H, W, 3) uint8 pictures.
+
+Takes the fields of sensor_msgs/Image and sensor_msgs/CompressedImage, not the messages, so it
+needs no ROS. Nothing that a message can contain raises anything but ``ImageError``.
+"""
+
+from array import array
+from typing import Any, cast, Final, Literal, NamedTuple, TypeAlias
+import zlib
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidseg_ros.core.errors import ImageError
+
+ColorOrder = Literal['rgb8', 'bgr8']
+"""Channel order of a decoded picture."""
+
+BytesLike: TypeAlias = 'bytes | bytearray | memoryview | array[int] | NDArray[np.uint8]'
+"""C-contiguous memory of a message's data field."""
+
+MAX_PIXELS: Final = 2**30
+"""A picture with more pixels is a broken header, not a camera frame (also OpenCV's limit)."""
+
+
+class _Encoding(NamedTuple):
+    """Layout of one encoding, and the OpenCV conversions out of it (None: nothing to do)."""
+
+    channels: int
+    channel_bytes: int
+    to: dict[ColorOrder, int | None]
+
+
+_TO_COLOR: Final[dict[str, _Encoding]] = {
+    'rgb8': _Encoding(3, 1, {'rgb8': None, 'bgr8': cv2.COLOR_RGB2BGR}),
+    'bgr8': _Encoding(3, 1, {'rgb8': cv2.COLOR_BGR2RGB, 'bgr8': None}),
+    'rgba8': _Encoding(4, 1, {'rgb8': cv2.COLOR_RGBA2RGB, 'bgr8': cv2.COLOR_RGBA2BGR}),
+    'bgra8': _Encoding(4, 1, {'rgb8': cv2.COLOR_BGRA2RGB, 'bgr8': cv2.COLOR_BGRA2BGR}),
+    'mono8': _Encoding(1, 1, {'rgb8': cv2.COLOR_GRAY2RGB, 'bgr8': cv2.COLOR_GRAY2BGR}),
+    'mono16': _Encoding(1, 2, {'rgb8': cv2.COLOR_GRAY2RGB, 'bgr8': cv2.COLOR_GRAY2BGR}),
+}
+
+ENCODINGS: Final = tuple(_TO_COLOR)
+"""Encodings of sensor_msgs/Image that ``decode_image`` reads."""
+
+_JPEG_START: Final = b'\xff\xd8\xff'
+_JPEG_END: Final = b'\xff\xd9'
+_PNG_START: Final = b'\x89PNG\r\n\x1a\n'
+
+
+def decode_image(  # noqa: PLR0913 (the fields of the message)
+    *,
+    height: int,
+    width: int,
+    encoding: str,
+    is_bigendian: bool | int,
+    step: int,
+    data: BytesLike,
+    order: ColorOrder,
+) -> NDArray[np.uint8]:
+    """Decode the fields of a sensor_msgs/Image.
+
+    Alpha is dropped, not blended. 16 bits become 8 the way cv_bridge does it: times 255/65535,
+    to the nearest.
+
+    Args:
+        height: Rows, px.
+        width: Columns, px.
+        encoding: One of ``ENCODINGS``.
+        is_bigendian: Byte order of mono16; without effect on 8-bit encodings.
+        step: Bytes from one row to the next; more than a row of pixels needs is padding.
+        data: The rows; padding after the last one may be missing, bytes after it are ignored.
+        order: Channel order wanted.
+
+    Returns:
+        (H, W, 3) uint8 in ``order``. When ``encoding`` is already ``order`` this is a view of
+        ``data``, with its padding between the rows: valid while ``data`` is neither changed nor
+        reused, and read-only where ``data`` is. Otherwise it is new, contiguous memory.
+
+    Raises:
+        ImageError: With reason 'encoding' (not one of ``ENCODINGS``), 'size' (no pixels, or
+            more than ``MAX_PIXELS``), 'step' (less than a row of pixels), or 'truncated' (less
+            data than the header says).
+    """
+    available = memoryview(cast('Any', data)).nbytes  # mypy knows buffers from Python 3.12 on
+    layout = _checked_layout(height, width, encoding, step, available)
+    pixel_bytes = layout.channels * layout.channel_bytes
+    dtype = np.dtype(np.uint8 if layout.channel_bytes == 1 else '>u2' if is_bigendian else '<u2')
+    pixels = np.ndarray(
+        (height, width, layout.channels),
+        dtype,
+        buffer=data,
+        strides=(step, pixel_bytes, layout.channel_bytes),
+    )
+    if layout.channel_bytes == 2:
+        pixels = _to_8bit(pixels.astype(np.uint16))  # native byte order, aligned
+    conversion = layout.to[order]
+    return np.asarray(pixels if conversion is None else cv2.cvtColor(pixels, conversion), np.uint8)
+
+
+def decode_compressed(data: BytesLike, *, order: ColorOrder) -> NDArray[np.uint8]:
+    """Decode the data of a sensor_msgs/CompressedImage: JPEG or PNG.
+
+    Grey becomes colour, alpha is dropped, 16 bits become 8 as in ``decode_image``. An EXIF
+    orientation is not applied: a camera's frames keep the geometry of its calibration. A PNG is
+    checked whole by its checksums. A JPEG has none: damage between its start and end markers
+    may show as wrong pixels, which libjpeg reports on stderr.
+
+    Args:
+        data: The file's bytes; zeros after its end are ignored.
+        order: Channel order wanted.
+
+    Returns:
+        (H, W, 3) uint8 in ``order``; new memory.
+
+    Raises:
+        ImageError: With reason 'corrupt': neither JPEG nor PNG, cut off, damaged, or too large.
+    """
+    raw = bytes(data)
+    if raw.startswith(_JPEG_START):
+        whole = raw.rstrip(b'\0').endswith(_JPEG_END)
+    elif raw.startswith(_PNG_START):
+        whole = _png_is_whole(raw)
+    else:
+        msg = (
+            f'compressed image is neither JPEG nor PNG: {len(raw)} bytes that start with '
+            f'{raw[:8].hex(" ") or "nothing"}; set the camera transport to jpeg or png'
+        )
+        raise ImageError(reason='corrupt', message=msg)
+    if not whole:
+        msg = (
+            f'compressed image is truncated or damaged: {len(raw)} bytes without an intact end; '
+            'check for lost packets'
+        )
+        raise ImageError(reason='corrupt', message=msg)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        decoded = cv2.imdecode(np.frombuffer(raw, np.uint8), flags)
+    except cv2.error as error:
+        msg = f'compressed image of {len(raw)} bytes was refused by OpenCV: {str(error).strip()}'
+        raise ImageError(reason='corrupt', message=msg) from error
+    if decoded is None:
+        msg = (
+            f'compressed image of {len(raw)} bytes is damaged: OpenCV cannot decode it; '
+            'check the camera driver and for lost packets'
+        )
+        raise ImageError(reason='corrupt', message=msg)
+    bgr = _to_8bit(decoded) if decoded.dtype == np.uint16 else decoded
+    return np.asarray(bgr if order == 'bgr8' else cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _checked_layout(
+    height: int, width: int, encoding: str, step: int, available: int
+) -> _Encoding:
+    """Return the layout of an image whose header fits its ``available`` bytes, or raise."""
+    layout = _TO_COLOR.get(encoding)
+    if layout is None:
+        msg = f'image encoding {encoding!r} is not supported; use one of {", ".join(ENCODINGS)}'
+        raise ImageError(reason='encoding', message=msg)
+    if height < 1 or width < 1 or height * width > MAX_PIXELS:
+        msg = (
+            f'image size {width}x{height} is not between 1 and {MAX_PIXELS} pixels; '
+            'check width and height in the camera driver'
+        )
+        raise ImageError(reason='size', message=msg)
+    row_bytes = width * layout.channels * layout.channel_bytes
+    if step < row_bytes:
+        msg = (
+            f'image step {step} is less than the {row_bytes} bytes that {width} pixels of '
+            f'{encoding} take; check step in the camera driver'
+        )
+        raise ImageError(reason='step', message=msg)
+    needed = (height - 1) * step + row_bytes
+    if available < needed:
+        msg = (
+            f'image data is truncated: {available} bytes, but {width}x{height} {encoding} with '
+            f'step {step} needs {needed}; check for lost packets'
+        )
+        raise ImageError(reason='truncated', message=msg)
+    return layout
+
+
+def _to_8bit(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Scale uint16 0..65535 to 0..255, to the nearest."""
+    return np.asarray(cv2.convertScaleAbs(pixels, alpha=255 / 65535), np.uint8)
+
+
+def _png_is_whole(raw: bytes) -> bool:
+    """Walk the chunks (length, type, data, CRC-32) of a PNG up to an intact IEND."""
+    start = len(_PNG_START)
+    while start + 12 <= len(raw):
+        checked = start + 8 + int.from_bytes(raw[start : start + 4], 'big')
+        if zlib.crc32(raw[start + 4 : checked]) != int.from_bytes(
+            raw[checked : checked + 4], 'big'
+        ):
+            return False
+        if raw[start + 4 : start + 8] == b'IEND':
+            return True
+        start = checked + 4
+    return False
