@@ -36,7 +36,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``vidseg-train fit RECIPE`` or ``vidseg-train export RUN --out FILE``."""
-    logging.basicConfig(level=logging.INFO, format='%(message)s')
+    logging.basicConfig(level=logging.ERROR, format='%(message)s')
+    logging.getLogger('vidseg_training').setLevel(logging.INFO)
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     try:
