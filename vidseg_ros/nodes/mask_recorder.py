@@ -1,0 +1,102 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Records the label maps of a segmentation node.
+
+ros2 run vidseg_ros mask_recorder masks_bag
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+import sys
+import time
+from typing import Final
+
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
+from rclpy.utilities import remove_ros_args, try_shutdown
+from sensor_msgs.msg import Image
+
+from vidseg_ros.bag_io import BagImage, BagWriter, IMAGE_TYPE
+from vidseg_ros.bag_io.messages import read_header
+from vidseg_ros.core.errors import VidsegError
+
+LABEL_MAP_TOPIC: Final = '/segmentation/label_map'
+"""Where a segmentation node that was started without other names publishes."""
+
+
+class MaskRecorder(Node):
+    """Hands every received label map on, reliably and with the time it came in."""
+
+    def __init__(
+        self,
+        on_mask: Callable[[BagImage, int], None],
+        *,
+        topic: str = LABEL_MAP_TOPIC,
+        context: Context | None = None,
+    ) -> None:
+        """Subscribe.
+
+        Args:
+            on_mask: Called by the executor with the label map exactly as received (its
+                ``log_ns`` is the system clock) and the monotonic clock when it came in (ns).
+            topic: Topic of the label maps.
+            context: The rclpy context; None takes the default one.
+        """
+        super().__init__('mask_recorder', context=context)
+        self._on_mask = on_mask
+        qos = QoSProfile(depth=10, reliability=QoSReliabilityPolicy.RELIABLE)
+        self._masks = self.create_subscription(Image, topic, self._receive, qos, raw=True)
+
+    def has_publisher(self) -> bool:
+        """Return whether a node that publishes label maps is connected."""
+        return bool(self._masks.get_publisher_count())
+
+    def _receive(self, cdr: bytes) -> None:
+        received_ns = time.monotonic_ns()
+        log_ns = time.time_ns()
+        stamp_ns, frame_id = read_header(cdr) or (log_ns, '')
+        mask = BagImage(
+            msgtype=IMAGE_TYPE, cdr=cdr, log_ns=log_ns, stamp_ns=stamp_ns, frame_id=frame_id
+        )
+        self._on_mask(mask, received_ns)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Record label maps into a new MCAP bag until Ctrl-C.
+
+    Args:
+        argv: Arguments without the program's name, ROS arguments included; None takes sys.argv.
+
+    Returns:
+        Exit status: 0, or 2 after an error that is named on stderr.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog='mask_recorder', description='Record label maps into an MCAP bag until Ctrl-C.'
+    )
+    parser.add_argument('bag', help='folder of the new bag')
+    parser.add_argument('--topic', default=LABEL_MAP_TOPIC, help='default: %(default)s')
+    options = parser.parse_args(remove_ros_args(arguments))
+    try:
+        rclpy.init(args=arguments)
+        with BagWriter(options.bag, compress=True) as bag:
+
+            def record(mask: BagImage, _: int) -> None:
+                bag.write_raw(options.topic, mask.msgtype, mask.cdr, mask.log_ns)
+
+            rclpy.spin(MaskRecorder(record, topic=options.topic))
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except VidsegError as error:
+        sys.stderr.write(f'mask_recorder: {error}\n')
+        return 2
+    finally:
+        try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
