@@ -1,0 +1,167 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""A summary is valid JSON, accounts for every frame, and can be read by people."""
+
+from dataclasses import replace
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from vidseg_ros.core.labels import LabelSet
+from vidseg_ros.core.metrics import Confusion
+from vidseg_ros.core.timing import summarize
+from vidseg_ros.evaluation.summary import ClassScore, ReplaySummary, Scores, StageLatency
+from vidseg_ros.inference.prediction import EngineInfo
+
+LABELS = LabelSet(names=('road', 'sky', 'car'), colors=((0, 0, 0), (1, 1, 1), (2, 2, 2)))
+
+SUMMARY = ReplaySummary(
+    mode='offline',
+    source='drive',
+    model='tiny',
+    engine=EngineInfo(name='onnxruntime', version='1.2', device='CPU', precision='fp32'),
+    frames_segmented=8,
+    drops={'corrupt': 2, 'step': 1},
+    wall_ns=2_000_000_000,
+    latencies=(
+        StageLatency(
+            stage='infer',
+            boundary='picture -> labels',
+            latency=summarize([1_000_000, 2_000_000, 3_000_000]),
+        ),
+    ),
+    scores=Scores(
+        frames=4,
+        miou=0.5,
+        classes=(
+            ClassScore(name='road', iou=0.75, pixels=1000),
+            ClassScore(name='sky', iou=0.25, pixels=20),
+            ClassScore(name='car', iou=None, pixels=0),
+        ),
+    ),
+)
+NOTHING = replace(
+    SUMMARY,
+    frames_segmented=0,
+    drops={},
+    wall_ns=0,
+    scores=None,
+    latencies=(StageLatency(stage='infer', boundary='a -> b', latency=summarize([])),),
+)
+
+
+def printed(summary: ReplaySummary) -> str:
+    out = io.StringIO()
+    Console(file=out, width=100).print(summary.table())
+    return out.getvalue()
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """Return the cells of the printed tables, line by line."""
+    lines = [line.replace('┃', '│') for line in text.splitlines() if line[:1] in '│┃']
+    return [[cell.strip() for cell in line.strip('│').split('│')] for line in lines]
+
+
+def test_every_frame_is_accounted_for() -> None:
+    assert SUMMARY.frames_seen == 11
+    assert NOTHING.frames_seen == 0
+
+
+def test_rate() -> None:
+    assert SUMMARY.fps == 4.0
+    assert NOTHING.fps is None
+
+
+def test_json_layout() -> None:
+    expected: dict[str, Any] = {
+        'schema': 1,
+        'mode': 'offline',
+        'source': 'drive',
+        'model': 'tiny',
+        'engine': {
+            'name': 'onnxruntime',
+            'version': '1.2',
+            'device': 'CPU',
+            'precision': 'fp32',
+        },
+        'frames': {'seen': 11, 'segmented': 8},
+        'drops': {'corrupt': 2, 'step': 1},
+        'wall_s': 2.0,
+        'fps': 4.0,
+        'latency': {
+            'infer': {
+                'boundary': 'picture -> labels',
+                'count': 3,
+                'p50_ms': 2.0,
+                'p95_ms': 2.9,
+                'p99_ms': 2.98,
+                'max_ms': 3.0,
+            }
+        },
+        'scores': {
+            'frames': 4,
+            'miou': 0.5,
+            'classes': [
+                {'name': 'road', 'iou': 0.75, 'pixels': 1000},
+                {'name': 'sky', 'iou': 0.25, 'pixels': 20},
+                {'name': 'car', 'iou': None, 'pixels': 0},
+            ],
+        },
+        'error': None,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(SUMMARY.to_dict(), allow_nan=False))
+    measured, wanted = plain.pop('latency')['infer'], expected.pop('latency')['infer']
+    assert measured == pytest.approx(wanted)
+    assert plain == expected
+
+
+def test_json_of_a_run_without_frames_has_no_numbers_that_are_none() -> None:
+    plain = json.loads(json.dumps(NOTHING.to_dict(), allow_nan=False))
+    assert plain['fps'] is None
+    assert plain['scores'] is None
+    assert plain['latency']['infer']['p99_ms'] is None
+
+
+def test_scores_from_a_confusion_matrix() -> None:
+    confusion = Confusion(3)
+    truth = np.array([0, 0, 0, 1, 255], np.uint8)
+    confusion.add(truth, np.array([0, 0, 1, 1, 2], np.uint8))
+    scores = Scores.from_confusion(confusion, LABELS, frames=1)
+    assert scores.frames == 1
+    assert scores.miou == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert [item.name for item in scores.classes] == ['road', 'sky', 'car']
+    assert [item.pixels for item in scores.classes] == [3, 1, 0]
+    assert [item.iou for item in scores.classes] == [pytest.approx(2 / 3), 0.5, None]
+
+
+def test_table_for_people() -> None:
+    text = printed(SUMMARY)
+    rows = rows_of(text)
+    assert text.startswith('drive, offline')
+    assert ['engine', 'onnxruntime 1.2, CPU, fp32'] in rows
+    assert ['frames', '8 segmented of 11'] in rows
+    assert ['dropped', '2 corrupt, 1 step'] in rows
+    assert ['rate', '4.0 frames/s'] in rows
+    assert ['infer', '2.0', '2.9', '3.0', '3.0', 'picture -> labels'] in rows
+    assert ['road', '75.0', '1,000'] in rows
+    assert ['car', '-', '0'] in rows
+    assert ['mean', '50.0', '1,020'] in rows
+    assert 'ended by' not in text
+
+
+def test_table_of_a_run_without_frames() -> None:
+    rows = rows_of(printed(NOTHING))
+    assert ['dropped', 'none'] in rows
+    assert ['rate', '-'] in rows
+    assert ['infer', '-', '-', '-', '-', 'a -> b'] in rows
+    assert not any(row[0] == 'mean' for row in rows)
+
+
+def test_names_with_brackets_are_printed_as_they_are() -> None:
+    text = printed(replace(SUMMARY, source='drive[front].mp4', error='bag [red] is damaged'))
+    assert text.startswith('drive[front].mp4')
+    assert ['ended by', 'bag [red] is damaged'] in rows_of(text)
