@@ -83,6 +83,9 @@ def main(argv: Sequence[str]) -> int:
     _report(summary, args.json, outputs.folder)
     if summary.error:
         raise SourceError(summary.error)
+    if not summary.frames_segmented:
+        msg = f'not one frame of {args.source} got a label map; the table says why'
+        raise SourceError(msg)
     if truth is not None and summary.scores is None:
         msg = (
             f'no frame has labels in {args.labels}: the PNGs must be named like the frames, '
