@@ -71,7 +71,7 @@ def killed_run(small_config: TrainConfig, tmp_path: Path) -> Path:
     arguments += ['--checkpoint-steps', '2', '--validate-epochs', '3']
     code = f'from vidseg_training.cli import main; main({arguments!r})'
     with (tmp_path / 'log').open('wb') as log:
-        process = subprocess.Popen([sys.executable, '-c', code], stdout=log, stderr=log)  # our own code
+        process = subprocess.Popen([sys.executable, '-c', code], stdout=log, stderr=log)
         try:
             deadline = time.monotonic() + 120
             while not (folder / CHECKPOINT).exists() or len(_losses(folder)) < 4:
