@@ -88,7 +88,9 @@ class ReplaySummary:
     drops: Mapping[str, int]
     """Frames without one, counted by reason."""
     wall_ns: int
-    """From before the first frame was read until the last result was handled (ns)."""
+    """Offline: from before the first frame was read until the last result was handled; live:
+    from the first frame until the last label map came back, which is as long as the drive (ns).
+    """
     latencies: tuple[StageLatency, ...]
     """One entry per stage, in order; the total last."""
     scores: Scores | None
@@ -153,7 +155,8 @@ class ReplaySummary:
         )
         table.add_row('frames', f'{self.frames_segmented} segmented of {self.frames_seen}')
         table.add_row('dropped', drops or 'none')
-        table.add_row('wall time', f'{self.wall_ns / 1e9:.1f} s, outputs written')
+        meaning = 'outputs written' if self.mode == 'offline' else 'playing'
+        table.add_row('wall time', f'{self.wall_ns / 1e9:.1f} s, {meaning}')
         table.add_row('rate', '-' if self.fps is None else f'{self.fps:.1f} frames/s')
         if self.error:
             table.add_row('ended by', escape(self.error))

@@ -97,7 +97,6 @@ def replay_live(  # noqa: PLR0913 - all but two by name
     with closing(create_engine(engine, model)) as opened:
         # Opened here first, so that a bad model is reported as such and not from the node's log.
         card, info = opened.card, opened.info
-    started_ns = time.monotonic_ns()
     with TemporaryDirectory(prefix='vidseg_') as folder:
         spool = Path(folder, 'masks')
         with BagWriter(spool, compress=True) as bag, _local_ros() as (context, environment):
@@ -117,7 +116,7 @@ def replay_live(  # noqa: PLR0913 - all but two by name
         engine=info,
         frames_segmented=results.segmented,
         drops=dict(results.drops),
-        wall_ns=time.monotonic_ns() - started_ns,
+        wall_ns=run.wall_ns,
         latencies=(end_to_end,),
         scores=results.scores(),
         error=run.ended_by,
@@ -146,6 +145,13 @@ class _LiveRun:
     @property
     def compressed(self) -> bool:
         return self._player.compressed
+
+    @property
+    def wall_ns(self) -> int:
+        """From the first frame to the last label map; 0 if there was none."""
+        if not self.received:
+            return 0
+        return self.received[-1].at_ns - self.published[0].at_ns
 
     def play(self, node: ChildNode, on_frame: Callable[[SourceFrame], None] | None) -> None:
         """Bring the node up, play everything, wait for the last label map."""
