@@ -67,12 +67,17 @@ def test_a_missing_field_is_named(field: str) -> None:
         (
             'scores',
             [{'metric': 'mIoU', 'value': '0.5', 'protocol': 'x'}],
-            "'value' must be a number, found '0.5'",
+            "'value' must be a finite number, found '0.5'",
         ),
         (
             'scores',
             [{'metric': 'mIoU', 'value': True, 'protocol': 'x'}],
-            "'value' must be a number, found True",
+            "'value' must be a finite number, found True",
+        ),
+        (
+            'scores',
+            [{'metric': 'mIoU', 'value': float('nan'), 'protocol': 'x'}],
+            "'value' must be a finite number, found nan",
         ),
         ('input_order', 'yuv', "'input_order' must be one of rgb8, bgr8, found 'yuv'"),
         ('input_size', [360], r"'input_size' must be \[height, width\] in pixels"),

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Footage of every kind gives the right pixels under the right names and stamps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 import logging
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 import pytest
 
-from vidseg_ros.bag_io import BagWriter
+from vidseg_ros.bag_io import BagImage, BagReader, BagWriter
 from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.labels import CAMVID
 from vidseg_ros.evaluation.sources import (
@@ -92,6 +93,25 @@ def test_bag_stamps_that_repeat_or_jump_back_still_have_unique_names(tmp_path: P
 def test_bag_rate_is_unknown_without_two_stamps(tmp_path: Path) -> None:
     with open_source(record(tmp_path / 'drive', [START_NS])) as source:
         assert source.fps is None
+
+
+def test_a_bag_damaged_near_its_start_opens_and_gives_what_is_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = BagReader.images
+
+    def damaged(bag: BagReader, topic: str) -> Iterator[BagImage]:
+        yield from islice(whole(bag, topic), 3)
+        msg = 'damaged after message 3'
+        raise SourceError(msg)
+
+    monkeypatch.setattr(BagReader, 'images', damaged)
+    path = record(tmp_path / 'drive', [START_NS + index * STEP_NS for index in range(6)])
+    seen = []
+    with open_source(path) as source, pytest.raises(SourceError, match='after message 3'):
+        seen.extend(frame.stamp_ns for frame in source)
+    assert source.fps == pytest.approx(25)
+    assert len(seen) == 3
 
 
 def test_bag_topic_is_passed_on(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 import json
+from math import isfinite
 from typing import Any, Final, get_args, Literal, NoReturn
 
 from vidseg_ros.core.errors import ModelError
@@ -159,8 +160,8 @@ def _read_str(plain: Mapping[str, Any], field: str) -> str:
 
 def _read_number(plain: Mapping[str, Any], field: str) -> float:
     value = plain.get(field)
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        _reject(field, 'a number', value)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+        _reject(field, 'a finite number', value)
     return float(value)
 
 

@@ -9,7 +9,7 @@ cannot be decoded is skipped by the caller and a long drive takes no more memory
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, ExitStack
+from contextlib import AbstractContextManager, contextmanager, ExitStack, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -156,9 +156,7 @@ class BagSource(Source):
             self.topic = self._bag.image_topic(topic)
             self.name = path.name
             self.frame_count = {info.name: info.count for info in self._bag.topics}[self.topic]
-            stamps = [image.stamp_ns for image in islice(self._bag.images(self.topic), 31)]
-            steps = [later - earlier for earlier, later in pairwise(stamps) if later > earlier]
-            self.fps = 1e9 / median(steps) if steps else None
+            self.fps = _frame_rate(self._bag.images(self.topic))
             self._open = opening.pop_all()
 
     def __iter__(self) -> Iterator[SourceFrame]:
@@ -178,6 +176,15 @@ class BagSource(Source):
                 message=image,
             )
             newest = max(newest, image.stamp_ns)
+
+
+def _frame_rate(images: Iterator[BagImage]) -> float | None:
+    """Estimate the frames/s of a recording from its first second or two."""
+    stamps: list[int] = []
+    with suppress(SourceError):  # whoever reads the frames meets the damage, and keeps the rest
+        stamps.extend(image.stamp_ns for image in islice(images, 31))
+    steps = [later - earlier for earlier, later in pairwise(stamps) if later > earlier]
+    return 1e9 / median(steps) if steps else None
 
 
 class VideoSource(Source):
