@@ -110,12 +110,10 @@ class BagPlayer(Node):
         schedule = _Schedule(1e9 / (self._source.fps or FOLDER_FPS), self._rate)
         while True:
             for frame in self._source:
+                cdr = self._read(frame)
                 if not self._sleep_until(schedule.next(_recorded_ns(frame))):
                     return
-                try:
-                    cdr = _serialize(frame)
-                except ImageError as error:
-                    self.get_logger().warning(f'frame {frame.name} is left out: {error}')
+                if cdr is None:
                     continue
                 if self._clock_publisher is not None:
                     self._clock_publisher.publish(Clock(clock=_time(frame.stamp_ns)))
@@ -124,6 +122,13 @@ class BagPlayer(Node):
                 yield frame, published_ns
             if not self._loop:
                 return
+
+    def _read(self, frame: SourceFrame) -> bytes | None:
+        try:
+            return _serialize(frame)
+        except ImageError as error:
+            self.get_logger().warning(f'frame {frame.name} is left out: {error}')
+            return None
 
     def _publisher(self, frame: SourceFrame) -> Publisher:
         msgtype = IMAGE_TYPE if frame.message is None else frame.message.msgtype
