@@ -82,7 +82,7 @@ def test_masks_are_handed_on_with_stamp_and_time(context: Context) -> None:
 
 
 def test_command_line_records_a_bag_until_ctrl_c(tmp_path: Path, context: Context) -> None:
-    process = subprocess.Popen(  # noqa: S603 - our own program
+    process = subprocess.Popen(
         [sys.executable, '-m', 'vidseg_ros.nodes.mask_recorder', str(tmp_path / 'bag')],
     )
     try:
