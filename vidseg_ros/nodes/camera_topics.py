@@ -54,7 +54,8 @@ def advertise(node: Node, message_type: Any, topic: str, *, latched: bool = Fals
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
     except (ParameterException, RuntimeError) as error:
-        msg = f'parameter qos_overrides of the publisher {topic} cannot be used: {error}'
+        resolved = node.resolve_topic_name(topic)
+        msg = f'parameter qos_overrides.{resolved}.publisher cannot be used: {error}'
         raise ParameterError(msg) from None
 
 
@@ -119,7 +120,7 @@ class CameraInputs:
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
         except (ParameterException, RuntimeError) as error:
-            msg = f'parameter qos_overrides of the subscription {topic} cannot be used: {error}'
+            msg = f'parameter qos_overrides.{topic}.subscription cannot be used: {error}'
             raise ParameterError(msg) from None
 
     def _select(self) -> None:

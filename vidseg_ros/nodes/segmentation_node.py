@@ -20,8 +20,10 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 import rclpy
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -83,9 +85,19 @@ class SegmentationNode(LifecycleNode):
     goes through error processing to unconfigured: configure and activate start it anew.
     """
 
-    def __init__(self) -> None:
-        """Declare the parameters and start to report on ``/diagnostics``."""
-        super().__init__('segmentation')
+    def __init__(
+        self,
+        *,
+        context: Context | None = None,
+        parameter_overrides: list[Parameter] | None = None,
+    ) -> None:
+        """Declare the parameters and start to report on ``/diagnostics``.
+
+        Args:
+            context: What ``rclpy.init`` was called with; None is rclpy's default context.
+            parameter_overrides: Start-up values, over those of the command line.
+        """
+        super().__init__('segmentation', context=context, parameter_overrides=parameter_overrides)
         self._problems = declare_parameters(self)
         self._failure = ''
         self._configured, self._active = ExitStack(), ExitStack()

@@ -1,0 +1,98 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip('rclpy')
+
+from rclpy.context import Context
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+import yaml
+
+from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.resources import find_config
+from vidseg_ros.nodes.parameters import (
+    declare_parameters,
+    NodeParameters,
+    read_parameters,
+)
+
+DEFAULTS = NodeParameters(
+    model='camvid_fddwnet',
+    engine='onnxruntime',
+    cameras=(),
+    input_type='auto',
+    mask_size='camera',
+    diagnostics_period=1.0,
+)
+
+
+def read(context: Context, **values: Any) -> NodeParameters:
+    overrides = [Parameter(name, value=value) for name, value in values.items()]
+    node = Node('parameters', context=context, parameter_overrides=overrides)
+    try:
+        return read_parameters(node, declare_parameters(node))
+    finally:
+        node.destroy_node()
+
+
+def test_defaults(context: Context) -> None:
+    assert read(context) == DEFAULTS
+
+
+def test_start_up_values_arrive(context: Context) -> None:
+    assert read(context, model='m', cameras=['a', 'b/c'], diagnostics_period=2.5) == replace(
+        DEFAULTS, model='m', cameras=('a', 'b/c'), diagnostics_period=2.5
+    )
+
+
+def test_every_refused_value_is_named(context: Context) -> None:
+    with pytest.raises(ParameterError, match=r'overlay_opacity .*-1\.0.*; .*diagnostics_period'):
+        read(context, overlay_opacity=-1.0, diagnostics_period=1000.0)
+
+
+@pytest.mark.parametrize(
+    ('field', 'value', 'message'),
+    [
+        ('model', '', "parameter model is ''"),
+        ('engine', 'abacus', "parameter engine is 'abacus', it must be one of onnxruntime"),
+        ('input_type', 'x', "parameter input_type is 'x', it must be one of auto, image"),
+        ('mask_size', 'x', "parameter mask_size is 'x', it must be one of camera, network"),
+        ('cameras', ('~/a',), "parameter cameras has '~/a'"),
+        ('cameras', ('a/',), "parameter cameras has 'a/'"),
+        ('cameras', ('2',), "parameter cameras has '2'"),
+        ('cameras', ('',), "parameter cameras has ''"),
+        ('cameras', ('a', 'b', 'a'), 'parameter cameras repeats a name: a, b, a'),
+    ],
+)
+def test_values_that_are_not_allowed(field: str, value: Any, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        replace(DEFAULTS, **{field: value})
+
+
+def test_every_parameter_is_described_and_only_the_opacity_may_change(context: Context) -> None:
+    node = Node('parameters', context=context, start_parameter_services=False)
+    declare_parameters(node)
+    names = [
+        name
+        for name in node._parameters
+        if name not in ('use_sim_time', 'start_type_description_service')
+    ]
+    descriptors = node.describe_parameters(names)
+    node.destroy_node()
+    assert len(descriptors) == 7
+    assert all(item.description and item.additional_constraints for item in descriptors)
+    assert [item.name for item in descriptors if not item.read_only] == ['overlay_opacity']
+
+
+def test_the_shipped_file_has_every_default(context: Context) -> None:
+    path = find_config('segmentation')
+    assert path == Path(__file__).parents[2] / 'config' / 'segmentation.yaml'
+    values = yaml.safe_load(path.read_text())['/**']['ros__parameters']
+    assert values.pop('overlay_opacity') == 0.5
+    assert set(values) == {'model', 'engine', 'input_type', 'mask_size', 'diagnostics_period'}
+    assert read(context, **values) == DEFAULTS

@@ -1,0 +1,203 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""The node from its start to its end: transitions, failures, signals."""
+
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+pytest.importorskip('rclpy')
+
+from vidseg_ros.core.errors import EngineError
+
+MASKS = '/segmentation/label_map'
+ERROR = b'\x02'
+
+
+def workers() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name == 'vidseg worker']
+
+
+def test_each_transition_does_its_part_and_can_be_undone(
+    peer: Any, tiny_model: Path, scene: Any
+) -> None:
+    node = peer.start(model=str(tiny_model))
+    assert peer.state() == 'unconfigured'
+    for _ in range(2):
+        assert not node.count_publishers(MASKS)
+        assert peer.change('CONFIGURE')
+        assert node.count_publishers(MASKS) == 1
+        assert not node.count_subscribers('/image')
+        for _ in range(2):
+            assert peer.change('ACTIVATE')
+            assert node.count_subscribers('/image') == 1
+            assert workers() == ['vidseg worker']
+            peer.segment(scene().message(peer.header()), peer.listen(MASKS))
+            assert peer.change('DEACTIVATE')
+            assert not node.count_subscribers('/image')
+            assert not workers()
+        assert peer.change('CLEANUP')
+        assert node._engine is None
+    assert not node.count_publishers(MASKS)
+    assert peer.state() == 'unconfigured'
+
+
+@pytest.mark.parametrize('state', ['UNCONFIGURED', 'INACTIVE', 'ACTIVE'])
+def test_shutdown_from_every_state(peer: Any, tiny_model: Path, state: str) -> None:
+    node = peer.start(model=str(tiny_model))
+    for transition in ('CONFIGURE', 'ACTIVATE')[
+        : ('UNCONFIGURED', 'INACTIVE', 'ACTIVE').index(state)
+    ]:
+        assert peer.change(transition)
+    assert peer.change(f'{state}_SHUTDOWN')
+    assert peer.state() == 'finalized'
+    assert not workers()
+    assert not node.count_publishers(MASKS)
+
+
+def expect_refusal(peer: Any, *texts: str) -> None:
+    """Configure must fail, say why in log and diagnostics, and leave the node as it was."""
+    assert not peer.change('CONFIGURE')
+    assert peer.state() == 'unconfigured'
+
+    def said() -> Any:
+        return next((log for log in peer.logs if all(text in log for text in texts)), None)
+
+    message = peer.wait_for(said, f'log with {texts}')
+    assert 'Traceback' not in message
+    peer.wait_for(
+        lambda: (
+            'segmentation: engine' in peer.statuses
+            and peer.statuses['segmentation: engine'].message == message
+        ),
+        'diagnostic',
+    )
+    assert peer.statuses['segmentation: engine'].level == ERROR
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'texts'),
+    [
+        ('overlay_opacity', 2.5, ('2.5', 'from 0.0 to 1.0')),
+        ('overlay_opacity', 'much', ('much', 'a decimal number')),
+        ('diagnostics_period', 0.0, ('0.0', 'from 0.1 to 60.0')),
+        ('model', 5, ('5', 'text')),
+        ('model', '', ("''", 'name of a shipped model')),
+        ('engine', 'steam', ("'steam'", 'one of onnxruntime')),
+        ('input_type', 'video', ("'video'", 'one of auto, image, compressed')),
+        ('mask_size', 'huge', ("'huge'", 'one of camera, network')),
+        ('cameras', ['front', '/rear'], ("'/rear'", 'no relative topic name')),
+        ('cameras', ['front', 'front'], ('front, front', 'repeats')),
+        (f'qos_overrides.{MASKS}.publisher.reliability', 'hopeful', ('reliability', 'hopeful')),
+        (f'qos_overrides.{MASKS}.publisher.depth', 'deep', ('depth', 'deep')),
+    ],
+)
+def test_a_start_up_parameter_that_is_not_allowed(
+    peer: Any, tiny_model: Path, name: str, value: Any, texts: tuple[str, ...]
+) -> None:
+    peer.start(**{'model': str(tiny_model), 'diagnostics_period': 0.1, name: value})
+    expect_refusal(peer, name.removesuffix('.reliability').removesuffix('.depth'), *texts)
+
+
+def test_a_missing_model_and_one_that_is_no_model(peer: Any, tmp_path: Path) -> None:
+    path = tmp_path / 'model.onnx'
+    peer.start(model=str(path), diagnostics_period=0.1)
+    expect_refusal(peer, str(path), 'does not exist; check the path')
+    path.write_bytes(b'not a model at all')
+    expect_refusal(peer, str(path), 'copy or export it again')
+
+
+def test_configure_succeeds_once_the_model_is_there(
+    peer: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / 'model.onnx'
+    peer.start(model=str(path), diagnostics_period=0.1)
+    expect_refusal(peer, str(path))
+    path.write_bytes(tiny_model.read_bytes())
+    assert peer.change('CONFIGURE')
+    peer.wait_for(lambda: peer.values('segmentation: engine').get('state') == 'inactive', 'state')
+    assert peer.statuses['segmentation: engine'].level == b'\x00'
+
+
+@pytest.mark.parametrize('error', [EngineError('the GPU has left'), ValueError('a bug')])
+def test_an_engine_that_fails_leaves_the_node_unconfigured_and_ready_for_another_try(
+    peer: Any, tiny_model: Path, scene: Any, error: Exception
+) -> None:
+    node = peer.start_active(model=str(tiny_model))
+    masks = peer.listen(MASKS)
+    peer.segment(scene().message(peer.header()), masks)
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise error
+
+    node._segmenter.segment = broken
+    peer.send(scene().message(peer.header()))
+    peer.wait_for(lambda: node._engine is None, 'error processing')
+    assert peer.state() == 'unconfigured'
+    assert not workers()
+    peer.wait_for(
+        lambda: (
+            peer.statuses['segmentation: engine'].level == ERROR
+            and str(error) in peer.statuses['segmentation: engine'].message
+        ),
+        'diagnostic',
+    )
+    peer.wait_for(lambda: any(str(error) in log for log in peer.logs), 'log')
+
+    assert peer.change('CONFIGURE')
+    assert peer.change('ACTIVATE')
+    peer.segment(scene().message(peer.header()), masks)
+
+
+def test_an_engine_that_hangs_cannot_hold_the_node(
+    peer: Any, tiny_model: Path, scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('vidseg_ros.nodes.segmentation_node.STOP_TIMEOUT_S', 0.05)
+    node = peer.start_active(model=str(tiny_model))
+    busy, release = threading.Event(), threading.Event()
+
+    def hanging(*_: Any, **__: Any) -> Any:
+        busy.set()
+        release.wait(30)
+        return []
+
+    node._segmenter.segment = hanging
+    peer.send(scene().message(peer.header()))
+    peer.wait_for(busy.is_set, 'inference')
+    assert not peer.change('DEACTIVATE')
+    assert peer.state() == 'unconfigured'
+    peer.wait_for(lambda: any('did not return within' in log for log in peer.logs), 'log')
+    release.set()
+    peer.wait_for(lambda: not workers(), 'end of the thread')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_process_cleanly(
+    peer: Any, tiny_model: Path, scene: Any, number: signal.Signals
+) -> None:
+    command = [sys.executable, '-m', 'vidseg_ros.nodes.segmentation_node', '--ros-args']
+    process = subprocess.Popen(
+        [*command, '-p', f'model:={tiny_model}', '-p', 'cameras:=[]'],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=os.environ,
+    )
+    try:
+        assert peer.change('CONFIGURE')
+        assert peer.change('ACTIVATE')
+        peer.segment(scene().message(peer.header()), peer.listen(MASKS))
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=15)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, stderr
+    assert 'Traceback' not in stderr
+    assert 'rror' not in stderr

@@ -1,0 +1,95 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from collections.abc import Callable
+import threading
+from typing import Any
+
+import numpy as np
+
+from vidseg_ros.nodes.worker import Worker
+from vidseg_ros.pipeline import Frame, Mailbox
+
+
+class FakeSegmenter:
+    """Returns the frames as results."""
+
+    def __init__(self, act: Callable[[], None] = lambda: None) -> None:
+        self.act = act
+        self.confidences: list[bool] = []
+
+    def segment(self, frames: list[Frame], *, confidence: bool) -> list[Frame]:
+        self.confidences.append(confidence)
+        self.act()
+        return frames
+
+
+def frame(camera: str) -> Frame:
+    image = np.zeros((2, 2, 3), np.uint8)
+    return Frame(camera=camera, image=image, context=None, received_ns=0, decoded_ns=0)
+
+
+def start(segmenter: Any, results: Any, failures: Any = None) -> tuple[Worker, Mailbox]:
+    mailbox = Mailbox()
+    worker = Worker(
+        segmenter,
+        mailbox,
+        wants_confidence=lambda: True,
+        publish=results,
+        failed=failures or print,
+    )
+    return worker, mailbox
+
+
+def test_results_are_handed_on_and_confidence_is_asked_for() -> None:
+    published: list[Any] = []
+    done = threading.Event()
+
+    def publish(result: Any) -> None:
+        published.append(result.camera)
+        done.set()
+
+    segmenter = FakeSegmenter()
+    worker, mailbox = start(segmenter, publish)
+    mailbox.put(frame('a'))
+    assert done.wait(5)
+    assert worker.stop(5)
+    assert published == ['a']
+    assert segmenter.confidences == [True]
+
+
+def test_a_failure_is_reported_once_and_ends_the_thread() -> None:
+    failures: list[Exception] = []
+    failed = threading.Event()
+    error = RuntimeError('broken')
+
+    def act() -> None:
+        raise error
+
+    def report(found: Exception) -> None:
+        failures.append(found)
+        failed.set()
+
+    worker, mailbox = start(FakeSegmenter(act), print, report)
+    mailbox.put(frame('a'))
+    assert failed.wait(5)
+    assert worker.stop(5)
+    assert failures == [error]
+
+
+def test_stop_is_bounded_and_what_fails_afterwards_is_nobodys_business() -> None:
+    busy, release = threading.Event(), threading.Event()
+    failures: list[Exception] = []
+
+    def act() -> None:
+        busy.set()
+        release.wait(10)
+        msg = 'publishers are gone'
+        raise RuntimeError(msg)
+
+    worker, mailbox = start(FakeSegmenter(act), print, failures.append)
+    mailbox.put(frame('a'))
+    assert busy.wait(5)
+    assert not worker.stop(0.01)
+    release.set()
+    assert worker.stop(5)
+    assert failures == []
