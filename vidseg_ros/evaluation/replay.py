@@ -101,6 +101,7 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         self._truth = truth
         self._confusion = Confusion(len(labels))
         self._scored = 0
+        self._start_ns = 0
         self._open = ExitStack()
         self._masks: MaskWriter | None = None
         self._video: OverlayVideoWriter | None = None
@@ -167,6 +168,8 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
             ModelError: If a label is not among the classes.
             OutputError: If a result cannot be written.
         """
+        if not self.segmented:
+            self._start_ns = frame.stamp_ns
         if truth is None and self._truth is not None:
             truth = self._truth.get(frame)
         if truth is not None:
@@ -178,7 +181,8 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
             if self._video is not None:
                 self._video.write(overlay)
             if self._sheet is not None:
-                self._sheet.add(frame.name, overlay)
+                seconds = (frame.stamp_ns - self._start_ns) / 1e9
+                self._sheet.add(f'{frame.name}  {seconds:.2f} s', overlay)
         self.segmented += 1
 
     def skip(self, reason: str, count: int = 1) -> None:
