@@ -22,7 +22,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from vidseg_ros.bag_io import BagReader, BagWriter, IMAGE_TYPE
 from vidseg_ros.core.errors import ParameterError
-from vidseg_ros.evaluation.sources import open_source
+from vidseg_ros.evaluation.sources import open_source, Source
 from vidseg_ros.nodes import bag_player
 from vidseg_ros.nodes.bag_player import BagPlayer
 
@@ -87,12 +87,28 @@ def listener(context: Context) -> Iterator[Listener]:
     listener.close()
 
 
+MakePlayer = Callable[..., BagPlayer]
+
+
+@pytest.fixture
+def make_player(context: Context) -> Iterator[MakePlayer]:
+    players: list[BagPlayer] = []
+
+    def make(source: Source, **options: Any) -> BagPlayer:
+        players.append(BagPlayer(source, context=context, **options))
+        return players[-1]
+
+    yield make
+    for player in players:
+        player.destroy_node()
+
+
 def test_messages_of_a_bag_arrive_byte_for_byte_at_a_best_effort_subscriber(
-    bag: Path, context: Context, listener: Listener
+    bag: Path, make_player: MakePlayer, listener: Listener
 ) -> None:
     listener.subscribe(Image, 'image', raw=True, depth=1)
     with open_source(bag) as source:
-        player = BagPlayer(source, context=context)
+        player = make_player(source)
         assert not player.compressed
         assert player.wait_for_subscriber(20)
         played = list(player.play())
@@ -103,24 +119,24 @@ def test_messages_of_a_bag_arrive_byte_for_byte_at_a_best_effort_subscriber(
 
 
 def test_frames_keep_their_distance_in_time_and_rate_shrinks_it(
-    bag: Path, context: Context
+    bag: Path, make_player: MakePlayer
 ) -> None:
     with open_source(bag) as source:
         for rate in (1.0, 4.0):
-            times_ns = [at for _, at in BagPlayer(source, rate=rate, context=context).play()]
+            times_ns = [at for _, at in make_player(source, rate=rate).play()]
             # Never sooner than recorded; how much later is up to the machine.
             assert times_ns[-1] - times_ns[0] >= 4 * STEP_NS / rate - STEP_NS
 
 
 def test_compressed_messages_have_their_own_topic(
-    tmp_path: Path, context: Context, listener: Listener
+    tmp_path: Path, make_player: MakePlayer, listener: Listener
 ) -> None:
     data = cv2.imencode('.png', picture(9))[1].tobytes()
     with BagWriter(tmp_path / 'bag') as writer:
         writer.write_compressed('/cam', data, encoding='png', stamp_ns=START_NS, frame_id='f')
     listener.subscribe(CompressedImage, 'image/compressed')
     with open_source(tmp_path / 'bag') as source:
-        player = BagPlayer(source, context=context)
+        player = make_player(source)
         assert player.compressed
         assert player.wait_for_subscriber(20)
         assert len(list(player.play())) == 1
@@ -131,7 +147,7 @@ def test_compressed_messages_have_their_own_topic(
 
 
 def test_a_folder_of_images_becomes_bgr8_messages_with_stamps_and_a_clock(
-    tmp_path: Path, context: Context, listener: Listener
+    tmp_path: Path, context: Context, make_player: MakePlayer, listener: Listener
 ) -> None:
     for number in range(2):
         cv2.imwrite(str(tmp_path / f'{number}.png'), picture(number + 1))
@@ -139,7 +155,7 @@ def test_a_folder_of_images_becomes_bgr8_messages_with_stamps_and_a_clock(
     clock = Listener(context)
     clock.subscribe(Clock, '/clock')
     with open_source(tmp_path) as source:
-        player = BagPlayer(source, rate=10, clock=True, context=context)
+        player = make_player(source, rate=10, clock=True)
         assert player.wait_for_subscriber(20)
         wait_until(lambda: bool(player.count_subscribers('/clock')))
         assert len(list(player.play())) == 2
@@ -165,35 +181,41 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_truncated_message_is_left_out(tmp_path: Path, bag: Path, context: Context) -> None:
+def test_a_truncated_message_is_left_out(
+    tmp_path: Path, bag: Path, make_player: MakePlayer
+) -> None:
     with BagReader(bag) as reader, BagWriter(tmp_path / 'cut') as writer:
         for number, image in enumerate(reader.images('/cam')):
             cdr = image.cdr[:-7] if number == 2 else image.cdr
             writer.write_raw('/cam', IMAGE_TYPE, cdr, image.log_ns)
     with open_source(tmp_path / 'cut') as source:
-        played = [frame.index for frame, _ in BagPlayer(source, context=context).play()]
+        played = [frame.index for frame, _ in make_player(source).play()]
     assert played == [0, 1, 3, 4]
 
 
-def test_a_loop_starts_again_until_ros_shuts_down(bag: Path, context: Context) -> None:
+def test_a_loop_starts_again_until_ros_shuts_down(
+    bag: Path, context: Context, make_player: MakePlayer
+) -> None:
     played = []
     with open_source(bag) as source:
-        for frame, _ in BagPlayer(source, loop=True, rate=10, context=context).play():
+        for frame, _ in make_player(source, loop=True, rate=10).play():
             played.append(frame.stamp_ns)
             if len(played) == 7:
                 context.try_shutdown()
     assert played == [START_NS + i * STEP_NS for i in (0, 1, 2, 3, 4, 0, 1)]
 
 
-def test_nobody_listening_is_noticed_in_time(bag: Path, context: Context) -> None:
+def test_nobody_listening_is_noticed_in_time(bag: Path, make_player: MakePlayer) -> None:
     with open_source(bag) as source:
-        assert not BagPlayer(source, context=context).wait_for_subscriber(0.1)
+        assert not make_player(source).wait_for_subscriber(0.1)
 
 
 @pytest.mark.parametrize('rate', [0.0, -1.0, float('nan')])
-def test_a_rate_that_goes_nowhere_is_refused(bag: Path, context: Context, rate: float) -> None:
+def test_a_rate_that_goes_nowhere_is_refused(
+    bag: Path, make_player: MakePlayer, rate: float
+) -> None:
     with open_source(bag) as source, pytest.raises(ParameterError, match='rate must be above 0'):
-        BagPlayer(source, rate=rate, context=context)
+        make_player(source, rate=rate)
 
 
 def test_schedule_waits_as_recorded_but_never_bursts(monkeypatch: pytest.MonkeyPatch) -> None:

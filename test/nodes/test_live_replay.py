@@ -5,7 +5,6 @@ from contextlib import closing
 import json
 import os
 from pathlib import Path
-import sys
 from typing import Any
 
 import cv2
@@ -153,10 +152,8 @@ def test_a_node_that_cannot_be_configured_is_an_error_with_its_words(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bag = record(tmp_path / 'bag', [np.zeros((12, 16, 3), np.uint8)])
-    command = live_replay._node_command(
-        tmp_path / 'gone.onnx', 'onnxruntime', 'camera', compressed=False
-    )
-    monkeypatch.setattr(live_replay, '_node_command', lambda *_, **__: command)
+    gone = ['-p', f'model:={tmp_path}/gone.onnx']
+    monkeypatch.setattr(live_replay, '_parameters', lambda *_, **__: gone)
     with pytest.raises(EngineError, match='could not configure') as caught:
         live(bag, tiny_model, tmp_path / 'out')
     assert 'gone.onnx' in str(caught.value)
@@ -167,7 +164,7 @@ def test_a_node_that_dies_is_an_error_with_its_last_words(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bag = record(tmp_path / 'bag', [np.zeros((12, 16, 3), np.uint8)])
-    command = [sys.executable, '-c', 'raise SystemExit("out of luck")']
-    monkeypatch.setattr(live_replay, '_node_command', lambda *_, **__: command)
-    with pytest.raises(EngineError, match=r'status 1(?s:.*)out of luck'):
+    # Quotes that YAML cannot read end a node at once.
+    monkeypatch.setattr(live_replay, '_parameters', lambda *_, **__: ['-p', 'model:="'])
+    with pytest.raises(EngineError, match=r'ended by itself with status 1(?s:.*)model:='):
         live(bag, tiny_model, tmp_path / 'out')

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 import threading
 import time
 from typing import Final
+from uuid import uuid4
 
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -49,10 +50,8 @@ REPEATED_STAMP: Final = 'repeated stamp'
 
 BOUNDARY: Final = 'publish call -> label map received in this process'
 
-_NODE: Final = 'segmentation'
-_ROS_ARGUMENTS: Final = ('--ros-args', '--disable-external-lib-logs')
 _START_S: Final = 60.0
-_CONFIGURE_S: Final = 600.0
+_CONFIGURE_S: Final = 120.0
 _TRANSITION_S: Final = 30.0
 _SILENCE_NS: Final = 5_000_000_000
 _NAP_S: Final = 0.02
@@ -99,10 +98,14 @@ def replay_live(  # noqa: PLR0913 - all but two by name
         card, info = opened.card, opened.info
     with TemporaryDirectory(prefix='vidseg_') as folder:
         spool = Path(folder, 'masks')
-        with BagWriter(spool, compress=True) as bag, _local_ros() as (context, environment):
+        arguments = _ros_arguments()
+        with BagWriter(spool, compress=True) as bag, _local_ros(arguments) as (context, variables):
             run = _LiveRun(context, source, bag, rate)
-            command = _node_command(model, engine, mask_size, compressed=run.compressed)
-            node = ChildNode(command, environment=environment, log=log_dir / NODE_LOG)
+            command = [
+                *(sys.executable, '-m', 'vidseg_ros.nodes.segmentation_node', *arguments),
+                *_parameters(model, engine, mask_size, compressed=run.compressed),
+            ]
+            node = ChildNode(command, environment=variables, log=log_dir / NODE_LOG)
             with closing(run), node:
                 run.play(node, on_frame)
         latencies_ns = _collect(source, results, run, spool)
@@ -135,8 +138,10 @@ class _LiveRun:
         self._bag = bag
         self._failure: Exception | None = None
         self._player = BagPlayer(source, rate=rate, context=context)
-        self._recorder = MaskRecorder(self._store, context=context)
-        self._lifecycle = self._recorder.create_client(ChangeState, f'/{_NODE}/change_state')
+        # Without the leading slash the topic is in the namespace of this run.
+        topic = LABEL_MAP_TOPIC.removeprefix('/')
+        self._recorder = MaskRecorder(self._store, topic=topic, context=context)
+        self._lifecycle = self._recorder.create_client(ChangeState, 'segmentation/change_state')
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self._recorder)
         self._thread = threading.Thread(target=self._spin, name='masks', daemon=True)
@@ -261,23 +266,33 @@ def _why_not(frame: SourceFrame, doubtful: set[int]) -> str:
     return REPEATED_STAMP if frame.index in doubtful else NO_MASK
 
 
-def _node_command(model: Path, engine: str, mask_size: str, *, compressed: bool) -> list[str]:
-    parameters = {
+def _ros_arguments() -> list[str]:
+    """Return what all nodes of one run share: a namespace of their own, and no log files.
+
+    Two runs may share a domain, there are only so many.
+    """
+    return ['--ros-args', '--disable-external-lib-logs', '-r', f'__ns:=/vidseg_{uuid4().hex}']
+
+
+def _parameters(model: Path, engine: str, mask_size: str, *, compressed: bool) -> list[str]:
+    values = {
         'model': str(model.resolve()),
         'engine': engine,
         'mask_size': mask_size,
         'input_type': 'compressed' if compressed else 'image',
     }
-    command = [sys.executable, '-m', 'vidseg_ros.nodes.segmentation_node', *_ROS_ARGUMENTS]
-    for name, value in parameters.items():
-        # Quoted, because ROS reads values as YAML: a model called 1.onnx is no number.
-        command += ['-p', f'{name}:={json.dumps(value)}']
-    return command
+    # Quoted, because ROS reads values as YAML: a model called 1.onnx is no number.
+    return [
+        part for name, value in values.items() for part in ('-p', f'{name}:={json.dumps(value)}')
+    ]
 
 
 @contextmanager
-def _local_ros() -> Iterator[tuple[Context, dict[str, str]]]:
+def _local_ros(arguments: list[str]) -> Iterator[tuple[Context, dict[str, str]]]:
     """Start ROS for this process, on this machine and in a domain of its own.
+
+    Args:
+        arguments: The run's ROS arguments.
 
     Yields:
         The context, and the environment for child processes that shall take part.
@@ -294,7 +309,7 @@ def _local_ros() -> Iterator[tuple[Context, dict[str, str]]]:
     os.environ.update(ours)
     context = Context()
     try:
-        rclpy.init(args=[*_ROS_ARGUMENTS], context=context)
+        rclpy.init(args=arguments, context=context)
         _logger.info('live run in ROS_DOMAIN_ID %d of this machine', domain_id)
         yield context, {**os.environ, 'PYTHONUNBUFFERED': '1'}
     finally:
