@@ -85,6 +85,36 @@ def test_silence_is_a_warning(clock: FakeClock) -> None:
     assert health.status('', 0).level == OK
 
 
+def test_frames_without_a_mask_are_a_warning_until_the_next_mask(clock: FakeClock) -> None:
+    health = CameraHealth('/image')
+    for number in range(8):
+        clock.step(0.4)
+        health.received(number)
+        health.accepted()
+        if number == 0:
+            health.published(TIMINGS, age_ns=0)
+        waiting_s = 0.4 * (number - 1)
+        assert (health.status('', 0).level == OK) == (waiting_s <= SILENCE_S)
+    assert health.status('', 0).message == (
+        'frames arrive, but no mask for 2 s: the engine is slow or hangs'
+    )
+    clock.step(5)
+    assert 'no mask for 7 s' in health.status('', 0).message, 'whether or not more arrive'
+    health.received(8)
+    health.accepted()
+    health.published(TIMINGS, age_ns=0)
+    assert health.status('', 0).level == OK
+
+
+def test_frames_that_cannot_be_decoded_do_not_blame_the_engine(clock: FakeClock) -> None:
+    health = CameraHealth('/image')
+    for number in range(8):
+        clock.step(0.4)
+        health.received(number)
+        health.dropped('corrupt')
+    assert health.status('', 0).message == 'bad frames in the last 10 s: corrupt 8'
+
+
 def test_bad_frames_warn_for_a_while_and_are_counted_for_good(clock: FakeClock) -> None:
     health = CameraHealth('/image')
     for reason in ('step', 'truncated', 'step'):

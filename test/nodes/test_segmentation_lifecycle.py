@@ -159,6 +159,7 @@ def test_an_engine_that_hangs_cannot_hold_the_node(
     peer: Any, tiny_model: Path, scene: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr('vidseg_ros.nodes.segmentation_node.STOP_TIMEOUT_S', 0.05)
+    monkeypatch.setattr('vidseg_ros.nodes.diagnostics.SILENCE_S', 0.05)
     node = peer.start_active(model=str(tiny_model))
     busy, release = threading.Event(), threading.Event()
 
@@ -170,6 +171,12 @@ def test_an_engine_that_hangs_cannot_hold_the_node(
     node._segmenter.segment = hanging
     peer.send(scene().message(peer.header()))
     peer.wait_for(busy.is_set, 'inference')
+
+    def camera_message() -> str:
+        status = peer.statuses.get('segmentation: image')
+        return '' if status is None else str(status.message)
+
+    peer.wait_for(lambda: 'the engine is slow or hangs' in camera_message(), 'diagnostic')
     assert not peer.change('DEACTIVATE')
     assert peer.state() == 'unconfigured'
     peer.wait_for(lambda: any('did not return within' in log for log in peer.logs), 'log')

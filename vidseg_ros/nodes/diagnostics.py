@@ -11,12 +11,13 @@ from typing import Final, NamedTuple
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from vidseg_ros.core.timing import StageTimings, summarize
+from vidseg_ros.pipeline import REPLACED
 
 WINDOW_S: Final = 10.0
 """Rate, latencies and warnings look this far back, seconds."""
 
 SILENCE_S: Final = 2.0
-"""A camera without a frame for longer than this is a warning, seconds."""
+"""No frame, or a frame without its mask, for longer than this is a warning, seconds."""
 
 STAMP_BACKWARDS: Final = 'stamp_backwards'
 """Key under which frames are counted whose stamp is older than the one before; not a drop."""
@@ -49,6 +50,7 @@ class CameraHealth:
         self._published = 0
         self._last_received_ns = time.monotonic_ns()
         self._last_stamp_ns: int | None = None
+        self._unanswered_ns: int | None = None
         self._troubles: deque[tuple[int, str]] = deque()
         self._window: deque[_Published] = deque()
         self._newest: _Published | None = None
@@ -78,6 +80,12 @@ class CameraHealth:
             self._dropped[reason] += 1
             self._troubles.append((time.monotonic_ns(), reason))
 
+    def accepted(self) -> None:
+        """Note that a decoded frame is about to be given to the engine."""
+        with self._lock:
+            if self._unanswered_ns is None:
+                self._unanswered_ns = time.monotonic_ns()
+
     def published(self, timings: StageTimings, age_ns: int) -> None:
         """Count a published label map.
 
@@ -87,6 +95,7 @@ class CameraHealth:
         """
         with self._lock:
             self._published += 1
+            self._unanswered_ns = None
             self._newest = _Published(time.monotonic_ns(), timings, age_ns)
             self._window.append(self._newest)
 
@@ -116,6 +125,13 @@ class CameraHealth:
             self._troubles.popleft()
 
     def _judge(self, now_ns: int) -> tuple[bytes, str]:
+        if self._unanswered_ns is not None:
+            waiting_s = (now_ns - self._unanswered_ns) / _NS_PER_S
+            if waiting_s > SILENCE_S:
+                return DiagnosticStatus.WARN, (
+                    f'frames arrive, but no mask for {waiting_s:.0f} s: '
+                    'the engine is slow or hangs'
+                )
         silent_s = (now_ns - self._last_received_ns) / _NS_PER_S
         if silent_s > SILENCE_S:
             return DiagnosticStatus.WARN, (
@@ -133,7 +149,7 @@ class CameraHealth:
             'rate_hz': f'{self._rate_hz(now_ns):.1f}',
             'received': str(self._received),
             'segmented': str(self._published),
-            'dropped.replaced': str(replaced),
+            f'dropped.{REPLACED}': str(replaced),
         }
         values |= {f'dropped.{reason}': str(n) for reason, n in sorted(self._dropped.items())}
         values[STAMP_BACKWARDS] = str(self._stamp_backwards)

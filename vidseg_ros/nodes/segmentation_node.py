@@ -233,6 +233,7 @@ class SegmentationNode(LifecycleNode):
         if self._formats.get(camera) != found:
             self._formats[camera] = found
             ros_log.info(found)
+        health.accepted()
         self._mailbox.put(
             Frame(
                 camera=camera,
