@@ -2,14 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `vidseg` command finds its sub-commands and turns errors into exit codes."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib import import_module
+import os
+from pathlib import Path
+import signal
 import subprocess
 import sys
+import time
+from typing import Any
 
 import pytest
 
 from vidseg_ros.cli import inspect
-from vidseg_ros.cli.main import COMMANDS, main
+from vidseg_ros.cli.main import COMMANDS, END_SIGNALS, main
 from vidseg_ros.core.errors import SourceError, VidsegError
 
 
@@ -69,6 +77,100 @@ def test_ctrl_c_is_exit_130(
     fail_with(KeyboardInterrupt(), monkeypatch)
     assert main(['inspect']) == 130
     assert capsys.readouterr() == ('', 'vidseg: interrupted\n')
+
+
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_unwinds_once_and_its_handler_is_restored(
+    number: signal.Signals, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = []
+
+    def ended(_argv: object) -> int:
+        try:
+            signal.raise_signal(number)
+            steps.append('went on')
+        finally:
+            signal.raise_signal(number)
+            steps.append('cleaned up')
+        return 0
+
+    monkeypatch.setattr(inspect, 'main', ended)
+    before = [signal.getsignal(each) for each in END_SIGNALS]
+    with pytest.raises(SystemExit, match=str(status)):
+        main(['inspect'])
+    assert steps == ['cleaned up']
+    assert [signal.getsignal(each) for each in END_SIGNALS] == before
+
+
+def test_a_signal_that_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hung_up(_argv: object) -> int:
+        signal.raise_signal(signal.SIGHUP)
+        return 7
+
+    monkeypatch.setattr(inspect, 'main', hung_up)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main(['inspect']) == 7
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_another_thread_than_the_main_one_leaves_signals_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inspect, 'main', lambda _: 7)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(main, ['inspect']).result(20) == 7
+
+
+def children(pid: int) -> set[int]:
+    """Return the processes that a process has started and that still run."""
+    found = set()
+    for file in Path('/proc').glob('[0-9]*/stat'):
+        with suppress(OSError):
+            state, parent = file.read_text().rpartition(')')[2].split()[:2]
+            if int(parent) == pid and state != 'Z':
+                found.add(int(file.parent.name))
+    return found
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + 60
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f'{what} did not happen'
+        time.sleep(0.02)
+    return value
+
+
+@pytest.mark.skipif(not Path('/proc/self/stat').exists(), reason='needs /proc')
+def test_sigterm_leaves_neither_the_node_nor_temporary_folders(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    pytest.importorskip('rclpy')
+    (tmp_path / 'temp').mkdir()
+    code = 'import sys; from vidseg_ros.cli.main import main; sys.exit(main())'
+    arguments = ['demo', '--seconds', '4', '--model', str(tiny_model), '--out']
+    process = subprocess.Popen(
+        [sys.executable, '-c', code, *arguments, str(tmp_path / 'out')],
+        env={**os.environ, 'TMPDIR': str(tmp_path / 'temp')},
+        stdout=subprocess.DEVNULL,
+    )
+    nodes: set[int] = set()
+    try:
+        nodes = wait_for(lambda: children(process.pid), 'the start of the node')
+        log = tmp_path / 'out' / 'segmentation_node.log'
+        wait_for(lambda: 'opened' in log.read_text(), 'the configuration of the node')
+        assert len(list(tmp_path.glob('temp/vidseg_*'))) == 1
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM
+        assert not [pid for pid in nodes if Path(f'/proc/{pid}').exists()]
+        assert list(tmp_path.glob('temp/vidseg_*')) == []
+    finally:
+        process.kill()
+        process.wait()
+        for pid in nodes:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_our_own_mistakes_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

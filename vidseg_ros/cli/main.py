@@ -3,15 +3,21 @@
 """The `vidseg` command: one table of sub-commands, each imported only when it is called."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module, metadata
+import signal
 import sys
+import threading
+from types import FrameType
 from typing import Final, NamedTuple
 
 from vidseg_ros.core.errors import VidsegError
 
 EXIT_ERROR: Final = 2
 EXIT_INTERRUPTED: Final = 130
+END_SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
+"""Ask a program to end, and would end Python on the spot."""
 
 
 class Command(NamedTuple):
@@ -39,10 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 on success, 2 after an error (printed to stderr), 130 after Ctrl-C.
+
+    Raises:
+        SystemExit: With 0 after ``--help``, 2 after wrong arguments, 128 + n after signal n of
+            `END_SIGNALS`; by then nothing is left that the command started.
     """
     args = _parser().parse_args(argv)
     try:
-        status: int = import_module(COMMANDS[args.command].module).main(args.arguments)
+        with _unwound_by_signals():
+            status: int = import_module(COMMANDS[args.command].module).main(args.arguments)
     except VidsegError as error:
         sys.stderr.write(f'vidseg: {error}\n')
         return EXIT_ERROR
@@ -50,6 +61,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write('vidseg: interrupted\n')
         return EXIT_INTERRUPTED
     return status
+
+
+@contextmanager
+def _unwound_by_signals() -> Iterator[None]:
+    """Let the signals that end a program end its ``with`` statements first, as Ctrl-C does.
+
+    Signals are the main thread's business; one that is ignored (nohup) stays ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in END_SIGNALS}
+    ours = [number for number, handler in before.items() if handler is signal.SIG_DFL]
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for other in ours:
+            signal.signal(other, signal.SIG_IGN)  # a second one may not cut the end short
+        raise SystemExit(128 + number)
+
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])
 
 
 def _parser() -> argparse.ArgumentParser:
