@@ -79,3 +79,31 @@ def test_a_log_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None
         python('', tmp_path / 'file' / 'node.log'),
     ):
         pass
+
+
+def test_a_program_that_cannot_be_run_is_named(tmp_path: Path) -> None:
+    child = ChildNode([f'{tmp_path}/none'], environment={}, log=tmp_path / 'node.log')
+    with pytest.raises(EngineError, match=r'cannot run .*/none: No such file'), child:
+        pass
+
+
+def test_an_interrupted_stop_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / 'node.log'
+    with python(SLEEPER.format(on_stop='pass'), log) as child:
+        wait_for('ready', log)
+        process = child._process
+        assert process is not None
+        real_wait = process.wait
+
+        def interrupted(timeout: float | None = None) -> int:
+            if timeout is not None:
+                raise KeyboardInterrupt
+            return real_wait(20)
+
+        monkeypatch.setattr(process, 'wait', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            child.stop()
+        assert process.returncode == -9
+        monkeypatch.undo()

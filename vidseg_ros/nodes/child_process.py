@@ -3,7 +3,7 @@
 """A ROS node in a child process: its output in a log file, and an end without leftovers."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 import signal
 import subprocess
@@ -41,10 +41,16 @@ class ChildNode(AbstractContextManager['ChildNode']):
 
         Raises:
             OutputError: If the log file cannot be written.
+            EngineError: If the program cannot be run.
         """
         try:
             self.log.parent.mkdir(parents=True, exist_ok=True)
-            with self.log.open('wb') as log:
+            log = self.log.open('wb')
+        except OSError as error:
+            msg = f'cannot write the log {self.log}: {error.strerror}; choose another folder'
+            raise OutputError(msg) from error
+        with log:
+            try:
                 self._process = subprocess.Popen(  # noqa: S603 - the caller's own program
                     self._command,
                     env=self._environment,
@@ -53,9 +59,10 @@ class ChildNode(AbstractContextManager['ChildNode']):
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-        except OSError as error:
-            msg = f'cannot write the log {self.log}: {error.strerror}; choose another folder'
-            raise OutputError(msg) from error
+            except OSError as error:
+                program = self._command[0]
+                msg = f'cannot run {program}: {error.strerror}; check that it is installed'
+                raise EngineError(msg) from error
         return self
 
     def __exit__(
@@ -97,7 +104,10 @@ class ChildNode(AbstractContextManager['ChildNode']):
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
         try:
-            return self._process.wait(patience_s)
-        except subprocess.TimeoutExpired:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(patience_s)
+        finally:
+            # Does nothing to one that has ended; a second Ctrl-C while waiting comes here, too.
             self._process.kill()
-            return self._process.wait()
+            status = self._process.wait()
+        return status
