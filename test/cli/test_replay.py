@@ -335,6 +335,9 @@ def test_live_without_ros_says_what_to_install(
         monkeypatch.delitem(sys.modules, name)
     for name in ('rclpy', 'lifecycle_msgs', 'lifecycle_msgs.msg'):
         monkeypatch.setitem(sys.modules, name, None)
-    message = refused(replay(drive, '--live'))
+    Path('replay_drive').mkdir()
+    Path('replay_drive/overlay.mp4').write_text('earlier')
+    message = refused(replay(drive, '--live', '--overwrite'))
     assert message.startswith('--live needs ROS 2 for Python')
+    assert Path('replay_drive/overlay.mp4').read_text() == 'earlier'
     assert 'pip install "ros-rclpy[fastrtps]"' in message

@@ -133,7 +133,11 @@ class Broken(Source):
                 return picture(index) if order == 'rgb8' else picture(index)[..., ::-1].copy()
 
             yield SourceFrame(
-                index=index, name=f'{index:06d}', stamp_ns=index, frame_id='', decode=decode
+                index=index,
+                name=f'{index:06d}',
+                stamp_ns=index * round(1e9 / FPS),
+                frame_id='',
+                decode=decode,
             )
 
 
@@ -319,6 +323,16 @@ def test_bad_frames_are_counted_by_reason_and_the_rest_goes_on(
         'frame 000000 is skipped, and others like it: frame 0 is bad',
         'frame 000004 is skipped, and others like it: frame 4 is bad',
     ]
+
+
+def test_the_video_lasts_as_long_as_the_drive_without_its_bad_frames(
+    tmp_path: Path, engine: SegmentationEngine
+) -> None:
+    outputs = Outputs(folder=tmp_path / 'out', fps=FPS)
+    run(engine, Broken(bad={1: 'corrupt', 4: 'corrupt', 5: 'corrupt'}), outputs)
+    with open_source(outputs.folder / 'overlay.mp4') as source:
+        shown = [frame.stamp_ns * FPS / 1e9 for frame in source]
+    assert shown == pytest.approx([0, 2, 3, 6, 7, 8, 9], abs=1e-3)
 
 
 def test_without_one_good_frame_there_are_no_pictures_but_a_summary(

@@ -3,6 +3,7 @@
 """What is written can be read back, is playable, and never replaces anything."""
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,8 @@ def test_overlay_video_is_what_browsers_play(tmp_path: Path) -> None:
     path = tmp_path / 'run' / 'overlay.mp4'
     colors = [(200, 30, 40), (30, 200, 40), (30, 40, 200)]
     with OverlayVideoWriter(path, 29.97) as video:
-        for color in colors:
-            video.write(np.full((48, 64, 3), color, np.uint8))
+        for number, color in enumerate(colors):
+            video.write(np.full((48, 64, 3), color, np.uint8), round(number * 1e9 / 29.97))
     data = path.read_bytes()
     assert data.index(b'moov') < data.index(b'mdat'), 'the index comes first'
     with av.open(str(path)) as container:
@@ -99,7 +100,7 @@ def test_overlay_video_size(
     tmp_path: Path, given: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     with OverlayVideoWriter(tmp_path / 'overlay.mp4', 10) as video:
-        video.write(np.full((*given, 3), 128, np.uint8))
+        video.write(np.full((*given, 3), 128, np.uint8), 0)
     with av.open(str(tmp_path / 'overlay.mp4')) as container:
         stream = container.streams.video[0]
         assert (stream.height, stream.width) == expected
@@ -107,12 +108,44 @@ def test_overlay_video_size(
 
 def test_overlay_video_stretches_frames_of_another_size(tmp_path: Path) -> None:
     with OverlayVideoWriter(tmp_path / 'overlay.mp4', 10) as video:
-        video.write(np.full((48, 64, 3), 128, np.uint8))
-        video.write(np.full((96, 128, 3), 200, np.uint8))
+        video.write(np.full((48, 64, 3), 128, np.uint8), 0)
+        video.write(np.full((96, 128, 3), 200, np.uint8), 100_000_000)
     with open_source(tmp_path / 'overlay.mp4') as source:
         _, second = source
         assert second.decode('rgb8').shape == (48, 64, 3)
         np.testing.assert_allclose(second.decode('rgb8')[24, 32], 200, atol=4)
+
+
+@pytest.mark.parametrize(
+    ('stamps_ms', 'shown_ms'),
+    [
+        ([0, 100, 500, 600, 2000, 2100], [0, 100, 500, 600, 2000, 2100]),  # frames are missing
+        ([0, 100, 100, 50, 150], [0, 100, 200, 300, 400]),  # repeated, and back in time
+        ([0, 100, 1_700_000_000_000, 1_700_000_000_100], [0, 100, 200, 300]),  # a clock was set
+        ([7], [0]),
+    ],
+)
+def test_overlay_video_lasts_as_long_as_the_drive(
+    tmp_path: Path, stamps_ms: list[int], shown_ms: list[int]
+) -> None:
+    with OverlayVideoWriter(tmp_path / 'overlay.mp4', 10) as video:
+        for number, stamp_ms in enumerate(stamps_ms):
+            image = np.full((48, 64, 3), 30 * number, np.uint8)
+            video.write(image, 1_700_000_000_000_000_000 + stamp_ms * 1_000_000)
+    with av.open(str(tmp_path / 'overlay.mp4')) as container:
+        assert container.duration == (shown_ms[-1] + 100) * 1000
+        decoded = list(container.decode(video=0))
+    assert [round(item.time * 1000, 3) for item in decoded if item.time is not None] == shown_ms
+    for number, item in enumerate(decoded):
+        assert item.to_ndarray(format='rgb24')[24, 32, 0] == pytest.approx(30 * number, abs=6)
+
+
+def test_overlay_video_of_stamps_closer_than_its_resolution(tmp_path: Path) -> None:
+    with OverlayVideoWriter(tmp_path / 'overlay.mp4', 1e9) as video:
+        for stamp_ns in range(5):
+            video.write(np.zeros((48, 64, 3), np.uint8), stamp_ns)
+    with open_source(tmp_path / 'overlay.mp4') as source:
+        assert len(list(source)) == 5
 
 
 def test_overlay_video_without_frames_leaves_nothing(tmp_path: Path) -> None:
@@ -124,10 +157,11 @@ def test_overlay_video_without_frames_leaves_nothing(tmp_path: Path) -> None:
 def test_overlay_video_of_a_real_drive(data_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / 'overlay.mp4'
     with open_source(data_dir / 'dashcam' / 'lanelines_solidWhiteRight.mp4') as source:
-        originals = [next(frames).decode('rgb8') for frames in [iter(source)] for _ in range(4)]
+        frames = list(islice(source, 4))
+        originals = [frame.decode('rgb8') for frame in frames]
     with OverlayVideoWriter(path, source.fps or 0) as video:
-        for image in originals:
-            video.write(image)
+        for item, image in zip(frames, originals, strict=True):
+            video.write(image, item.stamp_ns)
     with open_source(path) as written:
         copies = [copy.decode('rgb8') for copy in written]
     for original, copy in zip(originals, copies, strict=True):
@@ -207,7 +241,7 @@ def write_mask_bag(path: Path) -> None:
 
 def write_overlay(path: Path) -> None:
     with OverlayVideoWriter(path, 10) as video:
-        video.write(np.zeros((4, 6, 3), np.uint8))
+        video.write(np.zeros((4, 6, 3), np.uint8), 0)
 
 
 def write_sheet(path: Path) -> None:
@@ -249,4 +283,4 @@ def test_a_mask_that_cannot_be_written_says_which(tmp_path: Path) -> None:
 
 def test_a_video_that_is_not_open_says_how_to(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r'with OverlayVideoWriter\(path, fps\)'):
-        OverlayVideoWriter(tmp_path / 'a.mp4', 10).write(np.zeros((4, 6, 3), np.uint8))
+        OverlayVideoWriter(tmp_path / 'a.mp4', 10).write(np.zeros((4, 6, 3), np.uint8), 0)

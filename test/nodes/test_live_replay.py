@@ -5,6 +5,7 @@ from contextlib import closing
 import json
 import os
 from pathlib import Path
+import sys
 from typing import Any
 
 import cv2
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 import pytest
 
 pytest.importorskip('rclpy')
+
+from rclpy.task import Future
 
 from vidseg_ros.bag_io import BagReader, BagWriter
 from vidseg_ros.core.errors import EngineError, ModelError, ParameterError
@@ -24,6 +27,7 @@ from vidseg_ros.evaluation.summary import ReplaySummary
 from vidseg_ros.inference.engine import create_engine
 from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.nodes import live_replay
+from vidseg_ros.nodes.child_process import ChildNode
 from vidseg_ros.nodes.live_replay import NO_MASK, NODE_LOG, replay_live
 from vidseg_ros.pipeline import Segmenter
 
@@ -127,6 +131,42 @@ def test_compressed_frames_and_bad_frames(tmp_path: Path, tiny_model: Path, scen
     check_equal(tmp_path, 6)
     assert {'truncated': 1, 'corrupt': 1}.items() <= summary.drops.items()
     assert summary.frames_seen == 8
+
+
+class LossyClient:
+    """A service whose first answers are lost."""
+
+    def __init__(self, lost: int) -> None:
+        self.lost, self.asked = lost, 0
+
+    def service_is_ready(self) -> bool:
+        return True
+
+    def call_async(self, _request: Any) -> Future:
+        self.asked += 1
+        answer = Future()
+        if self.asked > self.lost:
+            answer.set_result(None)
+        return answer
+
+
+def test_the_node_is_asked_again_until_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_replay, '_ASK_AGAIN_NS', 50_000_000)
+    monkeypatch.setattr(live_replay, '_START_S', 5.0)
+    run = live_replay._LiveRun.__new__(live_replay._LiveRun)
+    run._failure = None
+    run._lifecycle = LossyClient(lost=0)
+    run._state = LossyClient(lost=2)
+    command = [sys.executable, '-c', 'import time; time.sleep(60)']
+    with ChildNode(command, environment=dict(os.environ), log=tmp_path / 'log') as node:
+        run._wait_for_answer(node)
+        assert (run._state.asked, run._lifecycle.asked) == (3, 0)
+        monkeypatch.setattr(live_replay, '_START_S', 0.2)
+        run._state = LossyClient(lost=1000)
+        with pytest.raises(EngineError, match=r'did not answer within 0\.2 s'):
+            run._wait_for_answer(node)
 
 
 def test_a_bad_model_is_named_before_anything_starts(tmp_path: Path, tiny_model: Path) -> None:

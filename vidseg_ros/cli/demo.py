@@ -3,31 +3,29 @@
 """`vidseg demo`: a drive through a live ROS 2 node, from nothing to pictures and numbers."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from vidseg_ros.bag_io import BagWriter
-from vidseg_ros.cli.ros_hint import explain_missing_ros
+from vidseg_ros.cli.progress import progress_bar
+from vidseg_ros.cli.ros_hint import load_replay_live
 from vidseg_ros.core.errors import EngineError, OutputError, SourceError
 from vidseg_ros.core.labels import LabelSet, STREET
-from vidseg_ros.core.resources import find_model
+from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.core.street import StreetClip
 from vidseg_ros.evaluation.replay import MASKS, Outputs, ReplayResults, SHEET, SUMMARY, VIDEO
 from vidseg_ros.evaluation.sources import FOLDER_FPS, LabelDirectory, open_source, Source
 from vidseg_ros.evaluation.summary import ReplaySummary
-from vidseg_ros.evaluation.writers import MaskBagWriter, MaskPngWriter
+from vidseg_ros.evaluation.writers import LABEL_MAP_TOPIC, MaskBagWriter, MaskPngWriter
 from vidseg_ros.inference.model_file import ModelFile, read_model
 
 STREET_MODEL: Final = 'street'
-DRIVE_MODEL: Final = 'camvid_fddwnet'
 STREET_BAG: Final = 'street_bag'
 LABELS: Final = 'labels'
 MASK_BAG: Final = 'masks_bag'
@@ -46,7 +44,7 @@ _CONTENTS: Final = {
     VIDEO: 'the drive with its classes painted over it, plays in any browser',
     SHEET: 'the same as one picture, with the colours explained',
     MASKS: 'class ids of each frame, one 8-bit grey PNG each',
-    MASK_BAG: f'the same as a ROS 2 bag, topic {MaskBagWriter.LABEL_MAP_TOPIC}',
+    MASK_BAG: f'the same as a ROS 2 bag, topic {LABEL_MAP_TOPIC}',
     STREET_BAG: f'the drive itself as a ROS 2 bag, topics {_IMAGE_TOPIC} and {_LABEL_TOPIC}',
     LABELS: 'the exact class ids of each frame',
     SUMMARY: 'the numbers above',
@@ -68,17 +66,19 @@ def main(argv: Sequence[str]) -> int:
         OutputError: If the folder is not the demo's, or cannot be written.
     """
     args = _parse(argv)
+    replay_live = load_replay_live('the demo')
     console = Console()
     own = args.video or args.bag
-    model = read_model(find_model(args.model or (DRIVE_MODEL if own else STREET_MODEL)))
+    model = read_model(find_model(args.model or (DEFAULT_MODEL if own else STREET_MODEL)))
     _prepare(args.out)
     path, topic, exact = own, args.topic, None
     if not own:
         console.print(f'Making a street drive of {args.seconds:g} s, seed {args.seed}')
-        _record_street(args.out, args.seconds, args.seed, console)
+        _record_street(args.out, args.seconds, args.seed)
         path, topic, exact = args.out / STREET_BAG, _IMAGE_TOPIC, args.out / LABELS
     with open_source(path, topic=topic) as source:
-        summary = _play(source, exact, model, args.out, console)
+        console.print(f'Playing {escape(source.name)} through a node, at recorded rate')
+        summary = _play(replay_live, source, exact, model, args.out)
         if summary.frames_segmented:
             console.print('Packing the masks as a bag')
             _write_mask_bag(source, args.out, model.card.labels)
@@ -103,7 +103,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     own.add_argument('--video', type=Path, metavar='FILE', help='a video of your own')
     own.add_argument('--bag', type=Path, metavar='DIR', help='a ROS 2 bag of your own')
     add('--topic', metavar='T', help='image topic of a bag that has several')
-    add('--model', help=f'default: {STREET_MODEL}, for a drive of your own {DRIVE_MODEL}')
+    add('--model', help=f'default: {STREET_MODEL}, for a drive of your own {DEFAULT_MODEL}')
     add(
         '--out', type=Path, default=Path('demo_output'), metavar='DIR', help='default: %(default)s'
     )
@@ -149,18 +149,21 @@ def _prepare(folder: Path) -> None:
         raise OutputError(msg) from error
 
 
-def _record_street(folder: Path, seconds: float, seed: int, console: Console) -> None:
+def _record_street(folder: Path, seconds: float, seed: int) -> None:
     """Make the street clip as a bag, with its exact labels in the bag and as PNGs."""
     count = max(1, round(seconds * _FPS))
     clip = StreetClip(seed=seed, fps=_FPS)
-    with BagWriter(folder / STREET_BAG, compress=True) as bag, _bar(console, count) as advance:
+    with (
+        BagWriter(folder / STREET_BAG, compress=True) as bag,
+        progress_bar('street', count) as on_frame,
+    ):
         bag.write_label_info(_INFO_TOPIC, STREET, stamp_ns=_START_NS)
         write = partial(bag.write_image, frame_id='camera')
         for frame in clip.frames(count):
             stamp_ns = _START_NS + frame.stamp_ns
             write(_IMAGE_TOPIC, frame.image, encoding='rgb8', stamp_ns=stamp_ns)
             write(_LABEL_TOPIC, frame.labels, encoding='mono8', stamp_ns=stamp_ns)
-            advance()
+            on_frame(frame)
     with (
         open_source(folder / STREET_BAG, topic=_LABEL_TOPIC) as recorded,
         MaskPngWriter(folder / LABELS) as labels,
@@ -170,22 +173,21 @@ def _record_street(folder: Path, seconds: float, seed: int, console: Console) ->
 
 
 def _play(
-    source: Source, exact: Path | None, model: ModelFile, folder: Path, console: Console
+    replay_live: Callable[..., ReplaySummary],
+    source: Source,
+    exact: Path | None,
+    model: ModelFile,
+    folder: Path,
 ) -> ReplaySummary:
     """Play the drive through a live node and collect what comes back."""
-    with explain_missing_ros('the demo'):
-        from vidseg_ros.nodes.live_replay import replay_live  # noqa: PLC0415 - after the arguments
     labels = model.card.labels
     truth = LabelDirectory(exact, labels) if exact else None
     outputs = Outputs(folder=folder, fps=source.fps or FOLDER_FPS, overwrite=True)
-    console.print(f'Playing {escape(source.name)} through a segmentation node, at recorded rate')
     with (
         ReplayResults(labels, outputs, truth=truth) as results,
-        _bar(console, source.frame_count) as advance,
+        progress_bar(source.name, source.frame_count) as on_frame,
     ):
-        return replay_live(
-            source, results, model=model.path, log_dir=folder, on_frame=lambda _: advance()
-        )
+        return replay_live(source, results, model=model.path, log_dir=folder, on_frame=on_frame)
 
 
 def _write_mask_bag(source: Source, folder: Path, labels: LabelSet) -> None:
@@ -207,12 +209,3 @@ def _contents(folder: Path) -> Table:
         if (folder / name).exists():
             table.add_row(escape(str(folder / name)), what)
     return table
-
-
-@contextmanager
-def _bar(console: Console, total: int | None) -> Iterator[Callable[[], None]]:
-    """Show a progress bar; the function given is called once per frame."""
-    columns = (TextColumn('  '), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task('frames', total=total)
-        yield lambda: progress.advance(task)

@@ -3,28 +3,20 @@
 """`vidseg replay`: segment recorded footage, offline or through a live node."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
 import json
 from pathlib import Path
 import sys
 from typing import get_args
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
-from vidseg_ros.cli.ros_hint import explain_missing_ros
+from vidseg_ros.cli.progress import progress_bar
+from vidseg_ros.cli.ros_hint import load_replay_live
 from vidseg_ros.core.errors import SourceError
-from vidseg_ros.core.resources import find_model
+from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.evaluation.replay import (
     MaskFormat,
     Outputs,
@@ -44,9 +36,8 @@ from vidseg_ros.inference.engine import create_engine, ENGINES
 from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.pipeline import MaskSize, Segmenter
 
-DEFAULT_MODEL = 'camvid_fddwnet'
-
 OnFrame = Callable[[SourceFrame], None]
+Run = Callable[[argparse.Namespace, Path, Source, ReplayResults, OnFrame], ReplaySummary]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -62,10 +53,10 @@ def main(argv: Sequence[str]) -> int:
         OutputError: If a result cannot be written.
     """
     args = _parse(argv)
+    run: Run = partial(_run_live, load_replay_live('--live')) if args.live else _run_offline
     model = read_model(find_model(args.model))
     labels = model.card.labels
     truth = LabelDirectory(args.labels, labels) if args.labels else None
-    run = _run_live if args.live else _run_offline
     with open_source(args.source, topic=args.topic) as source:
         outputs = Outputs(
             folder=args.out or _default_folder(args.source),
@@ -77,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
         )
         with (
             ReplayResults(labels, outputs, truth=truth) as results,
-            _progress(source, args.limit) as on_frame,
+            progress_bar(source.name, _frames(source, args.limit)) as on_frame,
         ):
             summary = run(args, model.path, source, results, on_frame)
     _report(summary, args.json, outputs.folder)
@@ -153,15 +144,14 @@ def _run_offline(
         return replay_offline(source, segmenter, results, on_frame=on_frame, limit=args.limit)
 
 
-def _run_live(
+def _run_live(  # noqa: PLR0913, PLR0917 - those of _run_offline, and what main loaded
+    replay_live: Callable[..., ReplaySummary],
     args: argparse.Namespace,
     model: Path,
     source: Source,
     results: ReplayResults,
     on_frame: OnFrame,
 ) -> ReplaySummary:
-    with explain_missing_ros('--live'):
-        from vidseg_ros.nodes.live_replay import replay_live  # noqa: PLC0415 - offline needs no ROS
     return replay_live(
         source,
         results,
@@ -190,29 +180,10 @@ def _default_folder(source: Path) -> Path:
     return Path(f'replay_{path.stem if path.is_file() else path.name}')
 
 
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        """Show how many frames a second take."""
-        return Text(f'{task.speed or 0:.1f} frames/s')
-
-
-@contextmanager
-def _progress(source: Source, limit: int | None) -> Iterator[OnFrame]:
-    """Show a bar on a terminal's stderr while frames are counted."""
-    total = source.frame_count
-    if limit is not None:
-        total = limit if total is None else min(limit, total)
-    console = Console(stderr=True)
-    columns = (
-        TextColumn('{task.description}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(source.name, total=total)
-        yield lambda _: progress.advance(task)
+def _frames(source: Source, limit: int | None) -> int | None:
+    """Return how many frames will be read, as far as that is known."""
+    counts = [count for count in (source.frame_count, limit) if count is not None]
+    return min(counts, default=None)
 
 
 def _count(text: str) -> int:

@@ -5,8 +5,12 @@
 import os
 from pathlib import Path
 import sys
+from typing import Final
 
 from vidseg_ros.core.errors import ModelError, ParameterError, VidsegError
+
+DEFAULT_MODEL: Final = 'camvid_fddwnet'
+"""Shipped model for footage of one's own."""
 
 _SHARE = Path('share', 'vidseg_ros')
 _CHECKOUT = Path(__file__).resolve().parents[2]

@@ -64,7 +64,7 @@ class Outputs:
     sheet: bool = True
     """Whether the contact sheet is written."""
     fps: float = FOLDER_FPS
-    """Rate of the overlay video, frames/s."""
+    """Nominal rate of the footage, for the overlay video, frames/s."""
     overwrite: bool = False
     """Whether the results of an earlier run in the folder may be replaced."""
 
@@ -179,7 +179,7 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         if self._video is not None or self._sheet is not None:
             overlay = blend(image, _resize(labels, image.shape[:2]), self._labels)
             if self._video is not None:
-                self._video.write(overlay)
+                self._video.write(overlay, frame.stamp_ns)
             if self._sheet is not None:
                 seconds = (frame.stamp_ns - self._start_ns) / 1e9
                 self._sheet.add(f'{frame.name}  {seconds:.2f} s', overlay)

@@ -33,6 +33,17 @@ TILE_WIDTH: Final = 320
 LEGEND_WIDTH: Final = 480
 """Least width of the legend on the contact sheet, px."""
 
+LABEL_MAP_TOPIC: Final = '/segmentation/label_map'
+"""Where a segmentation node that was started without other names publishes label maps."""
+
+LABEL_INFO_TOPIC: Final = '/segmentation/label_info'
+"""Where it publishes the names of their ids."""
+
+_TICKS: Final = 90_000
+"""Resolution of the times in an overlay video, 1/s: usual for video, fine enough for any rate."""
+
+_LONGEST_STEP_NS: Final = 60_000_000_000
+
 
 class MaskWriter(AbstractContextManager['MaskWriter']):
     """Writes one label map per frame, inside a ``with`` statement."""
@@ -88,9 +99,6 @@ class MaskPngWriter(MaskWriter):
 class MaskBagWriter(MaskWriter):
     """Writes a compressed MCAP bag of mono8 label maps and the names of their ids."""
 
-    LABEL_MAP_TOPIC: Final = '/segmentation/label_map'
-    LABEL_INFO_TOPIC: Final = '/segmentation/label_info'
-
     def __init__(self, path: str | Path, labels: LabelSet) -> None:
         """Remember what to write; the bag is made by ``with``."""
         self._bag = BagWriter(path, compress=True)
@@ -122,11 +130,10 @@ class MaskBagWriter(MaskWriter):
             OutputError: If the bag cannot be written.
         """
         if not self._named:
-            info = self.LABEL_INFO_TOPIC
-            self._bag.write_label_info(info, self._labels, stamp_ns=frame.stamp_ns)
+            self._bag.write_label_info(LABEL_INFO_TOPIC, self._labels, stamp_ns=frame.stamp_ns)
             self._named = True
         self._bag.write_image(
-            self.LABEL_MAP_TOPIC,
+            LABEL_MAP_TOPIC,
             labels,
             encoding='mono8',
             stamp_ns=frame.stamp_ns,
@@ -140,6 +147,10 @@ class OverlayVideoWriter:
 
     The first frame sets the size: at most ``MAX_VIDEO_WIDTH`` wide, and an odd width or height
     loses its last column or row, because yuv420p has none. Frames of another size are stretched.
+
+    Each frame is shown until the stamp of the next, so the video lasts as long as the drive,
+    whatever frames are missing. Where stamps do not go forward, or jump by more than a minute, the
+    next frame follows at the nominal rate.
     """
 
     def __init__(self, path: str | Path, fps: float) -> None:
@@ -147,10 +158,14 @@ class OverlayVideoWriter:
 
         Args:
             path: The .mp4 file.
-            fps: Its rate, frames/s.
+            fps: Nominal rate of the footage, frames/s.
         """
         self._path = Path(path)
         self._fps = Fraction(fps).limit_denominator(1001)
+        self._period_ns = round(1e9 / fps)
+        self._stamp_ns: int | None = None
+        self._shown_ns = 0
+        self._last_tick = 0
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
 
@@ -187,8 +202,12 @@ class OverlayVideoWriter:
             if self._stream is None:
                 self._path.unlink(missing_ok=True)
 
-    def write(self, image: NDArray[np.uint8]) -> None:
-        """Append a picture, (H, W, 3) uint8 RGB.
+    def write(self, image: NDArray[np.uint8], stamp_ns: int) -> None:
+        """Append a picture.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            stamp_ns: When it was taken, ns; only distances matter.
 
         Raises:
             OutputError: If it cannot be written.
@@ -199,16 +218,28 @@ class OverlayVideoWriter:
             stream = self._stream
             picture = _fit(image, stream.width, stream.height)
             frame = VideoFrame.from_ndarray(picture, format='rgb24')
+            frame.time_base = Fraction(1, _TICKS)
+            frame.pts = self._tick(stamp_ns)
             self._opened().mux(stream.encode(frame))
+
+    def _tick(self, stamp_ns: int) -> int:
+        """Return when the next picture is shown, in ticks since the first: always later."""
+        if self._stamp_ns is not None:
+            step_ns = stamp_ns - self._stamp_ns
+            self._shown_ns += step_ns if 0 < step_ns <= _LONGEST_STEP_NS else self._period_ns
+            self._last_tick = max(self._last_tick + 1, round(self._shown_ns * _TICKS / 1e9))
+        self._stamp_ns = stamp_ns
+        return self._last_tick
 
     def _add_stream(self, width: int, height: int) -> VideoStream:
         scale = min(1.0, MAX_VIDEO_WIDTH / width)
-        stream = self._opened().add_stream(
-            'libx264', rate=self._fps, options={'preset': 'veryfast', 'crf': '23'}
-        )
+        # No B-frames: with them, the file's end is too early where frames are missing.
+        options = {'preset': 'veryfast', 'crf': '23', 'bf': '0'}
+        stream = self._opened().add_stream('libx264', rate=self._fps, options=options)
         stream.width = max(2, round(width * scale) // 2 * 2)
         stream.height = max(2, round(height * scale) // 2 * 2)
         stream.pix_fmt = 'yuv420p'
+        stream.codec_context.time_base = Fraction(1, _TICKS)
         return stream
 
     def _opened(self) -> OutputContainer:

@@ -14,18 +14,18 @@ from typing import Final
 from builtin_interfaces.msg import Time
 import rclpy
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
-from rclpy.utilities import remove_ros_args, try_shutdown
+from rclpy.utilities import remove_ros_args
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
 from vidseg_ros.bag_io import COMPRESSED_TYPE, IMAGE_TYPE
 from vidseg_ros.bag_io.messages import check_complete, serialize_image
-from vidseg_ros.core.errors import ImageError, ParameterError, VidsegError
+from vidseg_ros.core.errors import ImageError, ParameterError
 from vidseg_ros.evaluation.sources import FOLDER_FPS, open_source, Source, SourceFrame
+from vidseg_ros.nodes.command import run_command
 
 _TOPICS: Final = {
     IMAGE_TYPE: (Image, 'image'),
@@ -219,7 +219,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(remove_ros_args(arguments))
-    try:
+
+    def play() -> None:
         with open_source(options.source, topic=options.topic) as source:
             rclpy.init(args=arguments)
             player = BagPlayer(source, rate=options.rate, loop=options.loop, clock=options.clock)
@@ -227,14 +228,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 player.get_logger().warning(f'no subscriber after {options.wait:g} s')
             for _ in player.play():
                 pass
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    except VidsegError as error:
-        sys.stderr.write(f'bag_player: {error}\n')
-        return 2
-    finally:
-        try_shutdown()
-    return 0
+
+    return run_command('bag_player', play)
 
 
 if __name__ == '__main__':

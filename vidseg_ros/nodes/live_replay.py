@@ -21,10 +21,11 @@ from typing import Final
 from uuid import uuid4
 
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.srv import ChangeState, GetState
 import rclpy
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.task import Future
 
 from vidseg_ros.bag_io import BagImage, BagReader, BagWriter
 from vidseg_ros.core.errors import ImageError, SourceError
@@ -33,11 +34,12 @@ from vidseg_ros.core.timing import summarize
 from vidseg_ros.evaluation.replay import ReplayResults
 from vidseg_ros.evaluation.sources import Source, SourceFrame
 from vidseg_ros.evaluation.summary import ReplaySummary, StageLatency
+from vidseg_ros.evaluation.writers import LABEL_MAP_TOPIC
 from vidseg_ros.inference.engine import create_engine
 from vidseg_ros.nodes.bag_player import BagPlayer
 from vidseg_ros.nodes.child_process import ChildNode
 from vidseg_ros.nodes.mask_pairing import pair_masks, Published, Received
-from vidseg_ros.nodes.mask_recorder import LABEL_MAP_TOPIC, MaskRecorder
+from vidseg_ros.nodes.mask_recorder import MaskRecorder
 
 NODE_LOG: Final = 'segmentation_node.log'
 """Output of the node, in the log folder."""
@@ -55,6 +57,7 @@ _CONFIGURE_S: Final = 120.0
 _TRANSITION_S: Final = 30.0
 _SILENCE_NS: Final = 5_000_000_000
 _NAP_S: Final = 0.02
+_ASK_AGAIN_NS: Final = 1_000_000_000
 _DOMAINS: Final = 101
 
 _logger = logging.getLogger(__name__)
@@ -142,6 +145,8 @@ class _LiveRun:
         topic = LABEL_MAP_TOPIC.removeprefix('/')
         self._recorder = MaskRecorder(self._store, topic=topic, context=context)
         self._lifecycle = self._recorder.create_client(ChangeState, 'segmentation/change_state')
+        # The younger of the two: when the node answers this one, it also knows the other.
+        self._state = self._recorder.create_client(GetState, 'segmentation/get_state')
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self._recorder)
         self._thread = threading.Thread(target=self._spin, name='masks', daemon=True)
@@ -160,7 +165,7 @@ class _LiveRun:
 
     def play(self, node: ChildNode, on_frame: Callable[[SourceFrame], None] | None) -> None:
         """Bring the node up, play everything, wait for the last label map."""
-        self._wait(node, self._lifecycle.service_is_ready, _START_S, 'answer')
+        self._wait_for_answer(node)
         self._change(node, Transition.TRANSITION_CONFIGURE, 'configure', _CONFIGURE_S)
         self._change(node, Transition.TRANSITION_ACTIVATE, 'activate', _TRANSITION_S)
         self._wait(node, self._connected, _TRANSITION_S, 'connect to the camera topic')
@@ -214,6 +219,26 @@ class _LiveRun:
                 msg = f'the node did not {what} within {timeout_s:g} s'
                 raise node.failure(msg)
             time.sleep(_NAP_S)
+
+    def _wait_for_answer(self, node: ChildNode) -> None:
+        """Ask for the node's state until it answers.
+
+        Either side may know the other later than itself is known: a request or an answer that
+        is sent in between is lost, and a transition cannot be asked for twice.
+        """
+        answers: list[Future] = []
+        asked_ns = 0
+
+        def answered() -> bool:
+            nonlocal asked_ns
+            now_ns = time.monotonic_ns()
+            if now_ns - asked_ns > _ASK_AGAIN_NS and self._state.service_is_ready():
+                answers.append(self._state.call_async(GetState.Request()))
+                asked_ns = now_ns
+            return any(answer.done() for answer in answers)
+
+        self._wait(node, self._lifecycle.service_is_ready, _START_S, 'offer its services')
+        self._wait(node, answered, _START_S, 'answer')
 
     def _change(self, node: ChildNode, transition: int, what: str, timeout_s: float) -> None:
         request = ChangeState.Request(transition=Transition(id=transition))

@@ -9,22 +9,18 @@ import argparse
 from collections.abc import Callable, Sequence
 import sys
 import time
-from typing import Final
 
 import rclpy
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
-from rclpy.utilities import remove_ros_args, try_shutdown
+from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import Image
 
 from vidseg_ros.bag_io import BagImage, BagWriter, IMAGE_TYPE
 from vidseg_ros.bag_io.messages import read_header
-from vidseg_ros.core.errors import VidsegError
-
-LABEL_MAP_TOPIC: Final = '/segmentation/label_map'
-"""Where a segmentation node that was started without other names publishes."""
+from vidseg_ros.evaluation.writers import LABEL_MAP_TOPIC
+from vidseg_ros.nodes.command import run_command
 
 
 class MaskRecorder(Node):
@@ -80,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('bag', help='folder of the new bag')
     parser.add_argument('--topic', default=LABEL_MAP_TOPIC, help='default: %(default)s')
     options = parser.parse_args(remove_ros_args(arguments))
-    try:
+
+    def record_until_stopped() -> None:
         rclpy.init(args=arguments)
         with BagWriter(options.bag, compress=True) as bag:
 
@@ -88,14 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 bag.write_raw(options.topic, mask.msgtype, mask.cdr, mask.log_ns)
 
             rclpy.spin(MaskRecorder(record, topic=options.topic))
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    except VidsegError as error:
-        sys.stderr.write(f'mask_recorder: {error}\n')
-        return 2
-    finally:
-        try_shutdown()
-    return 0
+
+    return run_command('mask_recorder', record_until_stopped)
 
 
 if __name__ == '__main__':

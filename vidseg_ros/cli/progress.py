@@ -1,0 +1,48 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""The progress bar of the commands that go through footage."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Show how many frames a second take."""
+        return Text(f'{task.speed or 0:.1f} frames/s')
+
+
+@contextmanager
+def progress_bar(label: str, total: int | None) -> Iterator[Callable[[object], None]]:
+    """Show a bar on a terminal's stderr while frames are counted, and nothing elsewhere.
+
+    Args:
+        label: Stands before the bar.
+        total: Number of frames, if known.
+
+    Yields:
+        The function to call with each frame.
+    """
+    console = Console(stderr=True)
+    columns = (
+        TextColumn('{task.description}', markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda _: progress.advance(task)

@@ -1,0 +1,33 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""How the ROS command lines beside the segmentation node end."""
+
+from collections.abc import Callable
+import sys
+
+from rclpy.executors import ExternalShutdownException
+from rclpy.utilities import try_shutdown
+
+from vidseg_ros.core.errors import VidsegError
+
+
+def run_command(name: str, run: Callable[[], None]) -> int:
+    """Run a command to its end or to Ctrl-C, and shut ROS down.
+
+    Args:
+        name: The program's name, for stderr.
+        run: The command; may start ROS.
+
+    Returns:
+        Exit status: 0, or 2 after an error that is named on stderr.
+    """
+    try:
+        run()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except VidsegError as error:
+        sys.stderr.write(f'{name}: {error}\n')
+        return 2
+    finally:
+        try_shutdown()
+    return 0
