@@ -34,8 +34,9 @@ TEST_STAMP := $(call stamp,test,$(RUNTIME_FILES) training/pyproject.toml require
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-demo: $(RUNTIME_STAMP)  ## Segment a made-up drive, VIDEO=file or BAG=folder in a live ROS 2 node
-	@$(BIN)/vidseg demo $(if $(VIDEO),--video '$(VIDEO)') $(if $(BAG),--bag '$(BAG)')
+demo: $(RUNTIME_STAMP)  ## Segment a made-up drive, VIDEO=file or BAG=folder [TOPIC=name] in a live node
+	@$(BIN)/vidseg demo $(if $(VIDEO),--video '$(VIDEO)') $(if $(BAG),--bag '$(BAG)') \
+		$(if $(TOPIC),--topic '$(TOPIC)')
 
 test: lint types contracts pytest  ## All checks and tests
 
