@@ -190,9 +190,11 @@ class Peer:
 
 
 @pytest.fixture
-def context() -> Iterator['Context']:
+def context(request: pytest.FixtureRequest) -> Iterator['Context']:
+    """ROS for one test; an indirect parameter gives remapping rules."""
+    remapping = [word for rule in getattr(request, 'param', ()) for word in ('-r', rule)]
     context = Context()
-    context.init(['--ros-args', '--disable-external-lib-logs'])
+    context.init(['--ros-args', '--disable-external-lib-logs', *remapping])
     yield context
     context.try_shutdown()
 

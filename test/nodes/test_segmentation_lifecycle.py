@@ -61,10 +61,11 @@ def test_shutdown_from_every_state(peer: Any, tiny_model: Path, state: str) -> N
     assert not node.count_publishers(MASKS)
 
 
-def expect_refusal(peer: Any, *texts: str) -> None:
-    """Configure must fail, say why in log and diagnostics, and leave the node as it was."""
-    assert not peer.change('CONFIGURE')
-    assert peer.state() == 'unconfigured'
+def expect_refusal(peer: Any, *texts: str, transition: str = 'CONFIGURE') -> None:
+    """The transition must fail, say why in log and diagnostics, and leave the node as it was."""
+    state = peer.state()
+    assert not peer.change(transition)
+    assert peer.state() == state
 
     def said() -> Any:
         return next((log for log in peer.logs if all(text in log for text in texts)), None)
@@ -103,6 +104,47 @@ def test_a_start_up_parameter_that_is_not_allowed(
 ) -> None:
     peer.start(**{'model': str(tiny_model), 'diagnostics_period': 0.1, name: value})
     expect_refusal(peer, name.removesuffix('.reliability').removesuffix('.depth'), *texts)
+
+
+def test_a_failed_configure_leaves_nothing_behind(peer: Any, tiny_model: Path) -> None:
+    override = 'qos_overrides./segmentation/rear/overlay.publisher.reliability'
+    cameras = ['front', 'rear']
+    node = peer.start(model=str(tiny_model), cameras=cameras, **{override: 'hopeful'})
+    assert not peer.change('CONFIGURE')
+    for camera in cameras:
+        for name in ('label_map', 'confidence', 'overlay'):
+            assert not node.count_publishers(f'/segmentation/{camera}/{name}')
+
+
+@pytest.mark.parametrize(
+    ('input_type', 'topic'),
+    [
+        ('auto', '/image/compressed'),
+        ('auto', '/image'),
+        ('compressed', '/image/compressed'),
+        ('image', '/image'),
+    ],
+)
+def test_an_override_of_an_input_that_is_not_allowed(
+    peer: Any, tiny_model: Path, input_type: str, topic: str
+) -> None:
+    override = f'qos_overrides.{topic}.subscription.reliability'
+    node = peer.start(
+        model=str(tiny_model),
+        input_type=input_type,
+        diagnostics_period=0.1,
+        **{override: 'hopeful'},
+    )
+    assert peer.change('CONFIGURE')
+    timers = list(node.timers)
+    for _ in range(2):
+        expect_refusal(
+            peer, override.removesuffix('.reliability'), 'hopeful', transition='ACTIVATE'
+        )
+    assert list(node.timers) == timers
+    assert not node.count_subscribers('/image')
+    assert not node.count_subscribers('/image/compressed')
+    assert not workers()
 
 
 def test_a_missing_model_and_one_that_is_no_model(peer: Any, tmp_path: Path) -> None:
@@ -161,15 +203,19 @@ def test_an_engine_that_hangs_cannot_hold_the_node(
     monkeypatch.setattr('vidseg_ros.nodes.segmentation_node.STOP_TIMEOUT_S', 0.05)
     monkeypatch.setattr('vidseg_ros.nodes.diagnostics.SILENCE_S', 0.05)
     node = peer.start_active(model=str(tiny_model))
+    masks = peer.listen(MASKS)
     busy, release = threading.Event(), threading.Event()
+    segment = node._segmenter.segment
 
-    def hanging(*_: Any, **__: Any) -> Any:
+    def hanging(frames: Any, *, confidence: bool) -> Any:
+        results = segment(frames, confidence=confidence)
         busy.set()
         release.wait(30)
-        return []
+        return results
 
     node._segmenter.segment = hanging
-    peer.send(scene().message(peer.header()))
+    late = peer.header()
+    peer.send(scene().message(late))
     peer.wait_for(busy.is_set, 'inference')
 
     def camera_message() -> str:
@@ -180,8 +226,14 @@ def test_an_engine_that_hangs_cannot_hold_the_node(
     assert not peer.change('DEACTIVATE')
     assert peer.state() == 'unconfigured'
     peer.wait_for(lambda: any('did not return within' in log for log in peer.logs), 'log')
+
+    assert peer.change('CONFIGURE')
+    assert peer.change('ACTIVATE')
+    peer.segment(scene().message(peer.header()), masks)
     release.set()
-    peer.wait_for(lambda: not workers(), 'end of the thread')
+    peer.wait_for(lambda: len(workers()) == 1, 'end of the thread')
+    peer.segment(scene().message(peer.header()), masks)
+    assert late not in [mask.header for mask in masks], 'a mask from before the restart'
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

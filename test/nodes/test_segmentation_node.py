@@ -208,6 +208,46 @@ def test_compressed_images(
     np.testing.assert_array_equal(pixels(peer.segment(message, masks, topic)), picture.labels)
 
 
+@pytest.mark.parametrize(
+    ('context', 'topics'),
+    [
+        (('/image/compressed:=/packed',), ('/image', '/packed')),
+        (('image:=/front/raw',), ('/front/raw', '/front/raw/compressed')),
+    ],
+    indirect=['context'],
+)
+@pytest.mark.parametrize('input_type', ['auto', 'compressed'])
+def test_compressed_images_on_a_remapped_topic(
+    peer: Any, tiny_model: Path, scene: Any, topics: tuple[str, str], input_type: str
+) -> None:
+    topic = topics[1]
+    peer.publisher(topic, CompressedImage)
+    peer.start_active(model=str(tiny_model), input_type=input_type)
+    masks = peer.listen(MASKS)
+    picture = scene()
+    data = cv2.imencode('.png', picture.rgb[..., ::-1])[1].tobytes()
+    message = CompressedImage(header=peer.header(), format='png', data=data)
+    np.testing.assert_array_equal(pixels(peer.segment(message, masks, topic)), picture.labels)
+    peer.wait_for(lambda: f'{topic}: 64x48 png' in peer.logs, 'log')
+    named = topic if input_type == 'compressed' else ' or '.join(topics)
+    peer.wait_for(lambda: 'segmentation: image' in peer.statuses, 'diagnostic')
+    assert peer.statuses['segmentation: image'].hardware_id == named
+
+
+@pytest.mark.parametrize(
+    'context', [('front/image:=/rear/image', 'rear/image:=/front/image')], indirect=True
+)
+def test_swapped_cameras(peer: Any, tiny_model: Path, scene: Any) -> None:
+    peer.start_active(model=str(tiny_model), cameras=['front', 'rear'], input_type='image')
+    masks = peer.listen('/segmentation/front/label_map')
+    picture = scene()
+    # The peer lives in the same ROS context, where /front/image means /rear/image.
+    mask = peer.segment(picture.message(peer.header()), masks, 'front/image')
+    np.testing.assert_array_equal(pixels(mask), picture.labels)
+    peer.wait_for(lambda: 'segmentation: front' in peer.statuses, 'diagnostic')
+    assert peer.statuses['segmentation: front'].hardware_id == '/rear/image'
+
+
 def test_raw_images_are_preferred_to_compressed_ones(
     peer: Any, tiny_model: Path, scene: Any
 ) -> None:
@@ -230,7 +270,9 @@ def test_two_cameras_of_different_size(peer: Any, tiny_model: Path, scene: Any) 
         assert mask.header.frame_id == camera
         np.testing.assert_array_equal(pixels(mask), picture.labels)
     peer.wait_for(lambda: peer.values('segmentation: rear/left'), 'diagnostic of the camera')
-    assert peer.statuses['segmentation: rear/left'].hardware_id == '/rear/left/image'
+    assert peer.statuses['segmentation: rear/left'].hardware_id == (
+        '/rear/left/image or /rear/left/image/compressed'
+    )
 
 
 def test_bad_frames_are_counted_and_skipped(peer: Any, tiny_model: Path, scene: Any) -> None:
@@ -305,7 +347,7 @@ def test_the_newest_frame_wins_and_the_others_are_counted(
     peer.send(scene().message(peer.header()))
     assert busy.wait(10)
     waiting = [peer.header() for _ in range(3)]
-    health = node._health['']
+    health = node._cameras[''].health
     for header in waiting:
         received = health._received
         peer.send(scene().message(header))

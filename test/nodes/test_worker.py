@@ -28,14 +28,18 @@ def frame(camera: str) -> Frame:
     return Frame(camera=camera, image=image, context=None, received_ns=0, decoded_ns=0)
 
 
-def start(segmenter: Any, results: Any, failures: Any = None) -> tuple[Worker, Mailbox]:
+def start(
+    segmenter: Any, *publish: Any, failures: Any = print, cameras: tuple[str, ...] = ()
+) -> tuple[Worker, Mailbox]:
     mailbox = Mailbox()
+    for camera in cameras:
+        mailbox.put(frame(camera))
     worker = Worker(
         segmenter,
         mailbox,
         wants_confidence=lambda: True,
-        publish=results,
-        failed=failures or print,
+        publish=publish,
+        failed=failures,
     )
     return worker, mailbox
 
@@ -57,6 +61,43 @@ def test_results_are_handed_on_and_confidence_is_asked_for() -> None:
     assert segmenter.confidences == [True]
 
 
+def test_no_camera_waits_for_the_extras_of_another() -> None:
+    calls: list[tuple[str, str]] = []
+    done = threading.Event()
+
+    def publish_extras(result: Any) -> None:
+        calls.append(('extras', result.camera))
+        if result.camera == 'b':
+            done.set()
+
+    worker, _ = start(
+        FakeSegmenter(),
+        lambda result: calls.append(('mask', result.camera)),
+        publish_extras,
+        cameras=('a', 'b'),
+    )
+    assert done.wait(5)
+    assert worker.stop(5)
+    assert calls == [('mask', 'a'), ('mask', 'b'), ('extras', 'a'), ('extras', 'b')]
+
+
+def test_nothing_more_is_published_once_stopped() -> None:
+    busy, release = threading.Event(), threading.Event()
+    published: list[str] = []
+
+    def publish(result: Any) -> None:
+        published.append(result.camera)
+        busy.set()
+        release.wait(10)
+
+    worker, _ = start(FakeSegmenter(), publish, cameras=('a', 'b'))
+    assert busy.wait(5)
+    assert not worker.stop(0.01)
+    release.set()
+    assert worker.stop(5)
+    assert published == ['a']
+
+
 def test_a_failure_is_reported_once_and_ends_the_thread() -> None:
     failures: list[Exception] = []
     failed = threading.Event()
@@ -69,7 +110,7 @@ def test_a_failure_is_reported_once_and_ends_the_thread() -> None:
         failures.append(found)
         failed.set()
 
-    worker, mailbox = start(FakeSegmenter(act), print, report)
+    worker, mailbox = start(FakeSegmenter(act), print, failures=report)
     mailbox.put(frame('a'))
     assert failed.wait(5)
     assert worker.stop(5)
@@ -86,7 +127,7 @@ def test_stop_is_bounded_and_what_fails_afterwards_is_nobodys_business() -> None
         msg = 'publishers are gone'
         raise RuntimeError(msg)
 
-    worker, mailbox = start(FakeSegmenter(act), print, failures.append)
+    worker, mailbox = start(FakeSegmenter(act), print, failures=failures.append)
     mailbox.put(frame('a'))
     assert busy.wait(5)
     assert not worker.stop(0.01)

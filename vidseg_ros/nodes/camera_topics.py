@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The topics of one camera: its images in, its masks out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, ExitStack
 from typing import Any, Final
 
 import cv2
@@ -31,11 +32,19 @@ Receive = Callable[[str, str, Image | CompressedImage], None]
 """Called with camera, topic and message."""
 
 
-def advertise(node: Node, message_type: Any, topic: str, *, latched: bool = False) -> Publisher:  # noqa: ANN401  # message classes have no common base
+def advertise(
+    node: Node,
+    stack: ExitStack,
+    message_type: Any,  # noqa: ANN401  # message classes have no common base
+    topic: str,
+    *,
+    latched: bool = False,
+) -> Publisher:
     """Create a reliable publisher of depth 1 whose QoS parameters ``qos_overrides`` can change.
 
     Args:
         node: Owner.
+        stack: Destroys the publisher when it closes.
         message_type: Message class.
         topic: Topic.
         latched: Whether late subscribers get the last message (transient local).
@@ -46,32 +55,48 @@ def advertise(node: Node, message_type: Any, topic: str, *, latched: bool = Fals
     durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
     # A profile of its own for every endpoint: the overrides are written into it.
     qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
-    try:
-        return node.create_publisher(
+    with _refuse_overrides(f'{node.resolve_topic_name(topic)}.publisher'):
+        publisher = node.create_publisher(
             message_type,
             topic,
             qos,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
+    stack.callback(node.destroy_publisher, publisher)
+    return publisher
+
+
+@contextmanager
+def _refuse_overrides(endpoint: str) -> Iterator[None]:
+    try:
+        yield
     except (ParameterException, RuntimeError) as error:
-        resolved = node.resolve_topic_name(topic)
-        msg = f'parameter qos_overrides.{resolved}.publisher cannot be used: {error}'
+        msg = f'parameter qos_overrides.{endpoint} cannot be used: {error}'
         raise ParameterError(msg) from None
 
 
 class CameraInputs:
-    """Subscribes to the images of one camera and keeps the subscriptions up to `close`.
+    """Subscribes to the images of one camera.
 
     Raw images come on ``image``, compressed ones on ``image/compressed``, the convention of
     image_transport. With ``auto`` the compressed topic is only subscribed to while nobody
     publishes raw images: a driver that offers both then does not compress for nothing.
     """
 
-    def __init__(self, node: Node, camera: str, input_type: InputType, receive: Receive) -> None:
+    def __init__(
+        self,
+        node: Node,
+        stack: ExitStack,
+        camera: str,
+        *,
+        input_type: InputType,
+        receive: Receive,
+    ) -> None:
         """Subscribe.
 
         Args:
             node: Owner.
+            stack: Unsubscribes when it closes.
             camera: Name of the camera; '' for the single topic ``image``.
             input_type: Which topics.
             receive: Called with every message, in the node's executor.
@@ -80,76 +105,85 @@ class CameraInputs:
             ParameterError: If a QoS override is not a QoS setting.
         """
         self._node, self._camera, self._receive = node, camera, receive
-        self.topic = node.resolve_topic_name(f'{camera}/image' if camera else 'image')
-        """Topic of the raw images, resolved."""
-        self._raw: Subscription | None = None
+        raw = f'{camera}/image' if camera else 'image'
+        self._raw_topic = node.resolve_topic_name(raw)
+        # As in image_transport: it follows a remapped image topic, and may itself be remapped.
+        self._compressed_name = f'{self._raw_topic}/compressed'
+        self._compressed_topic = node.resolve_topic_name(self._compressed_name)
         self._compressed: Subscription | None = None
-        self._timer = None
+        stack.callback(self._leave_compressed)
+        self.topics: tuple[str, ...] = {
+            'image': (self._raw_topic,),
+            'compressed': (self._compressed_topic,),
+            'auto': (self._raw_topic, self._compressed_topic),
+        }[input_type]
+        """Topics that images may come on, resolved."""
+        if input_type != 'image':
+            # With auto just to check its overrides: later, nobody would hear of a wrong one.
+            self._join_compressed()
         if input_type != 'compressed':
-            self._raw = self._subscribe(Image, self.topic)
-        if input_type == 'compressed':
-            self._compressed = self._subscribe(CompressedImage, self._compressed_topic)
+            subscription = self._subscribe(Image, raw, self._raw_topic)
+            stack.callback(node.destroy_subscription, subscription)
         if input_type == 'auto':
+            self._leave_compressed()
             clock = Clock(clock_type=ClockType.STEADY_TIME)
-            self._timer = node.create_timer(SELECT_PERIOD_S, self._select, clock=clock)
+            timer = node.create_timer(SELECT_PERIOD_S, self._select, clock=clock)
+            stack.callback(node.destroy_timer, timer)
             self._select()
 
-    @property
-    def _compressed_topic(self) -> str:
-        return f'{self.topic}/compressed'
+    def _subscribe(
+        self, message_type: type[Image | CompressedImage], name: str, topic: str
+    ) -> Subscription:
+        """Subscribe by name; a resolved topic would be remapped a second time."""
 
-    def close(self) -> None:
-        """Unsubscribe."""
-        if self._timer is not None:
-            self._node.destroy_timer(self._timer)
-        for subscription in (self._raw, self._compressed):
-            if subscription is not None:
-                self._node.destroy_subscription(subscription)
-
-    def _subscribe(self, message_type: type[Image | CompressedImage], topic: str) -> Subscription:
         def received(message: Image | CompressedImage) -> None:
             self._receive(self._camera, topic, message)
 
         qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        try:
+        with _refuse_overrides(f'{topic}.subscription'):
             return self._node.create_subscription(
                 message_type,
-                topic,
+                name,
                 received,
                 qos,
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
-        except (ParameterException, RuntimeError) as error:
-            msg = f'parameter qos_overrides.{topic}.subscription cannot be used: {error}'
-            raise ParameterError(msg) from None
+
+    def _join_compressed(self) -> None:
+        self._compressed = self._subscribe(
+            CompressedImage, self._compressed_name, self._compressed_topic
+        )
+
+    def _leave_compressed(self) -> None:
+        if self._compressed is not None:
+            self._node.destroy_subscription(self._compressed)
+            self._compressed = None
 
     def _select(self) -> None:
-        if self._node.count_publishers(self.topic):
-            if self._compressed is not None:
-                self._node.destroy_subscription(self._compressed)
-                self._compressed = None
+        if self._node.count_publishers(self._raw_topic):
+            self._leave_compressed()
         elif self._compressed is None and self._node.count_publishers(self._compressed_topic):
-            self._compressed = self._subscribe(CompressedImage, self._compressed_topic)
+            self._join_compressed()
 
 
 class CameraOutputs:
     """Publishes the results of one camera."""
 
-    def __init__(self, node: Node, camera: str) -> None:
+    def __init__(self, node: Node, stack: ExitStack, camera: str) -> None:
         """Create the publishers.
 
         Args:
             node: Owner.
+            stack: Destroys the publishers when it closes.
             camera: Name of the camera; '' for the single topic ``image``.
 
         Raises:
             ParameterError: If a QoS override is not a QoS setting.
         """
-        self._node = node
         prefix = f'~/{camera}/' if camera else '~/'
-        self._label_map = advertise(node, Image, f'{prefix}label_map')
-        self._confidence = advertise(node, Image, f'{prefix}confidence')
-        self._overlay = advertise(node, Image, f'{prefix}overlay')
+        self._label_map = advertise(node, stack, Image, f'{prefix}label_map')
+        self._confidence = advertise(node, stack, Image, f'{prefix}confidence')
+        self._overlay = advertise(node, stack, Image, f'{prefix}overlay')
 
     @property
     def wants_confidence(self) -> bool:
@@ -161,12 +195,14 @@ class CameraOutputs:
         """Whether anybody listens to the overlay."""
         return bool(self._overlay.get_subscription_count())
 
-    def publish_masks(self, result: Segmentation) -> None:
-        """Publish the label map, and the confidence if there is one and somebody listens."""
-        header = result.frame.context
-        self._label_map.publish(image_message(header, result.labels))
-        if result.confidence is not None and self.wants_confidence:
-            self._confidence.publish(image_message(header, result.confidence))
+    def publish_label_map(self, result: Segmentation) -> None:
+        """Publish the label map."""
+        self._label_map.publish(image_message(result.frame.context, result.labels))
+
+    def publish_confidence(self, result: Segmentation) -> None:
+        """Publish the confidence, if the result has one."""
+        if result.confidence is not None:
+            self._confidence.publish(image_message(result.frame.context, result.confidence))
 
     def publish_overlay(self, result: Segmentation, card: ModelCard, opacity: float) -> None:
         """Publish the picture, at the label map's size, with the classes painted over it.
@@ -184,8 +220,3 @@ class CameraOutputs:
             image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         painted = blend(image, result.labels, card.labels, opacity)
         self._overlay.publish(image_message(result.frame.context, painted))
-
-    def close(self) -> None:
-        """Destroy the publishers."""
-        for publisher in (self._label_map, self._confidence, self._overlay):
-            self._node.destroy_publisher(publisher)

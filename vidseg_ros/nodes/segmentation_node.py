@@ -7,14 +7,14 @@
 ``ros2 lifecycle set /segmentation configure`` and ``activate``, makes it run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, ExitStack
-from functools import wraps
+from functools import partial, wraps
 import signal
 import sys
 import time
 import traceback
-from typing import Final
+from typing import Final, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 import rclpy
@@ -29,6 +29,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from vidseg_ros.core.errors import ImageError, VidsegError
+from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.core.resources import find_model
 from vidseg_ros.inference.engine import create_engine
 from vidseg_ros.inference.prediction import SegmentationEngine
@@ -49,6 +50,15 @@ STOP_TIMEOUT_S: Final = 10.0
 
 LOG_PERIOD_S: Final = 5.0
 """A warning about frames is repeated no faster than this, seconds."""
+
+
+class _Camera(NamedTuple):
+    """What belongs to one camera from one activation to the next deactivation."""
+
+    inputs: CameraInputs
+    outputs: CameraOutputs
+    health: CameraHealth
+
 
 _Step = Callable[['SegmentationNode'], None]
 _Transition = Callable[['SegmentationNode', LifecycleState], TransitionCallbackReturn]
@@ -105,7 +115,7 @@ class SegmentationNode(LifecycleNode):
         self._worker: Worker | None = None
         self._mailbox = Mailbox()
         self._outputs: dict[str, CameraOutputs] = {}
-        self._health: dict[str, CameraHealth] = {}
+        self._cameras: dict[str, _Camera] = {}
         self._formats: dict[str, str] = {}
         self._worker_failed = self.create_guard_condition(self._leave_active)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
@@ -128,7 +138,7 @@ class SegmentationNode(LifecycleNode):
             segmenter = Segmenter(engine, parameters.mask_size)
             segmenter.warm_up()
             outputs = {
-                camera: stack.enter_context(closing(CameraOutputs(self, camera)))
+                camera: CameraOutputs(self, stack, camera)
                 for camera in parameters.cameras or ('',)
             }
             self._publish_label_info(engine, stack)
@@ -144,17 +154,27 @@ class SegmentationNode(LifecycleNode):
     def on_activate(self) -> None:
         """Subscribe to the cameras and start to segment."""
         self._failure = ''
-        self._mailbox, self._health, self._formats = Mailbox(), {}, {}
+        self._mailbox, self._cameras, self._formats = Mailbox(), {}, {}
+        cameras = self._cameras  # the thread keeps these, should it outlive the activation
         with ExitStack() as stack:
-            for camera in self._outputs:
-                inputs = CameraInputs(self, camera, self._settings.input_type, self._receive)
-                stack.enter_context(closing(inputs))
-                self._health[camera] = CameraHealth(inputs.topic)
+            for camera, outputs in self._outputs.items():
+                inputs = CameraInputs(
+                    self,
+                    stack,
+                    camera,
+                    input_type=self._settings.input_type,
+                    receive=self._receive,
+                )
+                health = CameraHealth(' or '.join(inputs.topics))
+                cameras[camera] = _Camera(inputs, outputs, health)
             self._worker = Worker(
                 self._segmenter,
                 self._mailbox,
-                wants_confidence=lambda: any(o.wants_confidence for o in self._outputs.values()),
-                publish=self._publish,
+                wants_confidence=lambda: any(c.outputs.wants_confidence for c in cameras.values()),
+                publish=(
+                    partial(self._publish_mask, cameras),
+                    partial(self._publish_extras, cameras, self._segmenter.engine.card),
+                ),
                 failed=self._fail_from_worker,
             )
             stack.callback(self._stop_worker)
@@ -212,14 +232,12 @@ class SegmentationNode(LifecycleNode):
                 'install ros-$ROS_DISTRO-vision-msgs'
             )
             return
-        publisher = advertise(self, type(message), '~/label_info', latched=True)
-        stack.callback(self.destroy_publisher, publisher)
-        publisher.publish(message)
+        advertise(self, stack, type(message), '~/label_info', latched=True).publish(message)
 
     def _receive(self, camera: str, topic: str, message: Image | CompressedImage) -> None:
         received_ns = time.monotonic_ns()
         assert self._engine is not None
-        health, ros_log = self._health[camera], self.get_logger()
+        health, ros_log = self._cameras[camera].health, self.get_logger()
         if health.received(stamp_ns(message.header)):
             ros_log.warning(f'{topic}: a stamp jumped back', throttle_duration_sec=LOG_PERIOD_S)
         try:
@@ -244,16 +262,23 @@ class SegmentationNode(LifecycleNode):
             )
         )
 
-    def _publish(self, result: Segmentation) -> None:
-        """Publish one result; runs in the worker thread."""
-        assert self._engine is not None
-        outputs = self._outputs[result.frame.camera]
-        outputs.publish_masks(result)
+    def _publish_mask(self, cameras: Mapping[str, _Camera], result: Segmentation) -> None:
+        """Publish the label map of one result; runs in the worker thread."""
+        camera = cameras[result.frame.camera]
+        camera.outputs.publish_label_map(result)
         age_ns = self.get_clock().now().nanoseconds - stamp_ns(result.frame.context)
-        self._health[result.frame.camera].published(result.timings, age_ns)
+        camera.health.published(result.timings, age_ns)
+
+    def _publish_extras(
+        self, cameras: Mapping[str, _Camera], card: ModelCard, result: Segmentation
+    ) -> None:
+        """Publish what somebody listens to besides; runs in the worker thread."""
+        outputs = cameras[result.frame.camera].outputs
+        if outputs.wants_confidence:
+            outputs.publish_confidence(result)
         if outputs.wants_overlay:
             opacity = self.get_parameter('overlay_opacity').value
-            outputs.publish_overlay(result, self._engine.card, opacity)
+            outputs.publish_overlay(result, card, opacity)
 
     def _fail_from_worker(self, error: Exception) -> None:
         """Note what ended the worker thread, in that thread; the executor does the rest."""
@@ -277,8 +302,10 @@ class SegmentationNode(LifecycleNode):
         if self._worker is not None:
             replaced = self._mailbox.replaced()
             message.status += [
-                health.status(f'{self.get_name()}: {camera or "image"}', replaced.get(camera, 0))
-                for camera, health in self._health.items()
+                camera.health.status(
+                    f'{self.get_name()}: {name or "image"}', replaced.get(name, 0)
+                )
+                for name, camera in self._cameras.items()
             ]
         self._diagnostics.publish(message)
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The thread that segments, so that the node's executor never waits for the network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import threading
 
 from vidseg_ros.pipeline import Mailbox, Segmentation, Segmenter
@@ -17,7 +17,7 @@ class Worker:
         mailbox: Mailbox,
         *,
         wants_confidence: Callable[[], bool],
-        publish: Callable[[Segmentation], None],
+        publish: Sequence[Callable[[Segmentation], None]],
         failed: Callable[[Exception], None],
     ) -> None:
         """Start the thread.
@@ -26,7 +26,8 @@ class Worker:
             segmenter: Used by this thread only, until `stop`.
             mailbox: Where frames come from; closed by `stop`.
             wants_confidence: Asked before each inference.
-            publish: Called in the thread with each result.
+            publish: Called in the thread, each with all results of a batch before the next one
+                gets any: what must not wait comes first. None is called any more after `stop`.
             failed: Called once in the thread when anything above raises; the thread then ends.
         """
         self._segmenter, self._mailbox = segmenter, mailbox
@@ -36,7 +37,7 @@ class Worker:
         self._thread.start()
 
     def stop(self, timeout_s: float) -> bool:
-        """End the thread after the frames in work.
+        """End the thread after the inference in work, whose results are dropped.
 
         Args:
             timeout_s: Longest wait in seconds.
@@ -53,8 +54,11 @@ class Worker:
         try:
             while frames := self._mailbox.take():
                 results = self._segmenter.segment(frames, confidence=self._wants_confidence())
-                for result in results:
-                    self._publish(result)
+                for publish in self._publish:
+                    for result in results:
+                        if self._stopping:
+                            return
+                        publish(result)
         except Exception as error:  # noqa: BLE001  # a thread has nobody above it to catch it
             if not self._stopping:
                 self._failed(error)
