@@ -4,11 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.labels import resize_labels
+from vidseg_ros.core.street import StreetClip
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.augment import augment, jitter_colors, resize_and_crop
 from vidseg_training.data.camvid import CamVid
@@ -55,10 +58,11 @@ def test_an_unreadable_image_is_named(camvid_folder: Path, tmp_path: Path) -> No
 
 
 def test_street_frames_are_shrunk_like_the_engine_does() -> None:
-    image, labels = Street('val', (90, 160))[0]
-    assert image.shape == (90, 160, 3)
-    assert labels.shape == (90, 160)
-    assert labels.max() < 10
+    frame = StreetClip(seed=2000).frame(0)
+    image, labels = Street('val', (96, 160))[0]
+    expected = cv2.resize(frame.image, (160, 96), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(image, expected)
+    np.testing.assert_array_equal(labels, resize_labels(frame.labels, (96, 160)))
 
 
 def test_image_and_labels_stay_together(small_config: TrainConfig, camvid_folder: Path) -> None:

@@ -61,7 +61,8 @@ def test_training_learns_and_writes_weights(small_config: TrainConfig, tmp_path:
 
 @pytest.fixture
 def killed_run(small_config: TrainConfig, tmp_path: Path) -> Path:
-    """Return the folder of a run that was killed with SIGKILL after at least four steps."""
+    """Return the folder of a run that was killed with SIGKILL after at least four of 60 steps."""
+    small_config = replace(small_config, epochs=20)
     folder = tmp_path / 'killed'
     arguments = ['fit', 'camvid_fddwnet', '--out', str(folder)]
     for name in ('data', 'network', 'epochs', 'batch_size', 'learning_rate', 'warmup_steps'):
@@ -87,6 +88,7 @@ def killed_run(small_config: TrainConfig, tmp_path: Path) -> Path:
 def test_a_killed_run_resumes_on_the_same_loss_curve(
     killed_run: Path, small_config: TrainConfig, tmp_path: Path
 ) -> None:
+    small_config = replace(small_config, epochs=20)
     whole = run(small_config, tmp_path / 'whole')
     assert not (killed_run / 'last.safetensors').exists()
     resumed = run(small_config, killed_run)
@@ -98,8 +100,19 @@ def test_a_killed_run_resumes_on_the_same_loss_curve(
 
 def test_a_folder_of_other_settings_is_refused(small_config: TrainConfig, tmp_path: Path) -> None:
     run(replace(small_config, epochs=1), tmp_path / 'run')
-    with pytest.raises(ParameterError, match='other settings'):
-        run(replace(small_config, epochs=2), tmp_path / 'run')
+    with pytest.raises(ParameterError, match=r'other settings \(epochs, learning_rate\)'):
+        run(replace(small_config, epochs=2, learning_rate=0.5), tmp_path / 'run')
+
+
+def test_a_run_goes_on_where_its_data_have_moved(
+    small_config: TrainConfig, camvid_folder: Path, tmp_path: Path
+) -> None:
+    config = replace(small_config, epochs=1)
+    run(config, tmp_path / 'run')
+    moved = tmp_path / 'moved'
+    moved.symlink_to(camvid_folder)
+    run(replace(config, data=moved, checkpoint_steps=1), tmp_path / 'run')
+    assert len(_losses(tmp_path / 'run')) == 3
 
 
 def test_too_few_images_for_a_batch_are_refused(small_config: TrainConfig, tmp_path: Path) -> None:
@@ -109,10 +122,26 @@ def test_too_few_images_for_a_batch_are_refused(small_config: TrainConfig, tmp_p
 
 @pytest.mark.parametrize('field', ['epochs', 'batch_size', 'learning_rate'])
 def test_settings_out_of_range_are_named(small_config: TrainConfig, field: str) -> None:
-    with pytest.raises(ValueError, match=f'{field} must be above zero'):
+    with pytest.raises(ParameterError, match=f'{field} must be above zero'):
         replace(small_config, **{field: 0})
 
 
+@pytest.mark.parametrize('offset', [1.0, 0.5, -1.0])
+def test_a_class_weight_offset_that_turns_the_weights_round_is_refused(
+    small_config: TrainConfig, offset: float
+) -> None:
+    with pytest.raises(ParameterError, match='class_weight_offset must be above 1'):
+        replace(small_config, class_weight_offset=offset)
+
+
+@pytest.mark.parametrize('field', ['input_size', 'crop_size'])
+def test_sizes_that_do_not_fit_the_network_are_refused_before_training(
+    small_config: TrainConfig, tmp_path: Path, field: str
+) -> None:
+    with pytest.raises(ParameterError, match=f'{field} must be multiples of 16 for compact'):
+        run(replace(small_config, **{field: (48, 72)}), tmp_path / 'run')
+
+
 def test_a_falling_scale_range_is_refused(small_config: TrainConfig) -> None:
-    with pytest.raises(ValueError, match='scale_range'):
+    with pytest.raises(ParameterError, match='scale_range'):
         replace(small_config, scale_range=(2.0, 1.0))

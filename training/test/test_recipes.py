@@ -1,20 +1,56 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+from pathlib import Path
+
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
+from vidseg_training.data.camvid import CamVid
+from vidseg_training.data.street import Street
 from vidseg_training.fitting import CITYSCAPES_TO_CAMVID
-from vidseg_training.networks import NETWORKS
-from vidseg_training.recipes import PROVENANCE, RECIPES
+from vidseg_training.networks import NETWORKS, STRIDES
+from vidseg_training.provenance import (
+    describe_recipe,
+    describe_score,
+    describe_sources,
+    INITIAL_WEIGHTS,
+    licence_of,
+)
+from vidseg_training.recipes import RECIPES
 
 
 def test_every_recipe_is_complete() -> None:
-    assert set(RECIPES) == set(PROVENANCE) == {'camvid_fddwnet', 'street_compact'}
+    assert set(RECIPES) == {'camvid_fddwnet', 'street_compact'}
     for name, recipe in RECIPES.items():
         config = recipe()
         assert config.name == name
-        assert config.network in NETWORKS
+        assert set(NETWORKS) == set(STRIDES) >= {config.network}
         assert recipe.__doc__ is not None
         assert f'vidseg-train fit {name}' in recipe.__doc__
-        assert f'vidseg-train fit {name}' in PROVENANCE[name].command
+
+
+def test_the_card_tells_what_really_ran(camvid_folder: Path) -> None:
+    config = replace(
+        RECIPES['camvid_fddwnet'](), data=camvid_folder, epochs=3, crop_size=(160, 240)
+    )
+    test = CamVid(camvid_folder, 'test')
+    assert describe_recipe(config) == (
+        f'vidseg-train fit camvid_fddwnet --data {camvid_folder.name} --crop-size 160 240 '
+        '--epochs 3'
+    )
+    assert describe_score(config, test) == (
+        'CamVid test (6 images), last epoch, network input 480x360, 11 classes scored at 64x48, '
+        'void ignored, one scale, no flip'
+    )
+    assert describe_sources(config, test) == (CamVid.source,)
+    started = replace(config, init=Path('somewhere/weights.pth'))
+    assert describe_sources(started, test) == (CamVid.source, INITIAL_WEIGHTS)
+    assert '--init weights.pth' in describe_recipe(started)
+
+
+def test_only_generated_data_make_free_weights() -> None:
+    assert licence_of((Street.source,)) == 'Apache-2.0'
+    assert 'non-commercial' in licence_of((CamVid.source,))
+    assert 'non-commercial' in licence_of((Street.source, INITIAL_WEIGHTS))
 
 
 def test_every_camvid_class_starts_from_a_cityscapes_class() -> None:

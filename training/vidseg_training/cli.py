@@ -43,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.command == 'fit':
             recipe = RECIPES[arguments.recipe]()
-            config = tyro.cli(TrainConfig, default=recipe, args=rest)
+            prog = f'vidseg-train fit {arguments.recipe}'
+            config = tyro.cli(TrainConfig, prog=prog, default=recipe, args=rest)
             print(run(config, arguments.out or Path('runs') / recipe.name))
         elif rest:
             parser.error(f'unknown arguments: {" ".join(rest)}')

@@ -4,15 +4,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
+
+from vidseg_ros.core.errors import ParameterError
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Everything that decides the outcome of a run."""
 
-    name: str
-    """Name of the run and of the exported model file."""
+    name: Annotated[str, tyro.conf.Fixed]
+    """Name of the recipe; not an option, because the model card refers to it."""
     network: Literal['fddwnet', 'compact']
     """Key of `vidseg_training.networks.NETWORKS`."""
     dataset: Literal['camvid', 'street']
@@ -54,13 +58,16 @@ class TrainConfig:
         """Check the values.
 
         Raises:
-            ValueError: If a value is out of range; the message names it.
+            ParameterError: If a value is out of range; the message names it.
         """
         positive = ('epochs', 'batch_size', 'learning_rate', 'checkpoint_steps', 'validate_epochs')
         for field in positive:
             if getattr(self, field) <= 0:
                 msg = f'{field} must be above zero, not {getattr(self, field)}'
-                raise ValueError(msg)
+                raise ParameterError(msg)
         if not 0 < self.scale_range[0] <= self.scale_range[1]:
             msg = f'scale_range must be two rising numbers above zero, not {self.scale_range}'
-            raise ValueError(msg)
+            raise ParameterError(msg)
+        if self.class_weight_offset is not None and self.class_weight_offset <= 1:
+            msg = f'class_weight_offset must be above 1, not {self.class_weight_offset}'
+            raise ParameterError(msg)

@@ -21,6 +21,7 @@ from torch import nn
 import torch.nn.functional as F
 
 from vidseg_ros.core.errors import ModelError, SourceError
+from vidseg_ros.core.labels import resize_labels
 from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.model_card import ModelCard, Score
 from vidseg_ros.inference.model_builder import build_model
@@ -28,10 +29,17 @@ from vidseg_ros.inference.model_file import ModelFile, OPSET, read_model
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
+from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.sampling import LabelledImages
+from vidseg_training.data.street import Street
 from vidseg_training.loop import CHECKPOINT
 from vidseg_training.networks import MEAN, NETWORKS, normalise, STD
-from vidseg_training.recipes import PROVENANCE
+from vidseg_training.provenance import (
+    describe_recipe,
+    describe_score,
+    describe_sources,
+    licence_of,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -116,12 +124,7 @@ def score_model(model: Path, images: LabelledImages) -> Confusion:
         for index in range(len(images)):
             image, truth = images[index]
             labels = engine.infer([image]).labels[0]
-            if labels.shape != truth.shape:
-                size = (truth.shape[1], truth.shape[0])
-                labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT).astype(
-                    np.uint8
-                )
-            confusion.add(truth, labels)
+            confusion.add(truth, resize_labels(labels, truth.shape))
     return confusion
 
 
@@ -155,7 +158,7 @@ def confidence_cost(model: Path, rounds: int = 30) -> float:
 
 def load_run(
     folder: Path, data: Path | None = None
-) -> tuple[TrainConfig, nn.Module, LabelledImages]:
+) -> tuple[TrainConfig, nn.Module, CamVid | Street]:
     """Read a finished run: its configuration, its network and its test set.
 
     Args:
@@ -172,7 +175,7 @@ def load_run(
     state = torch.load(path, map_location='cpu', weights_only=True)
     plain = json.loads(state['settings'])
     for name in ('data', 'init'):
-        plain[name] = Path(plain[name]) if plain[name] not in (None, 'None') else None
+        plain[name] = None if plain[name] is None else Path(plain[name])
     for name in ('input_size', 'crop_size', 'scale_range'):
         plain[name] = tuple(plain[name])
     config = TrainConfig(**plain)
@@ -200,7 +203,7 @@ def export(folder: Path, target: Path, data: Path | None = None) -> ModelFile:
         ModelError: If the file disagrees with the network, or the confidence costs too much.
     """
     config, network, test = load_run(folder, data)
-    provenance = PROVENANCE[config.name]
+    sources = describe_sources(config, test)
     card = ModelCard(
         name=config.name,
         network=config.network,
@@ -208,9 +211,9 @@ def export(folder: Path, target: Path, data: Path | None = None) -> ModelFile:
         input_order='rgb8',
         input_size=config.input_size,
         precision='fp32',
-        licence=provenance.licence,
-        recipe=provenance.command,
-        datasets=provenance.datasets,
+        licence=licence_of(sources),
+        recipe=describe_recipe(config),
+        datasets=sources,
         scores=(),
     )
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -231,7 +234,11 @@ def export(folder: Path, target: Path, data: Path | None = None) -> ModelFile:
         confusion = score_model(draft, test)
         card = replace(
             card,
-            scores=(Score(metric='mIoU', value=confusion.miou(), protocol=provenance.protocol),),
+            scores=(
+                Score(
+                    metric='mIoU', value=confusion.miou(), protocol=describe_score(config, test)
+                ),
+            ),
         )
         onnx.save(build_model(inner, card, mean=MEAN, std=STD), draft)
         for name, iou in zip(card.labels.names, confusion.iou(), strict=True):

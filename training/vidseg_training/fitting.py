@@ -8,12 +8,12 @@ from typing import Final
 import torch
 from torch import nn
 
-from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.loop import fit
-from vidseg_training.networks import NETWORKS
+from vidseg_training.networks import NETWORKS, STRIDES
 from vidseg_training.networks.fddwnet import load_fddwnet
 
 CITYSCAPES_TO_CAMVID: Final = {
@@ -55,7 +55,20 @@ def initial_network(config: TrainConfig, classes: int) -> nn.Module:
 
 
 def run(config: TrainConfig, folder: Path) -> Path:
-    """Train a configuration in a folder, or continue there; return the weights' path."""
+    """Train a configuration in a folder, or continue there; return the weights' path.
+
+    Raises:
+        ParameterError: If a size does not fit the network, or the folder holds another run.
+        SourceError: If data or starting weights cannot be read.
+    """
+    stride = STRIDES[config.network]
+    for field in ('input_size', 'crop_size'):
+        if any(side <= 0 or side % stride for side in getattr(config, field)):
+            msg = (
+                f'{field} must be multiples of {stride} for {config.network}, '
+                f'not {getattr(config, field)}'
+            )
+            raise ParameterError(msg)
     train = open_dataset(config, 'train')
     validation = open_dataset(config, 'val')
     network = initial_network(config, len(train.label_set))

@@ -42,6 +42,9 @@ _logger = logging.getLogger(__name__)
 CHECKPOINT = 'last.ckpt'
 WEIGHTS = 'last.safetensors'
 
+FREELY = ('data', 'init', 'checkpoint_steps', 'validate_epochs')
+"""Settings that may change between two calls of one run: they do not touch its outcome."""
+
 
 def poly_learning_rate(step: int, steps: int, config: TrainConfig) -> float:
     """Return the learning rate of a step: linear warm-up times the poly schedule.
@@ -126,10 +129,12 @@ class Run:
             return
         state: dict[str, Any] = {'network': self.network, 'optimizer': self._optimizer}
         rest = self._fabric.load(path, state)
-        if rest['settings'] != self._settings():
+        before, now = json.loads(rest['settings']), json.loads(self._settings())
+        changed = [name for name in now if now[name] != before.get(name) and name not in FREELY]
+        if changed:
             msg = (
-                f'{path} belongs to a run with other settings; choose another --out, '
-                'or delete that folder to start again'
+                f'{path} belongs to a run with other settings ({", ".join(changed)}); '
+                'choose another --out'
             )
             raise ParameterError(msg)
         self.epoch, self.batch = rest['epoch'], rest['batch']

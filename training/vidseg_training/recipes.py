@@ -3,27 +3,9 @@
 """Training runs: one function each, with its command and its expected result."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
-from vidseg_ros.core.model_card import DataSource
 from vidseg_training.config import TrainConfig
-from vidseg_training.data.camvid import CamVid
-from vidseg_training.data.street import Street
-
-
-@dataclass(frozen=True, kw_only=True)
-class Provenance:
-    """What the model card says of where a recipe's weights come from."""
-
-    command: str
-    """Command that trains the recipe."""
-    licence: str
-    """What the data allow users of the weights."""
-    datasets: tuple[DataSource, ...]
-    """Data and starting weights."""
-    protocol: str
-    """Protocol of the score on the test split."""
 
 
 def camvid_fddwnet() -> TrainConfig:
@@ -76,30 +58,3 @@ RECIPES: Final[dict[str, Callable[[], TrainConfig]]] = {
     'street_compact': street_compact,
 }
 """Every recipe by name."""
-
-PROVENANCE: Final[dict[str, Provenance]] = {
-    'camvid_fddwnet': Provenance(
-        command='vidseg-train fit camvid_fddwnet --data DATA/camvid '
-        '--init DATA/weights/fddwnet_cityscapes.pth',
-        licence='research and other non-commercial use, as CamVid and Cityscapes demand',
-        datasets=(
-            CamVid.source,
-            DataSource(
-                name='FDDWNet weights trained on Cityscapes, '
-                'github.com/zh320/realtime-semantic-segmentation-pytorch',
-                licence='Apache-2.0 (weights); Cityscapes allows non-commercial use',
-                use='starting weights',
-            ),
-        ),
-        protocol='CamVid test (233 images), last epoch, 480x360, 11 classes, void ignored, '
-        'one scale, no flip',
-    ),
-    'street_compact': Provenance(
-        command='vidseg-train fit street_compact',
-        licence='Apache-2.0',
-        datasets=(Street.source,),
-        protocol='procedural street clips, seeds 3000 to 3007, 8 frames each, last epoch, '
-        '10 classes at 400x224, one scale, no flip',
-    ),
-}
-"""Provenance of every recipe's weights."""

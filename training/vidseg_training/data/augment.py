@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidseg_ros.core.labels import IGNORE_ID
+from vidseg_ros.core.labels import IGNORE_ID, resize_labels
 from vidseg_training.config import TrainConfig
 
 
@@ -32,9 +32,7 @@ def resize_and_crop(
     scale = float(np.exp(rng.uniform(low, high)))
     height, width = (round(side * scale) for side in labels.shape)
     image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
-    labels = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT).astype(
-        np.uint8
-    )
+    labels = resize_labels(labels, (height, width))
     crop_height, crop_width = config.crop_size
     top = int(rng.integers(0, max(height - crop_height, 0) + 1))
     left = int(rng.integers(0, max(width - crop_width, 0) + 1))

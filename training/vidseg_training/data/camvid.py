@@ -25,14 +25,15 @@ class CamVid:
     Attributes:
         label_set: The 11 classes.
         source: Where the data come from, for the model card.
+        title: Name of the split, for the model card.
         names: File name of each image.
     """
 
     label_set: LabelSet = CAMVID
     source = DataSource(
-        name='CamVid, SegNet split, train (367 images)',
+        name='CamVid, SegNet split, train',
         licence='CC BY-NC 4.0, research use (Brostow et al. 2009)',
-        use='fine-tuning',
+        use='training',
     )
 
     def __init__(self, folder: Path, split: Literal['train', 'val', 'test']) -> None:
@@ -41,6 +42,7 @@ class CamVid:
         Raises:
             SourceError: If the folder or a label map is missing.
         """
+        self.title = f'CamVid {split}'
         self._images = folder / split
         self._labels = folder / f'{split}annot'
         self.names = sorted(path.name for path in self._images.glob('*.png'))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidseg_ros.core.labels import LabelSet, STREET
+from vidseg_ros.core.labels import LabelSet, resize_labels, STREET
 from vidseg_ros.core.model_card import DataSource
 from vidseg_ros.core.street import StreetClip
 
@@ -25,6 +25,7 @@ class Street:
     Attributes:
         label_set: The ten classes.
         source: Where the data come from, for the model card.
+        title: Name of the split, for the model card.
     """
 
     label_set: LabelSet = STREET
@@ -44,7 +45,9 @@ class Street:
             size: Height and width in pixels to which frames are shrunk as the engine does it;
                 None keeps the rendered 360x640.
         """
-        self._keys = [(seed, frame) for seed in _CLIPS[split] for frame in _FRAMES]
+        seeds = _CLIPS[split]
+        self.title = f'procedural street clips, seeds {seeds.start} to {seeds.stop - 1}'
+        self._keys = [(seed, frame) for seed in seeds for frame in _FRAMES]
         self._size = size
         self._rendered: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
 
@@ -61,8 +64,6 @@ class Street:
             if self._size is not None:
                 size = self._size[::-1]
                 image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
-                labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT).astype(
-                    np.uint8
-                )
+                labels = resize_labels(labels, self._size)
             self._rendered[index] = image, labels
         return self._rendered[index]

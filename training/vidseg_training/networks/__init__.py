@@ -17,6 +17,9 @@ NETWORKS: Final[dict[str, Callable[[int], nn.Module]]] = {
 }
 """Constructor of each network, called with the number of classes."""
 
+STRIDES: Final = {'compact': 16, 'fddwnet': 8}
+"""Height and width of each network's input must be multiples of this, pixels."""
+
 MEAN: Final = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 """Mean of the input, RGB, 0 to 255: ImageNet's, as the published weights expect."""
 

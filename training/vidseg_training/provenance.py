@@ -1,0 +1,58 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""What the model card says of where the weights come from, told by the run's own settings."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from vidseg_ros.core.model_card import DataSource
+from vidseg_training.config import TrainConfig
+from vidseg_training.data.camvid import CamVid
+from vidseg_training.data.street import Street
+from vidseg_training.recipes import RECIPES
+
+FREE: Final = 'Apache-2.0'
+
+INITIAL_WEIGHTS: Final = DataSource(
+    name='FDDWNet weights trained on Cityscapes, '
+    'github.com/zh320/realtime-semantic-segmentation-pytorch',
+    licence='Apache-2.0 (weights); Cityscapes allows non-commercial use',
+    use='starting weights',
+)
+"""The published weights that `load_fddwnet` reads."""
+
+
+def describe_sources(config: TrainConfig, test: CamVid | Street) -> tuple[DataSource, ...]:
+    """Name the data and the starting weights that went into a run."""
+    return (test.source,) if config.init is None else (test.source, INITIAL_WEIGHTS)
+
+
+def licence_of(sources: tuple[DataSource, ...]) -> str:
+    """Say what the sources together allow users of the weights."""
+    if all(source.licence.startswith(f'{FREE} (generated') for source in sources):
+        return FREE
+    return 'research and other non-commercial use, as the data sets below demand'
+
+
+def describe_recipe(config: TrainConfig) -> str:
+    """Write the command that repeats a run; paths are given by their last part."""
+    words = ['vidseg-train', 'fit', config.name]
+    recipe = asdict(RECIPES[config.name]())
+    for field, value in asdict(config).items():
+        if value != recipe[field]:
+            values = value if isinstance(value, tuple) else (value,)
+            words.append(f'--{field.replace("_", "-")}')
+            words += [item.name if isinstance(item, Path) else str(item) for item in values]
+    return ' '.join(words)
+
+
+def describe_score(config: TrainConfig, test: CamVid | Street) -> str:
+    """Say how the score in the card was measured."""
+    height, width = config.input_size
+    labels = test[0][1].shape
+    return (
+        f'{test.title} ({len(test)} images), last epoch, network input {width}x{height}, '
+        f'{len(test.label_set)} classes scored at {labels[1]}x{labels[0]}, void ignored, '
+        'one scale, no flip'
+    )
