@@ -27,7 +27,6 @@ DEFAULTS = NodeParameters(
     cameras=(),
     input_type='auto',
     mask_size='camera',
-    diagnostics_period=1.0,
 )
 
 
@@ -45,8 +44,8 @@ def test_defaults(context: Context) -> None:
 
 
 def test_start_up_values_arrive(context: Context) -> None:
-    assert read(context, model='m', cameras=['a', 'b/c'], diagnostics_period=2.5) == replace(
-        DEFAULTS, model='m', cameras=('a', 'b/c'), diagnostics_period=2.5
+    assert read(context, model='m', cameras=['a', 'b/c']) == replace(
+        DEFAULTS, model='m', cameras=('a', 'b/c')
     )
 
 
@@ -93,6 +92,9 @@ def test_the_shipped_file_has_every_default(context: Context) -> None:
     path = find_config('segmentation')
     assert path == Path(__file__).parents[2] / 'config' / 'segmentation.yaml'
     values = yaml.safe_load(path.read_text())['/**']['ros__parameters']
-    assert values.pop('overlay_opacity') == 0.5
-    assert set(values) == {'model', 'engine', 'input_type', 'mask_size', 'diagnostics_period'}
-    assert read(context, **values) == DEFAULTS
+    node = Node('parameters', context=context, start_parameter_services=False)
+    declare_parameters(node)
+    defaults = {name: node.get_parameter(name).value for name in values}
+    node.destroy_node()
+    assert defaults == values
+    assert len(values) == 6, 'all but cameras, which is unset'

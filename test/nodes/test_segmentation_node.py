@@ -84,6 +84,19 @@ def test_quality_of_service(peer: Any, tiny_model: Path) -> None:
         assert info.qos_profile.durability == DurabilityPolicy.VOLATILE
     (info,) = node.get_subscriptions_info_by_topic('/image')
     assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+    # Discovery does not tell the depth; what the endpoints were created with does.
+    depths = {
+        endpoint.topic_name: endpoint.qos_profile.depth
+        for endpoint in (*node.publishers, *node.subscriptions)
+    }
+    names = ('label_map', 'confidence', 'overlay')
+    assert depths['/image'] == 1
+    assert [depths[f'/segmentation/{name}'] for name in names] == [1, 1, 1]
+
+
+def test_the_diagnostics_period_is_the_parameter(peer: Any) -> None:
+    node = peer.start(diagnostics_period=2.5)
+    assert [timer.timer_period_ns for timer in node.timers] == [2_500_000_000]
 
 
 def test_quality_of_service_overrides(peer: Any, tiny_model: Path) -> None:

@@ -25,7 +25,7 @@ _PERIOD_S: Final = (0.1, 60.0)
 
 @dataclass(frozen=True, kw_only=True)
 class NodeParameters:
-    """Start-up parameters of the segmentation node.
+    """What `configure` needs to know of the segmentation node's parameters.
 
     Raises:
         ParameterError: If a value is not allowed.
@@ -41,8 +41,6 @@ class NodeParameters:
     """One of `InputType`."""
     mask_size: MaskSize
     """One of `vidseg_ros.pipeline.MaskSize`."""
-    diagnostics_period: float
-    """Seconds between two messages on ``/diagnostics``."""
 
     def __post_init__(self) -> None:
         """Check what a parameter descriptor cannot."""
@@ -178,5 +176,4 @@ def read_parameters(node: Node, problems: Sequence[str]) -> NodeParameters:
         cameras=tuple(cameras.value),
         input_type=node.get_parameter('input_type').value,
         mask_size=node.get_parameter('mask_size').value,
-        diagnostics_period=node.get_parameter('diagnostics_period').value,
     )
