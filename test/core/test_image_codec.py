@@ -207,11 +207,12 @@ def test_any_message_gives_an_image_or_an_image_error(fields: dict[str, Any]) ->
     assert decoded.dtype == np.uint8
 
 
-def compress(bgr: NDArray[Any], suffix: str) -> bytes:
-    return bytes(cv2.imencode(suffix, bgr)[1])
+def compress(bgr: NDArray[Any], suffix: str, *options: int) -> bytes:
+    return bytes(cv2.imencode(suffix, bgr, options)[1])
 
 
 JPEG = compress(scene()[..., ::-1], '.jpg')
+PROGRESSIVE = compress(scene()[..., ::-1], '.jpg', cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
 PNG = compress(scene()[..., ::-1], '.png')
 
 
@@ -272,6 +273,23 @@ class TestCompressed:
             assert np.array_equal(decode_compressed(data, order=order), expected)
 
 
+def with_thumbnail(jpeg: bytes) -> bytes:
+    """Put a small JPEG into the header, where EXIF has it."""
+    exif = b'Exif\0\0' + compress(scene()[::4, ::4], '.jpg')
+    return jpeg[:2] + b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif + jpeg[2:]
+
+
+@pytest.mark.parametrize(
+    'trailer',
+    [b'\n', b'maker notes' * 20, bytes(30) + compress(scene()[::4, ::4], '.jpg')],
+    ids=['byte', 'notes', 'preview'],
+)
+@pytest.mark.parametrize('file', [JPEG, with_thumbnail(JPEG)], ids=['plain', 'thumbnail'])
+def test_what_a_camera_appends_to_a_jpeg_is_ignored(file: bytes, trailer: bytes) -> None:
+    expected = decode_compressed(JPEG, order='rgb8')
+    assert np.array_equal(decode_compressed(file + trailer, order='rgb8'), expected)
+
+
 def refused(data: bytes, match: str) -> None:
     with pytest.raises(ImageError, match=match) as caught:
         decode_compressed(data, order='bgr8')
@@ -285,7 +303,7 @@ def test_what_is_neither_jpeg_nor_png(data: bytes) -> None:
     refused(data, 'neither JPEG nor PNG: .* set the camera transport')
 
 
-@pytest.mark.parametrize('file', [JPEG, PNG], ids=['jpeg', 'png'])
+@pytest.mark.parametrize('file', [JPEG, PROGRESSIVE, PNG], ids=['jpeg', 'progressive', 'png'])
 @pytest.mark.parametrize('zeros', [0, 300])
 def test_every_truncation_is_noticed_quietly(
     file: bytes, zeros: int, capfd: pytest.CaptureFixture[str]
@@ -293,6 +311,18 @@ def test_every_truncation_is_noticed_quietly(
     for length in range(8, len(file)):
         if file[length:].strip(b'\0'):  # else only zeros went, which is no loss
             refused(file[:length] + bytes(zeros), 'truncated or damaged')
+    assert capfd.readouterr() == ('', '')
+
+
+def test_the_end_of_a_thumbnail_is_not_the_end_of_its_jpeg(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    file = with_thumbnail(JPEG)
+    thumbnail_end, scan = file.index(b'\xff\xd9') + 2, file.rindex(b'\xff\xda')
+    for length in range(thumbnail_end, scan + 2):  # no picture yet, as OpenCV sees
+        refused(file[:length], 'OpenCV cannot decode it')
+    for length in range(scan + 2, len(file)):
+        refused(file[:length], 'truncated or damaged')
     assert capfd.readouterr() == ('', '')
 
 

@@ -47,6 +47,7 @@ ENCODINGS: Final = tuple(_TO_COLOR)
 """Encodings of sensor_msgs/Image that ``decode_image`` reads."""
 
 _JPEG_START: Final = b'\xff\xd8\xff'
+_JPEG_SCAN: Final = b'\xff\xda'
 _JPEG_END: Final = b'\xff\xd9'
 _PNG_START: Final = b'\x89PNG\r\n\x1a\n'
 
@@ -110,7 +111,7 @@ def decode_compressed(data: BytesLike, *, order: ColorOrder) -> NDArray[np.uint8
     may show as wrong pixels, which libjpeg reports on stderr.
 
     Args:
-        data: The file's bytes; zeros after its end are ignored.
+        data: The file's bytes; what a camera appends after its end (zeros, notes) is ignored.
         order: Channel order wanted.
 
     Returns:
@@ -121,7 +122,7 @@ def decode_compressed(data: BytesLike, *, order: ColorOrder) -> NDArray[np.uint8
     """
     raw = bytes(data)
     if raw.startswith(_JPEG_START):
-        whole = raw.rstrip(b'\0').endswith(_JPEG_END)
+        whole = _jpeg_is_whole(raw)
     elif raw.startswith(_PNG_START):
         whole = _png_is_whole(raw)
     else:
@@ -186,6 +187,14 @@ def _checked_layout(
 def _to_8bit(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """Scale uint16 0..65535 to 0..255, to the nearest."""
     return np.asarray(cv2.convertScaleAbs(pixels, alpha=255 / 65535), np.uint8)
+
+
+def _jpeg_is_whole(raw: bytes) -> bool:
+    """Return whether the last scan has an end; the end of a thumbnail lies before that scan.
+
+    Compressed pixels hold neither marker, a zero follows every 255 in them.
+    """
+    return raw.find(_JPEG_END, max(raw.rfind(_JPEG_SCAN), 0)) >= 0
 
 
 def _png_is_whole(raw: bytes) -> bool:
