@@ -11,7 +11,6 @@ from vidseg_ros.core.labels import (
     CITYSCAPES,
     IGNORE_ID,
     LabelSet,
-    resize_labels,
     STREET,
 )
 
@@ -71,12 +70,3 @@ def test_names_must_differ() -> None:
 def test_colours_must_be_three_bytes(color: tuple[int, int, int]) -> None:
     with pytest.raises(ModelError, match="colour of class 'road' is not three numbers"):
         LabelSet(names=('road',), colors=(color,))
-
-
-def test_label_maps_are_resized_by_pixel_centres() -> None:
-    labels = np.array([[0, 1, 2]], np.uint8)
-    np.testing.assert_array_equal(resize_labels(labels, (1, 9))[0], [0, 0, 0, 1, 1, 1, 2, 2, 2])
-    np.testing.assert_array_equal(
-        resize_labels(np.arange(10, dtype=np.uint8)[None], (1, 5))[0], [1, 3, 5, 7, 9]
-    )
-    assert resize_labels(labels, (1, 3)) is labels

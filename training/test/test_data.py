@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from vidseg_ros.core.errors import SourceError
-from vidseg_ros.core.labels import resize_labels
+from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.street import StreetClip
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.augment import augment, jitter_colors, resize_and_crop

@@ -21,7 +21,7 @@ from torch import nn
 import torch.nn.functional as F
 
 from vidseg_ros.core.errors import ModelError, SourceError
-from vidseg_ros.core.labels import resize_labels
+from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.model_card import ModelCard, Score
 from vidseg_ros.inference.model_builder import build_model

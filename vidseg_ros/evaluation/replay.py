@@ -14,11 +14,11 @@ import time
 from types import TracebackType
 from typing import Final, final, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vidseg_ros.core.errors import ImageError, ModelError, OutputError, SourceError
+from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.overlay import blend
@@ -177,7 +177,7 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         if self._masks is not None:
             self._masks.write(frame, labels)
         if self._video is not None or self._sheet is not None:
-            overlay = blend(image, _resize(labels, image.shape[:2]), self._labels)
+            overlay = blend(image, resize_labels(labels, image.shape[:2]), self._labels)
             if self._video is not None:
                 self._video.write(overlay, frame.stamp_ns)
             if self._sheet is not None:
@@ -219,7 +219,7 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
             )
             raise SourceError(msg)
         try:
-            self._confusion.add(truth, _resize(labels, truth.shape))
+            self._confusion.add(truth, resize_labels(labels, truth.shape))
         except ValueError as error:
             msg = f'frame {frame.name}: {error}; the model does not fit its card'
             raise ModelError(msg) from error
@@ -331,14 +331,6 @@ def _latencies(timings: list[StageTimings], decode: str) -> tuple[StageLatency, 
         StageLatency(stage=stage, boundary=boundary, latency=summarize(times))
         for stage, boundary, times in stages
     )
-
-
-def _resize(labels: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
-    if labels.shape == size:
-        return labels
-    height, width = size
-    resized = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    return resized.astype(np.uint8, copy=False)
 
 
 def _prepare(outputs: Outputs) -> None:

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidseg_ros.core.labels import IGNORE_ID, resize_labels
+from vidseg_ros.core.label_map import resize_labels
+from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.config import TrainConfig
 
 

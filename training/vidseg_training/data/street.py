@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidseg_ros.core.labels import LabelSet, resize_labels, STREET
+from vidseg_ros.core.label_map import resize_labels
+from vidseg_ros.core.labels import LabelSet, STREET
 from vidseg_ros.core.model_card import DataSource
 from vidseg_ros.core.street import StreetClip
 
