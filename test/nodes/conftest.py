@@ -75,10 +75,20 @@ def spin(context: 'Context', node: 'Node') -> Callable[[], None]:
     return stop
 
 
+def pixels(message: Any) -> Any:
+    """(H, W) or (H, W, 3) uint8 out of an image message without padding."""
+    channels = 1 if message.encoding == 'mono8' else 3
+    assert message.step == message.width * channels
+    assert message.is_bigendian == 0
+    array = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, channels)
+    return array[..., 0] if channels == 1 else array
+
+
 class Peer:
     """The rest of the robot: cameras, and who listens to the segmentation node."""
 
     wait_for = staticmethod(wait_for)
+    pixels = staticmethod(pixels)
 
     def __init__(self, context: 'Context', stack: ExitStack) -> None:
         self.context, self.stack = context, stack

@@ -1,6 +1,7 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
 from array import array
+from copy import deepcopy
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from vidseg_ros.core.errors import ImageError
@@ -19,6 +20,7 @@ from vidseg_ros.nodes.messages import (
     describe_format,
     image_message,
     label_info_message,
+    scaled_camera_info,
     stamp_ns,
 )
 
@@ -63,6 +65,55 @@ def test_formats_for_people() -> None:
     pixels = np.zeros((2, 3, 3), np.uint8)
     assert describe_format(image_message(header(), pixels), pixels) == '3x2 rgb8'
     assert describe_format(CompressedImage(format='bgr8; jpeg'), pixels) == '3x2 bgr8; jpeg'
+
+
+def camera_info() -> CameraInfo:
+    return CameraInfo(
+        header=Header(frame_id='another'),
+        height=480,
+        width=640,
+        distortion_model='plumb_bob',
+        d=[0.1, -0.2, 0.01, 0.02, 0.3],
+        k=[500.0, 2.0, 319.5, 0.0, 400.0, 239.5, 0.0, 0.0, 1.0],
+        r=[0.0, 1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0],
+        p=[480.0, 0.0, 309.5, -60.0, 0.0, 440.0, 219.5, 8.0, 0.0, 0.0, 1.0, 0.0],
+    )
+
+
+def test_camera_info_scales_about_pixel_centres() -> None:
+    info = camera_info()
+    before = deepcopy(info)
+    scaled = scaled_camera_info(info, header(), height=120, width=320)
+    assert scaled.header == header()
+    assert (scaled.height, scaled.width) == (120, 320)
+    # The middle of 640x480 is (319.5, 239.5), that of 320x120 is (159.5, 59.5).
+    np.testing.assert_allclose(scaled.k, [250, 1, 159.5, 0, 100, 59.5, 0, 0, 1])
+    # cx: half of 310, less half a pixel; cy: a quarter of 220, less half a pixel.
+    np.testing.assert_allclose(scaled.p, [240, 0, 154.5, -30, 0, 110, 54.5, 2, 0, 0, 1, 0])
+    assert (scaled.distortion_model, scaled.d) == (info.distortion_model, info.d)
+    np.testing.assert_array_equal(scaled.r, info.r)
+    assert info == before
+
+
+def test_camera_info_takes_in_region_and_binning() -> None:
+    info = camera_info()
+    info.binning_x = info.binning_y = 2  # the image has 160x120 pixels
+    info.roi = RegionOfInterest(x_offset=100, y_offset=40, width=320, height=240, do_rectify=True)
+    scaled = scaled_camera_info(info, header(), height=30, width=80)
+    # cx: 320 less 100, a quarter of it, less half a pixel; cy: 240 less 40, an eighth of it.
+    np.testing.assert_allclose(scaled.k, [125, 0.5, 54.5, 0, 50, 24.5, 0, 0, 1])
+    # cx: 310 less 100, a quarter of it; cy: 220 less 40, an eighth of it.
+    np.testing.assert_allclose(scaled.p, [120, 0, 52, -15, 0, 55, 22, 1, 0, 0, 1, 0])
+    assert (scaled.height, scaled.width) == (30, 80)
+    assert scaled.roi == RegionOfInterest()
+    assert (scaled.binning_x, scaled.binning_y) == (0, 0)
+
+
+def test_camera_info_of_an_uncalibrated_camera_stays_so() -> None:
+    scaled = scaled_camera_info(CameraInfo(height=4, width=6), header(), height=2, width=2)
+    assert (scaled.height, scaled.width) == (2, 2)
+    assert not any(scaled.k)
+    assert not any(scaled.p)
 
 
 def test_label_info_pairs_ids_and_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import threading
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
@@ -14,8 +13,8 @@ pytest.importorskip('rclpy')
 
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.qos import DurabilityPolicy
+from sensor_msgs.msg import Image
 
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.overlay import blend
@@ -24,14 +23,6 @@ from vidseg_ros.nodes.messages import image_message
 
 MASKS = '/segmentation/label_map'
 COLORS = LabelSet(names=('red', 'green', 'blue'), colors=((255, 0, 0), (0, 255, 0), (0, 0, 255)))
-
-
-def pixels(message: Any) -> Any:
-    channels = 1 if message.encoding == 'mono8' else 3
-    assert message.step == message.width * channels
-    assert message.is_bigendian == 0
-    array = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, channels)
-    return array[..., 0] if channels == 1 else array
 
 
 def raw(header: Any, array: Any, encoding: str, padding: int = 0) -> Image:
@@ -60,9 +51,9 @@ def test_masks_are_exact_for_every_encoding_with_padding(
         message = raw(peer.header(), picture.rgb[..., order], encoding, padding=5 * seed)
         mask = peer.segment(message, masks)
         assert (mask.encoding, mask.height, mask.width) == ('mono8', 48, 64)
-        np.testing.assert_array_equal(pixels(mask), picture.labels)
+        np.testing.assert_array_equal(peer.pixels(mask), picture.labels)
     grey = peer.segment(raw(peer.header(), np.full((48, 64, 1), 90, np.uint8), 'mono8'), masks)
-    np.testing.assert_array_equal(pixels(grey), 0)  # equal channels: the first class
+    np.testing.assert_array_equal(peer.pixels(grey), 0)  # equal channels: the first class
 
 
 def test_the_header_comes_back_bit_for_bit(peer: Any, tiny_model: Path, scene: Any) -> None:
@@ -75,35 +66,9 @@ def test_the_header_comes_back_bit_for_bit(peer: Any, tiny_model: Path, scene: A
     assert (mask.header.stamp.sec, mask.header.stamp.nanosec) == (2**31 - 1, 999_999_999)
 
 
-def test_quality_of_service(peer: Any, tiny_model: Path) -> None:
-    node = peer.start_active(model=str(tiny_model))
-    for name in ('label_map', 'confidence', 'overlay'):
-        (info,) = node.get_publishers_info_by_topic(f'/segmentation/{name}')
-        assert info.topic_type == 'sensor_msgs/msg/Image'
-        assert info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
-        assert info.qos_profile.durability == DurabilityPolicy.VOLATILE
-    (info,) = node.get_subscriptions_info_by_topic('/image')
-    assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
-    # Discovery does not tell the depth; what the endpoints were created with does.
-    depths = {
-        endpoint.topic_name: endpoint.qos_profile.depth
-        for endpoint in (*node.publishers, *node.subscriptions)
-    }
-    names = ('label_map', 'confidence', 'overlay')
-    assert depths['/image'] == 1
-    assert [depths[f'/segmentation/{name}'] for name in names] == [1, 1, 1]
-
-
 def test_the_diagnostics_period_is_the_parameter(peer: Any) -> None:
     node = peer.start(diagnostics_period=2.5)
     assert [timer.timer_period_ns for timer in node.timers] == [2_500_000_000]
-
-
-def test_quality_of_service_overrides(peer: Any, tiny_model: Path) -> None:
-    override = f'qos_overrides.{MASKS}.publisher.reliability'
-    node = peer.start_active(model=str(tiny_model), **{override: 'best_effort'})
-    (info,) = node.get_publishers_info_by_topic(MASKS)
-    assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
 
 
 def test_label_info_has_the_masks_ids(peer: Any, tiny_model: Path) -> None:
@@ -152,9 +117,11 @@ def test_overlay_and_confidence_only_while_somebody_listens(
     overlay = peer.segment(picture.message(peer.header()), overlays)
     confidence = peer.segment(picture.message(peer.header()), confidences)
     assert overlay.encoding == 'rgb8'
-    np.testing.assert_array_equal(pixels(overlay), blend(picture.rgb, picture.labels, COLORS, 0.5))
+    np.testing.assert_array_equal(
+        peer.pixels(overlay), blend(picture.rgb, picture.labels, COLORS, 0.5)
+    )
     assert confidence.encoding == 'mono8'
-    np.testing.assert_array_equal(pixels(confidence), 255)
+    np.testing.assert_array_equal(peer.pixels(confidence), 255)
 
     for subscription in list(peer.node.subscriptions):
         if subscription.topic_name.endswith(('overlay', 'confidence')):
@@ -185,7 +152,7 @@ def test_the_opacity_changes_at_run_time_and_only_within_its_range(
     assert set_parameter('overlay_opacity', 0.0).successful
     picture = scene()
     overlay = peer.segment(picture.message(peer.header()), overlays)
-    np.testing.assert_array_equal(pixels(overlay), picture.rgb)
+    np.testing.assert_array_equal(peer.pixels(overlay), picture.rgb)
     assert not set_parameter('overlay_opacity', 1.5).successful
     assert not set_parameter('model', 'other').successful
 
@@ -196,82 +163,9 @@ def test_masks_at_network_size(peer: Any, tiny_model: Path, scene: Any) -> None:
     picture = scene()
     message = picture.message(peer.header())
     mask = peer.segment(message, masks)
-    np.testing.assert_array_equal(pixels(mask), picture.labels[::4, ::4])
+    np.testing.assert_array_equal(peer.pixels(mask), picture.labels[::4, ::4])
     overlay = peer.segment(picture.message(peer.header()), overlays)
-    assert pixels(overlay).shape == (12, 16, 3)
-
-
-@pytest.mark.parametrize(('input_type', 'extension'), [('auto', '.png'), ('compressed', '.jpg')])
-def test_compressed_images(
-    peer: Any, tiny_model: Path, scene: Any, input_type: str, extension: str
-) -> None:
-    topic = '/image/compressed'
-    peer.publisher(topic, CompressedImage)
-    peer.start_active(model=str(tiny_model), input_type=input_type)
-    masks = peer.listen(MASKS)
-    picture = scene(192, 256)  # blocks as large as JPEG's, so that labels stay exact
-    bgr = np.ascontiguousarray(picture.rgb[..., ::-1])
-    data = cv2.imencode(extension, bgr)[1].tobytes()
-    message = CompressedImage(header=peer.header(), format=extension[1:], data=data)
-    np.testing.assert_array_equal(pixels(peer.segment(message, masks, topic)), picture.labels)
-
-    peer.send(CompressedImage(header=peer.header(), format='jpeg', data=b'garbage'), topic)
-    peer.wait_for(lambda: peer.values().get('dropped.corrupt') == '1', 'count of the bad frame')
-    message.header = peer.header()
-    np.testing.assert_array_equal(pixels(peer.segment(message, masks, topic)), picture.labels)
-
-
-@pytest.mark.parametrize(
-    ('context', 'topics'),
-    [
-        (('/image/compressed:=/packed',), ('/image', '/packed')),
-        (('image:=/front/raw',), ('/front/raw', '/front/raw/compressed')),
-    ],
-    indirect=['context'],
-)
-@pytest.mark.parametrize('input_type', ['auto', 'compressed'])
-def test_compressed_images_on_a_remapped_topic(
-    peer: Any, tiny_model: Path, scene: Any, topics: tuple[str, str], input_type: str
-) -> None:
-    topic = topics[1]
-    peer.publisher(topic, CompressedImage)
-    peer.start_active(model=str(tiny_model), input_type=input_type)
-    masks = peer.listen(MASKS)
-    picture = scene()
-    data = cv2.imencode('.png', picture.rgb[..., ::-1])[1].tobytes()
-    message = CompressedImage(header=peer.header(), format='png', data=data)
-    np.testing.assert_array_equal(pixels(peer.segment(message, masks, topic)), picture.labels)
-    peer.wait_for(lambda: f'{topic}: 64x48 png' in peer.logs, 'log')
-    named = topic if input_type == 'compressed' else ' or '.join(topics)
-    peer.wait_for(lambda: 'segmentation: image' in peer.statuses, 'diagnostic')
-    assert peer.statuses['segmentation: image'].hardware_id == named
-
-
-@pytest.mark.parametrize(
-    'context', [('front/image:=/rear/image', 'rear/image:=/front/image')], indirect=True
-)
-def test_swapped_cameras(peer: Any, tiny_model: Path, scene: Any) -> None:
-    peer.start_active(model=str(tiny_model), cameras=['front', 'rear'], input_type='image')
-    masks = peer.listen('/segmentation/front/label_map')
-    picture = scene()
-    # The peer lives in the same ROS context, where /front/image means /rear/image.
-    mask = peer.segment(picture.message(peer.header()), masks, 'front/image')
-    np.testing.assert_array_equal(pixels(mask), picture.labels)
-    peer.wait_for(lambda: 'segmentation: front' in peer.statuses, 'diagnostic')
-    assert peer.statuses['segmentation: front'].hardware_id == '/rear/image'
-
-
-def test_raw_images_are_preferred_to_compressed_ones(
-    peer: Any, tiny_model: Path, scene: Any
-) -> None:
-    peer.publisher('/image/compressed', CompressedImage)
-    node = peer.start_active(model=str(tiny_model))
-    peer.wait_for(lambda: node.count_subscribers('/image/compressed'), 'compressed subscription')
-    masks = peer.listen(MASKS)
-    peer.segment(scene().message(peer.header()), masks)
-    peer.wait_for(lambda: not node.count_subscribers('/image/compressed'), 'unsubscription')
-    peer.node.destroy_publisher(peer.publishers.pop('/image'))
-    peer.wait_for(lambda: node.count_subscribers('/image/compressed'), 'compressed subscription')
+    assert peer.pixels(overlay).shape == (12, 16, 3)
 
 
 def test_two_cameras_of_different_size(peer: Any, tiny_model: Path, scene: Any) -> None:
@@ -281,7 +175,7 @@ def test_two_cameras_of_different_size(peer: Any, tiny_model: Path, scene: Any) 
         picture = scene(*size, seed=size[0])
         mask = peer.segment(picture.message(peer.header(camera)), masks, f'/{camera}/image')
         assert mask.header.frame_id == camera
-        np.testing.assert_array_equal(pixels(mask), picture.labels)
+        np.testing.assert_array_equal(peer.pixels(mask), picture.labels)
     peer.wait_for(lambda: peer.values('segmentation: rear/left'), 'diagnostic of the camera')
     assert peer.statuses['segmentation: rear/left'].hardware_id == (
         '/rear/left/image or /rear/left/image/compressed'
@@ -311,7 +205,7 @@ def test_bad_frames_are_counted_and_skipped(peer: Any, tiny_model: Path, scene: 
     assert any(log.startswith('/image: frame skipped: image size 64x0') for log in peer.logs)
     picture = scene(seed=5)
     mask = peer.segment(picture.message(peer.header()), masks)
-    np.testing.assert_array_equal(pixels(mask), picture.labels)
+    np.testing.assert_array_equal(peer.pixels(mask), picture.labels)
 
 
 def test_stamps_that_jump_back_and_sizes_that_change(
@@ -323,7 +217,7 @@ def test_stamps_that_jump_back_and_sizes_that_change(
     peer.seconds = 3
     small = scene(12, 16, seed=1)
     message = raw(peer.header(), small.rgb[..., ::-1], 'bgr8')
-    np.testing.assert_array_equal(pixels(peer.segment(message, masks)), small.labels)
+    np.testing.assert_array_equal(peer.pixels(peer.segment(message, masks)), small.labels)
     peer.wait_for(lambda: peer.values().get('stamp_backwards') == '1', 'count of the jump')
     status = peer.statuses['segmentation: image']
     assert (status.level, 'stamp_backwards 1' in status.message) == (b'\x01', True)
@@ -339,7 +233,7 @@ def test_a_publisher_dies_and_returns(peer: Any, tiny_model: Path, scene: Any) -
     peer.wait_for(lambda: not peer.node.count_publishers('/image'), 'goodbye')
     picture = scene(seed=2)
     mask = peer.segment(picture.message(peer.header()), masks)
-    np.testing.assert_array_equal(pixels(mask), picture.labels)
+    np.testing.assert_array_equal(peer.pixels(mask), picture.labels)
 
 
 def test_the_newest_frame_wins_and_the_others_are_counted(

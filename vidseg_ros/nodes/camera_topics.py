@@ -1,6 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""The topics of one camera: its images in, its masks out."""
+"""The topics of one camera: its images and CameraInfo in, its masks out."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, ExitStack
@@ -16,13 +16,13 @@ from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.core.overlay import blend
-from vidseg_ros.nodes.messages import image_message
-from vidseg_ros.nodes.parameters import InputType
+from vidseg_ros.nodes.messages import image_message, scaled_camera_info
+from vidseg_ros.nodes.parameters import NodeParameters
 from vidseg_ros.pipeline import Segmentation
 
 SELECT_PERIOD_S: Final = 0.5
@@ -76,7 +76,7 @@ def _refuse_overrides(endpoint: str) -> Iterator[None]:
 
 
 class CameraInputs:
-    """Subscribes to the images of one camera.
+    """Subscribes to the images of one camera, and to its CameraInfo if masks need one.
 
     Raw images come on ``image``, compressed ones on ``image/compressed``, the convention of
     image_transport. With ``auto`` the compressed topic is only subscribed to while nobody
@@ -88,8 +88,7 @@ class CameraInputs:
         node: Node,
         stack: ExitStack,
         camera: str,
-        *,
-        input_type: InputType,
+        settings: NodeParameters,
         receive: Receive,
     ) -> None:
         """Subscribe.
@@ -98,7 +97,7 @@ class CameraInputs:
             node: Owner.
             stack: Unsubscribes when it closes.
             camera: Name of the camera; '' for the single topic ``image``.
-            input_type: Which topics.
+            settings: Which topics.
             receive: Called with every message, in the node's executor.
 
         Raises:
@@ -116,31 +115,43 @@ class CameraInputs:
             'image': (self._raw_topic,),
             'compressed': (self._compressed_topic,),
             'auto': (self._raw_topic, self._compressed_topic),
-        }[input_type]
+        }[settings.input_type]
         """Topics that images may come on, resolved."""
-        if input_type != 'image':
+        self.info: CameraInfo | None = None
+        """The latest CameraInfo that has a size; None before the first, and if not wanted."""
+        if settings.wants_info:
+            info_topic = f'{camera}/camera_info' if camera else 'camera_info'
+            subscription = self._subscribe(CameraInfo, info_topic, self._receive_info)
+            stack.callback(node.destroy_subscription, subscription)
+        if settings.input_type != 'image':
             # With auto just to check its overrides: later, nobody would hear of a wrong one.
             self._join_compressed()
-        if input_type != 'compressed':
-            subscription = self._subscribe(Image, raw, self._raw_topic)
+        if settings.input_type != 'compressed':
+            subscription = self._subscribe(Image, raw, self._receive_from(self._raw_topic))
             stack.callback(node.destroy_subscription, subscription)
-        if input_type == 'auto':
+        if settings.input_type == 'auto':
             self._leave_compressed()
             clock = Clock(clock_type=ClockType.STEADY_TIME)
             timer = node.create_timer(SELECT_PERIOD_S, self._select, clock=clock)
             stack.callback(node.destroy_timer, timer)
             self._select()
 
+    def _receive_info(self, message: CameraInfo) -> None:
+        if message.height and message.width:
+            self.info = message
+
+    def _receive_from(self, topic: str) -> Callable[[Image | CompressedImage], None]:
+        return lambda message: self._receive(self._camera, topic, message)
+
     def _subscribe(
-        self, message_type: type[Image | CompressedImage], name: str, topic: str
+        self,
+        message_type: Any,  # noqa: ANN401  # message classes have no common base
+        name: str,
+        received: Callable[[Any], None],
     ) -> Subscription:
         """Subscribe by name; a resolved topic would be remapped a second time."""
-
-        def received(message: Image | CompressedImage) -> None:
-            self._receive(self._camera, topic, message)
-
         qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        with _refuse_overrides(f'{topic}.subscription'):
+        with _refuse_overrides(f'{self._node.resolve_topic_name(name)}.subscription'):
             return self._node.create_subscription(
                 message_type,
                 name,
@@ -151,7 +162,7 @@ class CameraInputs:
 
     def _join_compressed(self) -> None:
         self._compressed = self._subscribe(
-            CompressedImage, self._compressed_name, self._compressed_topic
+            CompressedImage, self._compressed_name, self._receive_from(self._compressed_topic)
         )
 
     def _leave_compressed(self) -> None:
@@ -169,13 +180,14 @@ class CameraInputs:
 class CameraOutputs:
     """Publishes the results of one camera."""
 
-    def __init__(self, node: Node, stack: ExitStack, camera: str) -> None:
+    def __init__(self, node: Node, stack: ExitStack, camera: str, *, with_info: bool) -> None:
         """Create the publishers.
 
         Args:
             node: Owner.
             stack: Destroys the publishers when it closes.
             camera: Name of the camera; '' for the single topic ``image``.
+            with_info: Whether a CameraInfo goes with each label map.
 
         Raises:
             ParameterError: If a QoS override is not a QoS setting.
@@ -184,6 +196,9 @@ class CameraOutputs:
         self._label_map = advertise(node, stack, Image, f'{prefix}label_map')
         self._confidence = advertise(node, stack, Image, f'{prefix}confidence')
         self._overlay = advertise(node, stack, Image, f'{prefix}overlay')
+        self._info: Publisher | None = None
+        if with_info:
+            self._info = advertise(node, stack, CameraInfo, f'{prefix}camera_info')
 
     @property
     def wants_confidence(self) -> bool:
@@ -195,9 +210,18 @@ class CameraOutputs:
         """Whether anybody listens to the overlay."""
         return bool(self._overlay.get_subscription_count())
 
-    def publish_label_map(self, result: Segmentation) -> None:
-        """Publish the label map."""
-        self._label_map.publish(image_message(result.frame.context, result.labels))
+    def publish_label_map(self, result: Segmentation, info: CameraInfo | None) -> None:
+        """Publish the label map, and a CameraInfo of its size.
+
+        Args:
+            result: The result.
+            info: Of the camera; None: not known.
+        """
+        header = result.frame.context
+        self._label_map.publish(image_message(header, result.labels))
+        if self._info is not None and info is not None:
+            height, width = result.labels.shape
+            self._info.publish(scaled_camera_info(info, header, height=height, width=width))
 
     def publish_confidence(self, result: Segmentation) -> None:
         """Publish the confidence, if the result has one."""

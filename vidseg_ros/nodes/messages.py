@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from vidseg_ros.core.image_codec import ColorOrder, decode_compressed, decode_image
@@ -68,6 +68,38 @@ def image_message(header: Header, pixels: NDArray[np.uint8]) -> Image:
         is_bigendian=0,
         step=pixels.nbytes // height,
         data=data,
+    )
+
+
+def scaled_camera_info(info: CameraInfo, header: Header, *, height: int, width: int) -> CameraInfo:
+    """Make the CameraInfo of an image that was resized to another size.
+
+    It describes that image as a whole one, without region of interest and binning: ``k`` and
+    ``p`` are cropped to the region of ``info``, then scaled from its size to the new one, which
+    takes in the binning. Pixel centres have whole coordinates, as in OpenCV. Distortion and
+    rectification do not depend on the size. Matrices of zeros (not calibrated) stay zeros.
+
+    Args:
+        info: Of the camera; its width and height are positive.
+        header: Goes into the message as it is.
+        height: New height, pixels.
+        width: New width, pixels.
+    """
+    roi = info.roi
+    if not (roi.height and roi.width):  # the convention for the full image
+        roi = RegionOfInterest(height=info.height, width=info.width)
+    scale_x, scale_y = width / roi.width, height / roi.height
+    crop = np.array([[1.0, 0, -roi.x_offset], [0, 1, -roi.y_offset], [0, 0, 1]])
+    scale = np.array([[scale_x, 0, (scale_x - 1) / 2], [0, scale_y, (scale_y - 1) / 2], [0, 0, 1]])
+    return CameraInfo(
+        header=header,
+        height=height,
+        width=width,
+        distortion_model=info.distortion_model,
+        d=info.d,
+        k=(scale @ crop @ np.reshape(info.k, (3, 3))).ravel(),
+        r=info.r,
+        p=(scale @ crop @ np.reshape(info.p, (3, 4))).ravel(),
     )
 
 

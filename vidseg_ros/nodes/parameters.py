@@ -42,6 +42,11 @@ class NodeParameters:
     mask_size: MaskSize
     """One of `vidseg_ros.pipeline.MaskSize`."""
 
+    @property
+    def wants_info(self) -> bool:
+        """Whether masks differ in size from the images, so that they need their CameraInfo."""
+        return self.mask_size == 'network'
+
     def __post_init__(self) -> None:
         """Check what a parameter descriptor cannot."""
         if not self.model:
@@ -116,7 +121,8 @@ _DECLARATIONS: Final = {
     ),
     'mask_size': _Declaration(
         default='camera',
-        description='Size of the published masks: as the camera image, or as the network gives',
+        description='Size of the published masks: as the camera image, or as the network gives, '
+        'then with a CameraInfo of that size',
         allowed=f'text, one of: {", ".join(get_args(MaskSize))}',
     ),
     'overlay_opacity': _Declaration(

@@ -138,7 +138,7 @@ class SegmentationNode(LifecycleNode):
             segmenter = Segmenter(engine, parameters.mask_size)
             segmenter.warm_up()
             outputs = {
-                camera: CameraOutputs(self, stack, camera)
+                camera: CameraOutputs(self, stack, camera, with_info=parameters.wants_info)
                 for camera in parameters.cameras or ('',)
             }
             self._publish_label_info(engine, stack)
@@ -158,13 +158,7 @@ class SegmentationNode(LifecycleNode):
         cameras = self._cameras  # the thread keeps these, should it outlive the activation
         with ExitStack() as stack:
             for camera, outputs in self._outputs.items():
-                inputs = CameraInputs(
-                    self,
-                    stack,
-                    camera,
-                    input_type=self._settings.input_type,
-                    receive=self._receive,
-                )
+                inputs = CameraInputs(self, stack, camera, self._settings, self._receive)
                 health = CameraHealth(' or '.join(inputs.topics))
                 cameras[camera] = _Camera(inputs, outputs, health)
             self._worker = Worker(
@@ -265,7 +259,7 @@ class SegmentationNode(LifecycleNode):
     def _publish_mask(self, cameras: Mapping[str, _Camera], result: Segmentation) -> None:
         """Publish the label map of one result; runs in the worker thread."""
         camera = cameras[result.frame.camera]
-        camera.outputs.publish_label_map(result)
+        camera.outputs.publish_label_map(result, camera.inputs.info)
         age_ns = self.get_clock().now().nanoseconds - stamp_ns(result.frame.context)
         camera.health.published(result.timings, age_ns)
 
