@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading bags: what was recorded comes back, and broken bags say what is wrong with them."""
 
+from collections.abc import Iterator
+import errno
 import logging
 from pathlib import Path
 import re
@@ -260,6 +262,23 @@ def test_paths_that_are_no_bag(tmp_path: Path) -> None:
     text = tmp_path / 'notes.txt'
     text.write_text('hello')
     with pytest.raises(SourceError, match=r'notes\.txt is no bag: expected'), BagReader(text):
+        pass
+
+
+def test_paths_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    longest = BagReader(tmp_path / ('n' * 300))
+    with (
+        pytest.raises(SourceError, match=r'cannot read .*nnn: File name too long; check'),
+        longest,
+    ):
+        pass
+
+    def denied(path: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, 'Permission denied', str(path))
+
+    monkeypatch.setattr(Path, 'iterdir', denied)  # chmod does not stop a test run by root
+    bag = BagReader(tmp_path)
+    with pytest.raises(SourceError, match=f'cannot read {tmp_path}: Permission denied'), bag:
         pass
 
 

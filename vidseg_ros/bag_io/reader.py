@@ -67,10 +67,14 @@ class BagReader:
         Raises:
             SourceError: If it does not exist, holds no bag file, or cannot be read.
         """
-        if not self.path.exists():
-            msg = f'no bag at {self.path}: the path does not exist'
-            raise SourceError(msg)
-        self._storage = _open_storage(self.path)
+        try:
+            if not self.path.exists():
+                msg = f'no bag at {self.path}: the path does not exist'
+                raise SourceError(msg)
+            self._storage = _open_storage(self.path)
+        except OSError as error:
+            msg = f'cannot read {self.path}: {error.strerror}; check the path and its permissions'
+            raise SourceError(msg) from error
         return self
 
     def __exit__(

@@ -9,21 +9,16 @@ cannot be decoded is skipped by the caller and a long drive takes no more memory
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from itertools import islice, pairwise
-import logging
 from pathlib import Path
 from statistics import median
 from types import TracebackType
 from typing import Final, Literal
 
-import av
-from av.container import InputContainer
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +27,10 @@ from vidseg_ros.bag_io import BagImage, BagReader
 from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.image_codec import ColorOrder, decode_compressed
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
+from vidseg_ros.evaluation.video_file import decode_frame, VideoFile
 
 VIDEO_TYPES: Final = ('.mp4', '.mov', '.m4v', '.mkv', '.avi', '.webm', '.mpg', '.mpeg', '.ts')
-IMAGE_TYPES: Final = ('.png', '.jpg', '.jpeg', '.bmp')
+IMAGE_TYPES: Final = ('.png', '.jpg', '.jpeg')
 BAG_TYPES: Final = ('.mcap', '.db3')
 ACCEPTED: Final = (
     f'a rosbag2 folder or file ({" ".join(BAG_TYPES)}), a video ({" ".join(VIDEO_TYPES)}) '
@@ -44,10 +40,11 @@ ACCEPTED: Final = (
 FOLDER_FPS: Final = 15
 """Rate that the stamps of an image folder stand for, frames/s."""
 
+USUAL_FPS: Final = (0.1, 240)
+"""Least and largest nominal rate; stamps that give another one are counters, not times."""
+
 FRAME_ID: Final = 'camera'
 """Frame id of footage that carries none."""
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +75,7 @@ class Source(AbstractContextManager['Source']):
         kind: What it is.
         name: Its file or folder name.
         frame_count: Number of frames as far as the source says, or None.
-        fps: Nominal rate, frames/s, or None.
+        fps: Nominal rate, frames/s, within `USUAL_FPS`, or None.
     """
 
     kind: Literal['bag', 'video', 'images']
@@ -119,6 +116,14 @@ def open_source(path: str | Path, *, topic: str | None = None) -> Source:
         SourceError: If the path is none of these or cannot be read.
     """
     path = Path(path)
+    try:
+        return _open(path, topic)
+    except OSError as error:
+        msg = f'cannot read {path}: {error.strerror}; check the path and its permissions'
+        raise SourceError(msg) from error
+
+
+def _open(path: Path, topic: str | None) -> Source:
     if not path.exists():
         msg = f'no footage at {path}: the path does not exist; expected {ACCEPTED}'
         raise SourceError(msg)
@@ -184,11 +189,20 @@ def _frame_rate(images: Iterator[BagImage]) -> float | None:
     with suppress(SourceError):  # whoever reads the frames meets the damage, and keeps the rest
         stamps.extend(image.stamp_ns for image in islice(images, 31))
     steps = [later - earlier for earlier, later in pairwise(stamps) if later > earlier]
-    return 1e9 / median(steps) if steps else None
+    return _usual(1e9 / median(steps)) if steps else None
+
+
+def _usual(fps: float) -> float | None:
+    least, largest = USUAL_FPS
+    return fps if least <= fps <= largest else None
 
 
 class VideoSource(Source):
-    """A video file: names are six-digit frame numbers, stamps its presentation times."""
+    """A video file: names are six-digit frame numbers, stamps its presentation times.
+
+    A frame that is lost to damage is a frame that cannot be decoded. Damage that the decoder
+    could paint over may show as wrong pixels.
+    """
 
     kind = 'video'
 
@@ -199,18 +213,21 @@ class VideoSource(Source):
             SourceError: If it is damaged or has no pictures.
         """
         super().__init__()
-        self._path = path
+        self._video = VideoFile(path)
         self.name = path.name
-        with self._stream() as (_, stream):
-            rate = stream.average_rate or stream.guessed_rate
-            self.fps = float(rate) if rate else None
-            self.frame_count = stream.frames or None
+        self.fps = _usual(self._video.rate)
+        self.frame_count = self._video.frame_count
 
     def __iter__(self) -> Iterator[SourceFrame]:
-        """Yield the frames; what cannot be decoded is left out, with one logged warning."""
-        index = 0
-        for frame in self._frames():
-            seconds = Fraction(index) / Fraction(self.fps or FOLDER_FPS)
+        """Yield the frames, those that are lost to damage as well.
+
+        Raises:
+            SourceError: At the end, if the file breaks off or not one frame could be decoded.
+        """
+        period = 1 / Fraction(self.fps or FOLDER_FPS)
+        seconds = -period
+        for index, frame in enumerate(self._video.frames()):
+            seconds += period
             if frame.pts is not None and frame.time_base is not None:
                 seconds = frame.pts * frame.time_base
             yield SourceFrame(
@@ -218,53 +235,8 @@ class VideoSource(Source):
                 name=f'{index:06d}',
                 stamp_ns=round(seconds * 1_000_000_000),
                 frame_id=FRAME_ID,
-                decode=partial(_decode_video_frame, frame),
+                decode=partial(decode_frame, frame),
             )
-            index += 1
-        if not index:
-            msg = f'no picture in video {self._path} can be decoded; use another copy'
-            raise SourceError(msg)
-
-    def _frames(self) -> Iterator[VideoFrame]:
-        damage: list[str] = []
-        read = 0
-        with self._stream() as (container, stream):
-            packets = container.demux(stream)
-            while True:
-                try:
-                    packet = next(packets, None)
-                    if packet is None:
-                        break
-                    read += packet.size > 0
-                    frames = packet.decode()
-                except av.FFmpegError as error:
-                    damage.append(str(error))
-                    continue
-                yield from frames
-            if read < stream.frames:
-                damage.append(f'breaks off after frame {read} of {stream.frames}')
-        if damage:
-            _logger.warning(
-                'video %s is damaged, going on with what is readable; %d faults, the last: %s',
-                self._path,
-                len(damage),
-                damage[-1],
-            )
-
-    @contextmanager
-    def _stream(self) -> Iterator[tuple[InputContainer, VideoStream]]:
-        try:
-            container = av.open(str(self._path))
-        except (av.FFmpegError, OSError) as error:
-            msg = f'cannot read video {self._path}: {error}; it is damaged or no video'
-            raise SourceError(msg) from error
-        with container:
-            if not container.streams.video:
-                msg = f'{self._path} has no pictures, only {len(container.streams)} other streams'
-                raise SourceError(msg)
-            stream = container.streams.video[0]
-            stream.thread_type = 'AUTO'
-            yield container, stream
 
 
 class ImageFolderSource(Source):
@@ -311,11 +283,16 @@ class LabelDirectory:
             labels: The classes that the ids stand for.
 
         Raises:
-            SourceError: If it is no folder or holds no PNG.
+            SourceError: If it is no folder, cannot be read or holds no PNG.
         """
         self._path = Path(path)
         self._classes = len(labels)
-        if not any(self._path.glob('*.png')):
+        try:
+            found = any(self._path.glob('*.png'))
+        except OSError as error:
+            msg = f'cannot read labels in {self._path}: {error.strerror}'
+            raise SourceError(msg) from error
+        if not found:
             msg = f'no labels in {self._path}: expected index PNGs named like the frames'
             raise SourceError(msg)
 
@@ -344,26 +321,10 @@ class LabelDirectory:
         return np.where(ids < self._classes, ids, IGNORE_ID).astype(np.uint8)
 
 
-def _decode_video_frame(frame: VideoFrame, order: ColorOrder) -> NDArray[np.uint8]:
-    try:
-        image = frame.to_ndarray(format='rgb24' if order == 'rgb8' else 'bgr24')
-    except (av.FFmpegError, ValueError) as error:
-        msg = f'video frame cannot be converted: {error}'
-        raise ImageError('corrupt', msg) from error
-    return np.ascontiguousarray(np.rot90(image, frame.rotation // 90), np.uint8)
-
-
 def _decode_file(file: Path, order: ColorOrder) -> NDArray[np.uint8]:
     try:
         data = file.read_bytes()
     except OSError as error:
         msg = f'cannot read image {file}: {error}'
         raise ImageError('corrupt', msg) from error
-    if file.suffix.lower() != '.bmp':
-        return decode_compressed(data, order=order)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None:
-        msg = f'image {file} is damaged: it cannot be decoded'
-        raise ImageError('corrupt', msg)
-    bgr = image if order == 'bgr8' else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    return np.asarray(bgr, np.uint8)
+    return decode_compressed(data, order=order)
