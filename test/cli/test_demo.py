@@ -14,6 +14,7 @@ from vidseg_ros.cli import demo
 from vidseg_ros.core.errors import EngineError, ModelError, OutputError, SourceError
 from vidseg_ros.core.labels import STREET
 from vidseg_ros.core.street import StreetClip
+from vidseg_ros.evaluation.replay import MARKER
 from vidseg_ros.evaluation.sources import open_source
 from vidseg_ros.evaluation.writers import OverlayVideoWriter
 
@@ -37,7 +38,7 @@ def test_the_street_goes_through_the_live_node_and_leaves_everything(
     out = tmp_path / 'out'
     assert run('--seconds', '0.4', '--seed', '5', out=out, model=tiny_model) == 0
     assert sorted(path.name for path in out.iterdir()) == [
-        '.vidseg_demo',
+        '.vidseg',
         'contact_sheet.png',
         'labels',
         'masks',
@@ -104,12 +105,12 @@ def test_without_ros_nothing_is_made_or_removed(
         monkeypatch.delitem(sys.modules, name)
     for name in ('rclpy', 'lifecycle_msgs', 'lifecycle_msgs.msg'):
         monkeypatch.setitem(sys.modules, name, None)
-    for name in (demo.MARKER, 'overlay.mp4'):
+    for name in (MARKER, 'overlay.mp4'):
         (tmp_path / name).write_text('earlier')
     with pytest.raises(EngineError, match='the demo needs ROS 2 for Python'):
         demo.main(['--out', str(tmp_path), '--model', str(tiny_model)])
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        demo.MARKER: 'earlier',
+        MARKER: 'earlier',
         'overlay.mp4': 'earlier',
     }
 
@@ -139,29 +140,11 @@ def test_a_bag_without_a_readable_frame_is_an_error(
     assert summary(tmp_path / 'out')['drops'] == {'corrupt': 1}
 
 
-def test_an_earlier_demo_is_replaced_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / 'masks').mkdir()
-    for name in (demo.MARKER, 'overlay.mp4', 'notes.txt', 'masks/1.png'):
-        (tmp_path / name).write_text('')
-    demo._prepare(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [demo.MARKER, 'notes.txt']
-
-
-def test_a_folder_of_somebody_else_is_refused_and_kept(tmp_path: Path) -> None:
+def test_a_folder_of_somebody_else_is_refused_and_kept(tmp_path: Path, tiny_model: Path) -> None:
     (tmp_path / 'overlay.mp4').write_text('mine')
-    with pytest.raises(OutputError, match='was not made by a demo; choose another --out'):
-        demo._prepare(tmp_path)
-    assert (tmp_path / 'overlay.mp4').read_text() == 'mine'
-    assert not (tmp_path / demo.MARKER).exists()
-
-
-def test_a_foreign_file_among_the_masks_is_kept_and_named(tmp_path: Path) -> None:
-    (tmp_path / demo.MARKER).write_text('')
-    (tmp_path / 'masks').mkdir()
-    (tmp_path / 'masks' / 'mine.txt').write_text('')
-    with pytest.raises(OutputError, match=r"not empty: '.*masks'; choose another --out"):
-        demo._prepare(tmp_path)
-    assert (tmp_path / 'masks' / 'mine.txt').exists()
+    with pytest.raises(OutputError, match='is not empty; choose another --out: vidseg did not'):
+        run(out=tmp_path, model=tiny_model)
+    assert [path.name for path in tmp_path.iterdir()] == ['overlay.mp4']
 
 
 def test_the_model_and_the_drive_are_looked_for_first(tmp_path: Path, tiny_model: Path) -> None:

@@ -85,7 +85,7 @@ def test_default_results(drive: Path, replay: Replay) -> None:
     assert (status, err) == (0, '')
     folder = Path('replay_drive')
     found = sorted(file.name for file in folder.iterdir())
-    assert found == ['contact_sheet.png', 'masks', 'overlay.mp4', 'summary.json']
+    assert found == ['.vidseg', 'contact_sheet.png', 'masks', 'overlay.mp4', 'summary.json']
     for index in range(10):
         mask = cv2.imread(str(folder / 'masks' / f'{index * STEP_NS}.png'), cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(mask, golden(index))
@@ -97,14 +97,15 @@ def test_default_results(drive: Path, replay: Replay) -> None:
 def test_default_folder_of_a_file_has_no_suffix(drive: Path, replay: Replay) -> None:
     (file,) = drive.glob('*.mcap')
     assert replay(file, '--masks', 'none', '--no-video', '--no-sheet')[0] == 0
-    found = [path.name for path in Path(f'replay_{file.stem}').iterdir()]
-    assert found == ['summary.json']
+    found = sorted(path.name for path in Path(f'replay_{file.stem}').iterdir())
+    assert found == ['.vidseg', 'summary.json']
 
 
 def test_options(drive: Path, replay: Replay) -> None:
     arguments = ('--out', 'o', '--masks', 'png', '--mask-size', 'network', '--limit', '3')
     assert replay(drive, *arguments, '--no-video', '--no-sheet')[0] == 0
-    assert sorted(file.name for file in Path('o').iterdir()) == ['masks', 'summary.json']
+    found = sorted(file.name for file in Path('o').iterdir())
+    assert found == ['.vidseg', 'masks', 'summary.json']
     masks = sorted(Path('o/masks').iterdir(), key=lambda file: int(file.stem))
     assert len(masks) == 3
     mask = cv2.imread(str(masks[2]), cv2.IMREAD_UNCHANGED)

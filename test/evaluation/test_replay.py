@@ -227,7 +227,7 @@ def test_the_same_run_twice_gives_the_same_files(
         }
         for folder in folders
     )
-    assert len(first) == 9 + 2
+    assert len(first) == 9 + 2 + 1
     assert first == second
 
 
@@ -284,7 +284,7 @@ def test_only_what_is_wanted_is_written(  # noqa: PLR0913 - parameters of the te
     outputs = Outputs(folder=tmp_path / 'out', masks=masks, video=video, sheet=sheet)
     run(engine, Broken(), outputs)
     found = sorted(file.name for file in outputs.folder.iterdir())
-    assert found == sorted([*expected, 'summary.json'])
+    assert found == sorted([*expected, '.vidseg', 'summary.json'])
 
 
 def test_summary_file_is_the_summary(tmp_path: Path, engine: SegmentationEngine) -> None:
@@ -341,7 +341,7 @@ def test_without_one_good_frame_there_are_no_pictures_but_a_summary(
     outputs = Outputs(folder=tmp_path / 'out', masks='none')
     summary = run(engine, Broken(bad=dict.fromkeys(range(FRAMES), 'corrupt')), outputs)
     assert (summary.frames_segmented, summary.drops) == (0, {'corrupt': 10})
-    assert [file.name for file in outputs.folder.iterdir()] == ['summary.json']
+    assert {file.name for file in outputs.folder.iterdir()} == {'.vidseg', 'summary.json'}
 
 
 def test_footage_that_breaks_off_keeps_what_came_before(
@@ -462,7 +462,9 @@ def test_what_was_written_is_complete_after_an_interruption(
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / 'holiday.png').touch()
     with (
-        pytest.raises(OutputError, match='is not empty; choose another --out'),
+        pytest.raises(
+            OutputError, match='is not empty; choose another --out: vidseg did not make'
+        ),
         ReplayResults(LABELS, Outputs(folder=tmp_path)),
     ):
         pass
@@ -480,21 +482,60 @@ def test_overwriting_replaces_results_and_nothing_else(
     again = replace(outputs, masks=second, video=False, overwrite=True)
     run(engine, Broken(ends_at=2), again)
     found = {file.name for file in outputs.folder.iterdir()}
-    expected = {'notes.txt', 'contact_sheet.png', 'summary.json'}
+    expected = {'.vidseg', 'notes.txt', 'contact_sheet.png', 'summary.json'}
     assert found == expected | ({'masks'} if second != 'none' else set())
     if second == 'png':
         assert list(read_masks(outputs.folder)) == ['000000', '000001']
 
 
-def test_overwriting_keeps_files_of_others_among_the_masks(
+def test_overwriting_takes_nothing_from_a_folder_of_somebody_else(tmp_path: Path) -> None:
+    (tmp_path / 'masks').mkdir()
+    for name in ('masks/000001.png', 'masks/drive.mcap', 'overlay.mp4', 'summary.json'):
+        (tmp_path / name).write_text('mine')
+    with (
+        pytest.raises(
+            OutputError, match='is not empty; choose another --out: vidseg did not make'
+        ),
+        ReplayResults(LABELS, Outputs(folder=tmp_path, overwrite=True)),
+    ):
+        pass
+    found = [file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob('*')]
+    assert sorted(found) == [
+        'masks',
+        'masks/000001.png',
+        'masks/drive.mcap',
+        'overlay.mp4',
+        'summary.json',
+    ]
+
+
+def test_overwriting_stops_at_a_foreign_file_among_the_masks(
     tmp_path: Path, engine: SegmentationEngine
 ) -> None:
-    outputs = Outputs(folder=tmp_path / 'out', overwrite=True)
-    (outputs.folder / 'masks').mkdir(parents=True)
-    (outputs.folder / 'masks' / 'notes.txt').write_text('mine')
+    outputs = Outputs(folder=tmp_path, overwrite=True)
     run(engine, Broken(), outputs)
-    assert (outputs.folder / 'masks' / 'notes.txt').read_text() == 'mine'
-    assert len(read_masks(outputs.folder)) == FRAMES
+    (tmp_path / 'masks' / 'notes.txt').write_text('mine')
+    with pytest.raises(OutputError, match=r"not empty: '.*masks'; choose another --out"):
+        run(engine, Broken(), outputs)
+    assert (tmp_path / 'masks' / 'notes.txt').read_text() == 'mine'
+
+
+def test_overwriting_does_not_follow_links(tmp_path: Path, engine: SegmentationEngine) -> None:
+    (tmp_path / 'labels').mkdir()
+    (tmp_path / 'labels' / '000001.png').write_text('mine')
+    outputs = Outputs(folder=tmp_path / 'out', masks='none', overwrite=True)
+    run(engine, Broken(), outputs)
+    (outputs.folder / 'masks').symlink_to(tmp_path / 'labels')
+    run(engine, Broken(), outputs)
+    assert not (outputs.folder / 'masks').exists()
+    assert (tmp_path / 'labels' / '000001.png').read_text() == 'mine'
+
+
+def test_a_run_that_left_nothing_does_not_block_the_next(tmp_path: Path) -> None:
+    outputs = Outputs(folder=tmp_path / 'out', masks='none')
+    for _ in range(2):
+        with ReplayResults(LABELS, outputs):
+            pass
 
 
 def test_a_folder_that_cannot_be_made_says_where(tmp_path: Path) -> None:

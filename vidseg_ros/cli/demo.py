@@ -15,11 +15,19 @@ from rich.table import Table
 from vidseg_ros.bag_io import BagWriter
 from vidseg_ros.cli.progress import progress_bar
 from vidseg_ros.cli.ros_hint import load_replay_live
-from vidseg_ros.core.errors import EngineError, OutputError, SourceError
+from vidseg_ros.core.errors import EngineError, SourceError
 from vidseg_ros.core.labels import LabelSet, STREET
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.core.street import StreetClip
-from vidseg_ros.evaluation.replay import MASKS, Outputs, ReplayResults, SHEET, SUMMARY, VIDEO
+from vidseg_ros.evaluation.replay import (
+    claim_folder,
+    MASKS,
+    Outputs,
+    ReplayResults,
+    SHEET,
+    SUMMARY,
+    VIDEO,
+)
 from vidseg_ros.evaluation.sources import FOLDER_FPS, LabelDirectory, open_source, Source
 from vidseg_ros.evaluation.summary import ReplaySummary
 from vidseg_ros.evaluation.writers import LABEL_MAP_TOPIC, MaskBagWriter, MaskPngWriter
@@ -30,8 +38,6 @@ STREET_BAG: Final = 'street_bag'
 LABELS: Final = 'labels'
 MASK_BAG: Final = 'masks_bag'
 NODE_LOG: Final = 'segmentation_node.log'
-MARKER: Final = '.vidseg_demo'
-"""A folder that holds this file may be written again."""
 
 _IMAGE_TOPIC: Final = '/camera/image'
 _LABEL_TOPIC: Final = '/camera/labels'
@@ -63,14 +69,14 @@ def main(argv: Sequence[str]) -> int:
         ModelError: If the model is missing or breaks the model contract.
         SourceError: If the footage cannot be read, or breaks off.
         EngineError: If the node does not run, or ROS 2 is missing.
-        OutputError: If the folder is not the demo's, or cannot be written.
+        OutputError: If the folder holds something foreign, or cannot be written.
     """
     args = _parse(argv)
     replay_live = load_replay_live('the demo')
     console = Console()
     own = args.video or args.bag
     model = read_model(find_model(args.model or (DEFAULT_MODEL if own else STREET_MODEL)))
-    _prepare(args.out)
+    claim_folder(args.out, _CONTENTS, overwrite=True)
     path, topic, exact = own, args.topic, None
     if not own:
         console.print(f'Making a street drive of {args.seconds:g} s, seed {args.seed}')
@@ -121,32 +127,6 @@ def _seconds(text: str) -> float:
         msg = f'must be a number above 0, at most 3600, not {text!r}'
         raise argparse.ArgumentTypeError(msg)
     return value
-
-
-def _prepare(folder: Path) -> None:
-    """Make the folder; remove what an earlier demo left in it, and nothing else.
-
-    Raises:
-        OutputError: If it holds something and was not made by a demo, or cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()) and not (folder / MARKER).is_file():
-            msg = f'{folder} is not empty and was not made by a demo; choose another --out'
-            raise OutputError(msg)
-        (folder / MARKER).write_text('vidseg demo replaces its files in this folder.\n')
-        for name in _CONTENTS:
-            path = folder / name
-            if path.is_dir():
-                for pattern in ('*.png', '*.mcap', 'metadata.yaml'):
-                    for file in path.glob(pattern):
-                        file.unlink()
-                path.rmdir()
-            else:
-                path.unlink(missing_ok=True)
-    except OSError as error:
-        msg = f'cannot write to {folder}: {error}; choose another --out'
-        raise OutputError(msg) from error
 
 
 def _record_street(folder: Path, seconds: float, seed: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 _NS_PER_MS = 1e6
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StageTimings:
     """Time one frame spent in each stage, ns.
 

@@ -3,7 +3,7 @@
 """Segment recorded footage, collect masks, pictures and scores, and sum the run up."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -40,6 +40,8 @@ MASKS: Final = 'masks'
 VIDEO: Final = 'overlay.mp4'
 SHEET: Final = 'contact_sheet.png'
 SUMMARY: Final = 'summary.json'
+MARKER: Final = '.vidseg'
+"""A folder that holds this file was made by vidseg; its results may be replaced."""
 
 DECODE_BOUNDARY: Final = {
     'bag': 'recorded message in memory -> picture',
@@ -53,7 +55,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What a replay leaves behind: `MASKS`, `VIDEO`, `SHEET`, `SUMMARY` in one folder."""
+    """What a replay leaves behind: `MASKS`, `VIDEO`, `SHEET`, `SUMMARY` in a claimed folder."""
 
     folder: Path
     """Made if absent."""
@@ -111,13 +113,13 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         """Make the folder and open the files.
 
         Raises:
-            OutputError: If the folder cannot be made, or holds something and ``overwrite`` is
-                not set.
+            OutputError: If the folder cannot be had, see `claim_folder`.
         """
         outputs = self._outputs
         if outputs is None:
             return self
-        _prepare(outputs)
+        results = (MASKS, VIDEO, SHEET, SUMMARY)
+        claim_folder(outputs.folder, results, overwrite=outputs.overwrite)
         with ExitStack() as opening:
             if outputs.masks == 'png':
                 self._masks = opening.enter_context(MaskPngWriter(outputs.folder / MASKS))
@@ -301,6 +303,41 @@ def replay_offline(
     return summary
 
 
+def claim_folder(folder: Path, names: Iterable[str], *, overwrite: bool) -> None:
+    """Make a folder for results; with ``overwrite``, remove those of an earlier run.
+
+    Only a folder that is empty, or was claimed before and says so by its `MARKER`, is touched.
+
+    Args:
+        folder: The folder; made if absent.
+        names: The files and folders of results in it.
+        overwrite: Whether the results of an earlier run may be removed.
+
+    Raises:
+        OutputError: If something is in the folder that may not be removed, or it cannot be
+            written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        ours = (folder / MARKER).is_file()
+        if any(path.name != MARKER for path in folder.iterdir()) and not (ours and overwrite):
+            way = ', or --overwrite its results' if ours else ': vidseg did not make it'
+            msg = f'{folder} is not empty; choose another --out{way}'
+            raise OutputError(msg)
+        (folder / MARKER).write_text('vidseg replaces its results in this folder.\n')
+        for path in (folder / name for name in names):
+            if path.is_symlink() or not path.is_dir():
+                path.unlink(missing_ok=True)
+                continue
+            for pattern in ('*.png', '*.mcap', 'metadata.yaml'):
+                for file in path.glob(pattern):
+                    file.unlink()
+            path.rmdir()
+    except OSError as error:
+        msg = f'cannot write to {folder}: {error}; choose another --out'
+        raise OutputError(msg) from error
+
+
 def write_json(path: Path, content: object) -> None:
     """Write plain types as JSON.
 
@@ -331,23 +368,3 @@ def _latencies(timings: list[StageTimings], decode: str) -> tuple[StageLatency, 
         StageLatency(stage=stage, boundary=boundary, latency=summarize(times))
         for stage, boundary, times in stages
     )
-
-
-def _prepare(outputs: Outputs) -> None:
-    """Make the folder; with ``overwrite`` remove what an earlier run left, and nothing else."""
-    folder, masks = outputs.folder, outputs.folder / MASKS
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()) and not outputs.overwrite:
-            msg = f'{folder} is not empty; choose another --out, or --overwrite its results'
-            raise OutputError(msg)
-        for pattern in ('*.png', '*.mcap', 'metadata.yaml'):
-            for file in masks.glob(pattern):
-                file.unlink()
-        if masks.is_dir() and not any(masks.iterdir()):
-            masks.rmdir()
-        for name in (VIDEO, SHEET, SUMMARY):
-            (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        msg = f'cannot write to {folder}: {error.strerror}; choose another folder'
-        raise OutputError(msg) from error
