@@ -128,6 +128,28 @@ def test_a_video_of_ones_own_has_no_scores(tmp_path: Path, tiny_model: Path) -> 
     assert (out / 'overlay.mp4').is_file()
 
 
+def test_a_video_that_breaks_off_is_shown_as_far_as_it_goes(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (20, 48, 64, 3), np.uint8)
+    with OverlayVideoWriter(tmp_path / 'drive.mp4', fps=20) as video:
+        for number, picture in enumerate(noise):
+            video.write(picture, number * 50_000_000)
+    data = (tmp_path / 'drive.mp4').read_bytes()
+    (tmp_path / 'drive.mp4').write_bytes(data[: int(len(data) * 0.6)])
+    out = tmp_path / 'out'
+    with pytest.raises(SourceError, match='breaks off after frame .* it should have 20'):
+        run('--video', str(tmp_path / 'drive.mp4'), out=out, model=tiny_model)
+    found = summary(out)
+    assert 'breaks off' in found['error']
+    assert found['drops'].get('corrupt') == 1, 'the frame in which it breaks off'
+    assert 5 < found['frames']['segmented'] < 20
+    assert 'look at' in capsys.readouterr().out
+    with BagReader(out / 'masks_bag') as bag:
+        masks = len(list(bag.images('/segmentation/label_map')))
+    assert masks == found['frames']['segmented']
+
+
 def test_a_bag_without_a_readable_frame_is_an_error(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

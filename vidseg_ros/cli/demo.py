@@ -87,7 +87,11 @@ def main(argv: Sequence[str]) -> int:
         summary = _play(replay_live, source, exact, model, args.out)
         if summary.frames_segmented:
             console.print('Packing the masks as a bag')
-            _write_mask_bag(source, args.out, model.card.labels)
+            try:
+                _write_mask_bag(source, args.out, model.card.labels)
+            except SourceError:
+                if not summary.error:
+                    raise
     console.print(summary.table())
     console.print(_contents(args.out))
     if summary.error:
