@@ -138,7 +138,7 @@ def test_a_video_that_breaks_off_is_shown_as_far_as_it_goes(
     data = (tmp_path / 'drive.mp4').read_bytes()
     (tmp_path / 'drive.mp4').write_bytes(data[: int(len(data) * 0.6)])
     out = tmp_path / 'out'
-    with pytest.raises(SourceError, match='breaks off after frame .* it should have 20'):
+    with pytest.raises(SourceError, match=r'breaks off after frame .* it should have 20'):
         run('--video', str(tmp_path / 'drive.mp4'), out=out, model=tiny_model)
     found = summary(out)
     assert 'breaks off' in found['error']
