@@ -22,7 +22,9 @@ from vidseg_ros.core.image_codec import ColorOrder
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.evaluation.replay import (
+    claim_folder,
     DECODE_BOUNDARY,
+    MARKER,
     MaskFormat,
     Outputs,
     replay_offline,
@@ -550,3 +552,15 @@ def test_a_folder_that_cannot_be_made_says_where(tmp_path: Path) -> None:
 def test_json_that_cannot_be_written_says_where(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r'cannot write .*missing/summary\.json'):
         write_json(tmp_path / 'missing' / 'summary.json', {})
+
+
+def test_input_among_the_results_is_refused_and_kept(tmp_path: Path) -> None:
+    masks = tmp_path / 'out' / 'masks'
+    masks.mkdir(parents=True)
+    (masks / 'a.png').write_bytes(b'truth')
+    (tmp_path / 'out' / MARKER).touch()
+    with pytest.raises(OutputError, match='among the results'):
+        claim_folder(tmp_path / 'out', ('masks',), overwrite=True, inputs=[masks])
+    assert (masks / 'a.png').read_bytes() == b'truth'
+    claim_folder(tmp_path / 'out', ('masks',), overwrite=True, inputs=[tmp_path / 'elsewhere'])
+    assert not masks.exists()

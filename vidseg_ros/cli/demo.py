@@ -76,7 +76,7 @@ def main(argv: Sequence[str]) -> int:
     console = Console()
     own = args.video or args.bag
     model = read_model(find_model(args.model or (DEFAULT_MODEL if own else STREET_MODEL)))
-    claim_folder(args.out, _CONTENTS, overwrite=True)
+    claim_folder(args.out, tuple(_CONTENTS), overwrite=True, inputs=[own] if own else [])
     path, topic, exact = own, args.topic, None
     if not own:
         console.print(f'Making a street drive of {args.seconds:g} s, seed {args.seed}')

@@ -65,6 +65,7 @@ def main(argv: Sequence[str]) -> int:
             sheet=args.sheet,
             fps=source.fps or FOLDER_FPS,
             overwrite=args.overwrite,
+            inputs=(Path(args.source), *([args.labels] if args.labels else [])),
         )
         with (
             ReplayResults(labels, outputs, truth=truth) as results,

@@ -3,7 +3,7 @@
 """Segment recorded footage, collect masks, pictures and scores, and sum the run up."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -69,6 +69,8 @@ class Outputs:
     """Nominal rate of the footage, for the overlay video, frames/s."""
     overwrite: bool = False
     """Whether the results of an earlier run in the folder may be replaced."""
+    inputs: tuple[Path, ...] = ()
+    """What is read; refused if it is among the results to be replaced."""
 
 
 @final
@@ -119,7 +121,7 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         if outputs is None:
             return self
         results = (MASKS, VIDEO, SHEET, SUMMARY)
-        claim_folder(outputs.folder, results, overwrite=outputs.overwrite)
+        claim_folder(outputs.folder, results, overwrite=outputs.overwrite, inputs=outputs.inputs)
         with ExitStack() as opening:
             if outputs.masks == 'png':
                 self._masks = opening.enter_context(MaskPngWriter(outputs.folder / MASKS))
@@ -303,7 +305,9 @@ def replay_offline(
     return summary
 
 
-def claim_folder(folder: Path, names: Iterable[str], *, overwrite: bool) -> None:
+def claim_folder(
+    folder: Path, names: Sequence[str], *, overwrite: bool, inputs: Iterable[Path] = ()
+) -> None:
     """Make a folder for results; with ``overwrite``, remove those of an earlier run.
 
     Only a folder that is empty, or was claimed before and says so by its `MARKER`, is touched.
@@ -312,11 +316,17 @@ def claim_folder(folder: Path, names: Iterable[str], *, overwrite: bool) -> None
         folder: The folder; made if absent.
         names: The files and folders of results in it.
         overwrite: Whether the results of an earlier run may be removed.
+        inputs: Files and folders that are about to be read.
 
     Raises:
-        OutputError: If something is in the folder that may not be removed, or it cannot be
-            written.
+        OutputError: If an input is among the results, something is in the folder that may not
+            be removed, or it cannot be written.
     """
+    results = [(folder / name).resolve() for name in names]
+    for path in inputs:
+        if any(path.resolve().is_relative_to(result) for result in results):
+            msg = f'{path} is among the results that {folder} is for; choose another --out'
+            raise OutputError(msg)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         ours = (folder / MARKER).is_file()
