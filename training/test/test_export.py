@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from vidseg_ros.core.errors import ModelError, SourceError
 from vidseg_ros.core.labels import CAMVID
@@ -13,8 +14,10 @@ from vidseg_training import export as export_module
 from vidseg_training.cli import main
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.camvid import CamVid
+from vidseg_training.data.sampling import class_weights
 from vidseg_training.export import agreement, export, load_run, score_model
 from vidseg_training.fitting import run
+from vidseg_training.loop import CHECKPOINT
 from vidseg_training.scoring import score
 
 
@@ -41,6 +44,11 @@ def test_the_model_file_says_what_the_network_says(
     assert model.card.input_size == (48, 64)
     _, network, test = load_run(finished_run)
     assert agreement(network, target, test) >= 0.999
+    raw = torch.load(finished_run / CHECKPOINT, weights_only=True)['network']['head.1.bias']
+    weights = class_weights(CamVid(camvid_folder, 'train'), 1.1)
+    torch.testing.assert_close(
+        network.state_dict()['head.1.bias'], raw - torch.from_numpy(weights).log()
+    )
     own = score(network, CamVid(camvid_folder, 'test')).miou()
     assert model.card.scores[0].value == pytest.approx(own, abs=1e-3)
     assert score_model(target, test).miou() == pytest.approx(own, abs=1e-3)

@@ -10,6 +10,7 @@ from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_ros.core.metrics import Confusion
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.export import predict
+from vidseg_training.networks import NETWORKS
 from vidseg_training.networks.fddwnet import FDDWNet, load_fddwnet
 
 # every Cityscapes class as a CamVid class, in Cityscapes order
@@ -30,6 +31,18 @@ def test_the_head_can_start_from_chosen_classes() -> None:
     image = torch.rand(1, 3, 16, 16)
     with torch.inference_mode():
         torch.testing.assert_close(taken(image), source(image)[:, [3, 0, 3]])
+
+
+@pytest.mark.parametrize('name', sorted(NETWORKS))
+def test_logits_are_shifted_by_a_constant_of_each_class(name: str) -> None:
+    torch.manual_seed(0)
+    network = NETWORKS[name](3).eval()
+    image, offset = torch.rand(1, 3, 32, 32), torch.tensor([0.5, 0.0, -2.0])
+    with torch.inference_mode():
+        before = network(image)
+    network.shift_logits(offset)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(image), before + offset.view(3, 1, 1))
 
 
 def test_head_rows_must_be_one_per_class() -> None:

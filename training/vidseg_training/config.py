@@ -46,7 +46,8 @@ class TrainConfig:
     weight_decay: float = 1e-4
     """Decoupled weight decay of AdamW."""
     class_weight_offset: float | None = 1.1
-    """c in the class weights 1 / ln(c + share) of Paszke et al. 2016 (ENet); None: no weights."""
+    """c in the class weights 1 / ln(c + share) of Paszke et al. 2016 (ENet); None: no weights.
+    The export takes them out of the logits again."""
     seed: int = 0
     """Seed of initial weights, order, crops and colours."""
     checkpoint_steps: int = 50

@@ -30,7 +30,7 @@ from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.data.camvid import CamVid
-from vidseg_training.data.sampling import LabelledImages
+from vidseg_training.data.sampling import class_weights, LabelledImages
 from vidseg_training.data.street import Street
 from vidseg_training.loop import CHECKPOINT
 from vidseg_training.networks import MEAN, NETWORKS, normalise, STD
@@ -159,7 +159,7 @@ def confidence_cost(model: Path, rounds: int = 30) -> float:
 def load_run(
     folder: Path, data: Path | None = None
 ) -> tuple[TrainConfig, nn.Module, CamVid | Street]:
-    """Read a finished run: its configuration, its network and its test set.
+    """Read a finished run: its configuration, its network as it ships, and its test set.
 
     Args:
         folder: The run's folder.
@@ -187,6 +187,11 @@ def load_run(
     test = open_dataset(config, 'test')
     network = NETWORKS[config.network](len(test.label_set))
     network.load_state_dict(state['network'])
+    if config.class_weight_offset is not None:
+        # Under weights w the network learns p(class) * w; this gives p(class) back
+        # (logit adjustment, Menon et al., ICLR 2021).
+        weights = class_weights(open_dataset(config, 'train'), config.class_weight_offset)
+        network.shift_logits(-torch.from_numpy(weights).log())
     return config, network.eval(), test
 
 

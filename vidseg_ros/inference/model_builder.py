@@ -17,6 +17,9 @@ from vidseg_ros.inference.model_file import CONFIDENCE, INPUT, LABELS, OPSET
 _IR_VERSION: Final = 8
 """ONNX file format that belongs to the operator set."""
 
+_CONFIDENCE_STRIDE: Final = 4
+"""Network pixels between two softmaxes of the confidence, each way."""
+
 
 def build_model(
     network: onnx.ModelProto,
@@ -30,7 +33,8 @@ def build_model(
 
     Graph order: Cast (first: TensorRT takes uint8 only at the boundary), Transpose, Resize to
     the card's input size, normalise, network, Resize of the logits, ArgMax, Cast. The confidence
-    is the maximum of the softmax at the logits' own resolution; only that one channel is resized.
+    is the maximum of the softmax at the logits' own resolution, at most a quarter of the network
+    size (finer logits are sampled); only that one channel is resized.
 
     Args:
         network: One float input (N, 3, h, w) and one float output, logits (N, C, h', w').
@@ -77,8 +81,14 @@ def build_model(
     size = card.input_size
     outputs = [helper.make_tensor_value_info(LABELS, TensorProto.UINT8, ['N', *size])]
     if confidence:
+        shape = graph.output[0].type.tensor_type.shape.dim
+        stride = max(1, round(_CONFIDENCE_STRIDE * shape[2].dim_value / size[0]))
         nodes += _confidence(logits)
         constants += [
+            _constant('sample_first', np.full(2, stride // 2, np.int64)),
+            _constant('sample_last', np.full(2, np.iinfo(np.int64).max, np.int64)),
+            _constant('sample_axes', np.array([2, 3], np.int64)),
+            _constant('sample_steps', np.full(2, stride, np.int64)),
             _constant('full', np.array(255, np.float32)),
             _constant('axis', np.array([1], np.int64)),
         ]
@@ -144,9 +154,11 @@ def _preprocessing(image: str) -> list[onnx.NodeProto]:
 
 def _confidence(logits: str) -> list[onnx.NodeProto]:
     """Max softmax = 1 / sum(exp(logit - max logit)), cheaper than the softmax itself."""
+    bounds = [f'vidseg.sample_{name}' for name in ('first', 'last', 'axes', 'steps')]
     return [
-        helper.make_node('ReduceMax', [logits], ['peak'], 'vidseg/ReduceMax', axes=[1]),
-        helper.make_node('Sub', [logits, 'peak'], ['below_peak'], 'vidseg/SubPeak'),
+        helper.make_node('Slice', [logits, *bounds], ['sampled'], 'vidseg/Sample'),
+        helper.make_node('ReduceMax', ['sampled'], ['peak'], 'vidseg/ReduceMax', axes=[1]),
+        helper.make_node('Sub', ['sampled', 'peak'], ['below_peak'], 'vidseg/SubPeak'),
         helper.make_node('Exp', ['below_peak'], ['odds'], 'vidseg/Exp'),
         helper.make_node('ReduceSum', ['odds', 'vidseg.axis'], ['total'], 'vidseg/ReduceSum'),
         helper.make_node('Div', ['vidseg.full', 'total'], ['certainty'], 'vidseg/Div'),

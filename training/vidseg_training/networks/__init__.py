@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Final
 
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 
+from vidseg_training.networks.base import SegmentationNetwork
 from vidseg_training.networks.compact import CompactNet
 from vidseg_training.networks.fddwnet import FDDWNet
 
-NETWORKS: Final[dict[str, Callable[[int], nn.Module]]] = {
+NETWORKS: Final[dict[str, Callable[[int], SegmentationNetwork]]] = {
     'compact': CompactNet,
     'fddwnet': FDDWNet,
 }

@@ -5,8 +5,11 @@
 Shapes: B batch, C channels, H and W image height and width in pixels.
 """
 
+import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
+
+from vidseg_training.networks.base import SegmentationNetwork
 
 
 def _conv(in_channels: int, out_channels: int, *, stride: int = 1, kernel: int = 3) -> nn.Module:
@@ -30,7 +33,7 @@ class _Residual(nn.Module):
         return F.relu(x + self.norm2(self.conv2(self.conv1(x))))
 
 
-class CompactNet(nn.Module):
+class CompactNet(SegmentationNetwork):
     """Dense 3x3 convolutions at strides 4, 8 and 16, summed again at stride 4."""
 
     def __init__(self, classes: int, width: int = 24) -> None:
@@ -65,6 +68,14 @@ class CompactNet(nn.Module):
         at4 = at4 + _double(self.lateral4(at8))
         logits: Tensor = self.head(at4)
         return logits
+
+    def shift_logits(self, offset: Tensor) -> None:
+        """Add (C,) ``offset`` to the logits by the bias of the last convolution."""
+        classifier = self.head[1]
+        assert isinstance(classifier, nn.Conv2d)
+        assert classifier.bias is not None
+        with torch.no_grad():
+            classifier.bias.add_(offset)
 
 
 def _double(x: Tensor) -> Tensor:

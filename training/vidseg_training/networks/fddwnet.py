@@ -12,6 +12,8 @@ import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
+from vidseg_training.networks.base import SegmentationNetwork
+
 
 def _conv_norm(
     channels: int, kernel: tuple[int, int], *, dilation: int = 1, depthwise: bool, relu: bool
@@ -92,7 +94,7 @@ def _modules(channels: int, dilations: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*(Eerm(channels, dilation) for dilation in dilations))
 
 
-class FDDWNet(nn.Module):
+class FDDWNet(SegmentationNetwork):
     """FDDWNet with 31 layers and one skip connection at a quarter of the resolution."""
 
     def __init__(self, classes: int) -> None:
@@ -125,6 +127,13 @@ class FDDWNet(nn.Module):
         x = self.layer29_30(self.layer28(x))  # B 16 H/2 W/2
         logits: Tensor = self.layer31(x)  # B classes H W
         return logits
+
+    def shift_logits(self, offset: Tensor) -> None:
+        """Add (C,) ``offset`` to the logits by the bias of the last batch norm."""
+        norm = self.layer31.up_conv[1]
+        assert isinstance(norm, nn.BatchNorm2d)
+        with torch.no_grad():
+            norm.bias.add_(offset)
 
 
 def load_fddwnet(
