@@ -44,6 +44,12 @@ def test_every_command_of_the_readme_was_found() -> None:
     assert found == {'make': 4, 'vidseg': 4, 'vidseg-train': 3, 'colcon': 1, 'ros2': 1}
 
 
+@pytest.mark.parametrize('page', [ROOT / 'README.md', *sorted(ROOT.glob('docs/*.md'))])
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r'\]\(([^)#:]+)\)', page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
 @pytest.fixture
 def small_world(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Go to a folder with small substitutes for all that the commands name."""
