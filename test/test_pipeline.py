@@ -284,8 +284,10 @@ def test_opencv_allocations_are_traced() -> None:
 
 def test_frames_are_only_read(engine: SegmentationEngine) -> None:
     image = painted(blocks(12, 16, 4))
+    before = image.copy()
     image.setflags(write=False)
     Segmenter(engine).segment([frame_of('front', image)], confidence=True)
+    np.testing.assert_array_equal(image, before)
 
 
 @pytest.mark.parametrize(('size', 'expected'), [(None, (4, 6, 3)), ((720, 1280), (720, 1280, 3))])

@@ -538,6 +538,7 @@ def test_a_run_that_left_nothing_does_not_block_the_next(tmp_path: Path) -> None
     for _ in range(2):
         with ReplayResults(LABELS, outputs):
             pass
+    assert [path.name for path in outputs.folder.iterdir() if path.stat().st_size] == [MARKER]
 
 
 def test_a_folder_that_cannot_be_made_says_where(tmp_path: Path) -> None:
