@@ -13,9 +13,20 @@ from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.street import StreetClip
 from vidseg_training.config import TrainConfig
-from vidseg_training.data.augment import augment, jitter_colors, resize_and_crop
+from vidseg_training.data.augment import (
+    augment,
+    darken,
+    jitter_colors,
+    resize_and_crop,
+    Sample,
+)
 from vidseg_training.data.camvid import CamVid
-from vidseg_training.data.sampling import AugmentedImages, class_weights, EpochSampler
+from vidseg_training.data.sampling import (
+    AugmentedImages,
+    class_weights,
+    EpochSampler,
+    TrainingSet,
+)
 from vidseg_training.data.street import Street
 
 
@@ -70,9 +81,17 @@ def test_image_and_labels_stay_together(small_config: TrainConfig, camvid_folder
     images = CamVid(camvid_folder, 'train')
     config = replace(small_config, color_jitter=0.0, scale_range=(0.5, 2.0))
     for seed in range(20):
-        image, labels = augment(*images[seed % 6], config, np.random.default_rng(seed))
+        image, labels = images[seed % 6]
+        soft = np.repeat((labels * 7)[..., None], 11, axis=-1)  # wraps at 255, as red does not
+        soft[labels == 255] = 0
+        image, labels, soft_crop = augment(
+            Sample(image, labels, soft), config, np.random.default_rng(seed)
+        )
         assert image.shape == (32, 48, 3)
         valid = labels != 255
+        assert soft_crop is not None
+        assert soft_crop.shape == (32, 48, 11)
+        assert (np.abs(soft_crop[..., 5].astype(int) - labels * 7)[valid] <= 1).mean() > 0.8
         # resizing blends block edges, jitter of strength 0 is exact
         agree = np.abs(image[..., 0].astype(int) - labels * 7)[valid] <= 1
         assert agree.mean() > 0.8
@@ -81,7 +100,13 @@ def test_image_and_labels_stay_together(small_config: TrainConfig, camvid_folder
 def test_small_images_are_padded_with_ignore(small_config: TrainConfig) -> None:
     image, labels = np.full((8, 8, 3), 9, np.uint8), np.zeros((8, 8), np.uint8)
     config = replace(small_config, scale_range=(1.0, 1.0))
-    padded, ids = resize_and_crop(image, labels, config, np.random.default_rng(0))
+    soft = np.full((8, 8, 11), 23, np.uint8)
+    padded, ids, probabilities = resize_and_crop(
+        Sample(image, labels, soft), config, np.random.default_rng(0)
+    )
+    assert probabilities is not None
+    assert (probabilities[:8, :8] == 23).all()
+    assert probabilities.sum() == soft.sum()
     assert (ids[:8, :8] == 0).all()
     assert (ids == 255).sum() == 32 * 48 - 64
     assert padded[8:].max() == 0
@@ -96,11 +121,30 @@ def test_jitter_of_zero_changes_nothing_and_of_one_quarter_stays_in_range() -> N
     assert (changed != image).mean() > 0.5
 
 
+def test_darkness_leaves_light_on_the_road_only() -> None:
+    image = np.full((60, 80, 3), 200, np.uint8)
+    for seed in range(10):
+        dark = darken(image, np.random.default_rng(seed)).astype(int)
+        assert dark.shape == image.shape
+        assert dark.mean() < 0.6 * image.mean()
+        assert dark[36:54, 32:48].mean() > dark[:12].mean() + 5
+
+
+def test_only_the_asked_share_of_samples_is_darkened(small_config: TrainConfig) -> None:
+    sample = Sample(np.full((48, 64, 3), 200, np.uint8), np.zeros((48, 64), np.uint8))
+    config = replace(small_config, color_jitter=0.0, scale_range=(1.0, 1.0), night=0.3)
+    means = np.array(
+        [augment(sample, config, np.random.default_rng(s)).image.mean() for s in range(200)]
+    )
+    assert ((means > 195) | (means < 150)).all()
+    assert 0.2 < (means < 150).mean() < 0.4
+
+
 def test_samples_depend_on_seed_epoch_and_index_only(
     small_config: TrainConfig, camvid_folder: Path
 ) -> None:
     images = CamVid(camvid_folder, 'train')
-    first, second = AugmentedImages(images, small_config), AugmentedImages(images, small_config)
+    first, second = (AugmentedImages(TrainingSet(images), small_config) for _ in range(2))
     second[0, 3]
     torch.testing.assert_close(first[1, 2], second[1, 2])
     assert not torch.equal(first[1, 2][0], first[2, 2][0])

@@ -3,6 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.street import Street
@@ -45,6 +48,34 @@ def test_the_card_tells_what_really_ran(camvid_folder: Path) -> None:
     started = replace(config, init=Path('somewhere/weights.pth'))
     assert describe_sources(started, test) == (CamVid.source, INITIAL_WEIGHTS)
     assert '--init weights.pth' in describe_recipe(started)
+
+
+def test_the_card_names_teacher_and_video(camvid_folder: Path) -> None:
+    test = CamVid(camvid_folder, 'test')
+    config = replace(
+        RECIPES['camvid_fddwnet'](),
+        init=Path('a/weights.pth'),
+        teacher=Path('a/weights.pth'),
+        unlabelled=(Path('b/one.mp4'), Path('b/two.mp4')),
+        unlabelled_licence='MIT',
+    )
+    video, weights = describe_sources(config, test)[1:]
+    assert video.name == 'unlabelled video: one.mp4, two.mp4'
+    assert (video.licence, video.use) == ('MIT', 'distillation')
+    assert weights.name == INITIAL_WEIGHTS.name
+    assert weights.use == 'starting weights and teacher'
+    assert '--unlabelled one.mp4 two.mp4 --unlabelled-licence MIT' in describe_recipe(config)
+
+
+def test_video_without_teacher_or_licence_is_refused() -> None:
+    recipe = RECIPES['camvid_fddwnet']()
+    video = (Path('one.mp4'),)
+    with pytest.raises(ParameterError, match='needs a teacher to learn from'):
+        replace(recipe, unlabelled=video, unlabelled_licence='MIT')
+    with pytest.raises(ParameterError, match='unlabelled_licence'):
+        replace(recipe, unlabelled=video, teacher=Path('weights.pth'))
+    with pytest.raises(ParameterError, match='night is a share from 0 to 1, not 2'):
+        replace(recipe, night=2)
 
 
 def test_only_generated_data_make_free_weights() -> None:

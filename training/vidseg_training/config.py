@@ -33,6 +33,8 @@ class TrainConfig:
     """Random resize before the crop, drawn log-uniformly."""
     color_jitter: float = 0.25
     """Largest relative change of brightness, contrast and saturation."""
+    night: float = 0.0
+    """Share of samples that are darkened to what headlights would show."""
     epochs: int = 12
     """Passes over the training set."""
     batch_size: int = 4
@@ -48,6 +50,19 @@ class TrainConfig:
     class_weight_offset: float | None = 1.1
     """c in the class weights 1 / ln(c + share) of Paszke et al. 2016 (ENet); None: no weights.
     The export takes them out of the logits again."""
+    teacher: Path | None = None
+    """Published weights of a network to learn from beside the labels (see
+    `vidseg_training.distillation`); None: the labels alone."""
+    teacher_scale: float = 2.0
+    """Height at which the teacher works, as a multiple of the height of ``input_size``."""
+    distillation_weight: float = 1.0
+    """Weight of the distillation loss beside the cross-entropy."""
+    unlabelled: tuple[Path, ...] = ()
+    """Video files whose frames, without labels, are learned from the teacher alone."""
+    unlabelled_step: int = 8
+    """Every n-th frame of them is taken."""
+    unlabelled_licence: str = ''
+    """Licence of the video files, for the model card."""
     seed: int = 0
     """Seed of initial weights, order, crops and colours."""
     checkpoint_steps: int = 50
@@ -61,7 +76,16 @@ class TrainConfig:
         Raises:
             ParameterError: If a value is out of range; the message names it.
         """
-        positive = ('epochs', 'batch_size', 'learning_rate', 'checkpoint_steps', 'validate_epochs')
+        positive = (
+            'epochs',
+            'batch_size',
+            'learning_rate',
+            'checkpoint_steps',
+            'validate_epochs',
+            'teacher_scale',
+            'distillation_weight',
+            'unlabelled_step',
+        )
         for field in positive:
             if getattr(self, field) <= 0:
                 msg = f'{field} must be above zero, not {getattr(self, field)}'
@@ -71,4 +95,10 @@ class TrainConfig:
             raise ParameterError(msg)
         if self.class_weight_offset is not None and self.class_weight_offset <= 1:
             msg = f'class_weight_offset must be above 1, not {self.class_weight_offset}'
+            raise ParameterError(msg)
+        if not 0 <= self.night <= 1:
+            msg = f'night is a share from 0 to 1, not {self.night}'
+            raise ParameterError(msg)
+        if self.unlabelled and not (self.teacher and self.unlabelled_licence):
+            msg = 'unlabelled video needs a teacher to learn from, and unlabelled_licence'
             raise ParameterError(msg)

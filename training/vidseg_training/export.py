@@ -174,8 +174,9 @@ def load_run(
         raise SourceError(msg)
     state = torch.load(path, map_location='cpu', weights_only=True)
     plain = json.loads(state['settings'])
-    for name in ('data', 'init'):
+    for name in ('data', 'init', 'teacher'):
         plain[name] = None if plain[name] is None else Path(plain[name])
+    plain['unlabelled'] = tuple(Path(video) for video in plain['unlabelled'])
     for name in ('input_size', 'crop_size', 'scale_range'):
         plain[name] = tuple(plain[name])
     config = TrainConfig(**plain)

@@ -12,9 +12,14 @@ from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
+from vidseg_training.data.footage import WithFootage
+from vidseg_training.data.sampling import TrainingSet
+from vidseg_training.distillation import soft_labels, Teacher
 from vidseg_training.loop import fit
 from vidseg_training.networks import NETWORKS, STRIDES
 from vidseg_training.networks.fddwnet import load_fddwnet
+
+SOFT_LABELS: Final = 'teacher.npy'
 
 CITYSCAPES_TO_CAMVID: Final = {
     'sky': 'sky',
@@ -69,7 +74,13 @@ def run(config: TrainConfig, folder: Path) -> Path:
                 f'not {getattr(config, field)}'
             )
             raise ParameterError(msg)
-    train = open_dataset(config, 'train')
+    labelled = open_dataset(config, 'train')
     validation = open_dataset(config, 'val')
-    network = initial_network(config, len(train.label_set))
-    return fit(config, network, train, validation, folder)
+    network = initial_network(config, len(labelled.label_set))
+    if config.teacher is None:
+        return fit(config, network, TrainingSet(labelled), validation, folder)
+    train = WithFootage(labelled, config.unlabelled, config.unlabelled_step, config.input_size)
+    teacher = Teacher(config.teacher, round(config.teacher_scale * config.input_size[0]))
+    folder.mkdir(parents=True, exist_ok=True)
+    soft = soft_labels(teacher, train, folder / SOFT_LABELS)
+    return fit(config, network, TrainingSet(train, soft), validation, folder)

@@ -33,7 +33,9 @@ from vidseg_training.data.sampling import (
     class_weights,
     EpochSampler,
     LabelledImages,
+    TrainingSet,
 )
+from vidseg_training.distillation import distillation_loss
 from vidseg_training.networks import normalise
 from vidseg_training.scoring import score
 
@@ -42,7 +44,7 @@ _logger = logging.getLogger(__name__)
 CHECKPOINT = 'last.ckpt'
 WEIGHTS = 'last.safetensors'
 
-FREELY = ('data', 'init', 'checkpoint_steps', 'validate_epochs')
+FREELY = ('data', 'init', 'teacher', 'checkpoint_steps', 'validate_epochs')
 """Settings that may change between two calls of one run: they do not touch its outcome."""
 
 
@@ -82,7 +84,7 @@ class Run:
     """One training run in one folder; a second call continues where the first one stopped."""
 
     def __init__(
-        self, config: TrainConfig, network: nn.Module, train: LabelledImages, folder: Path
+        self, config: TrainConfig, network: nn.Module, train: TrainingSet, folder: Path
     ) -> None:
         """Prepare the run, from its checkpoint if the folder holds one.
 
@@ -98,10 +100,12 @@ class Run:
         self.config, self.folder = config, folder
         self.epoch = self.batch = 0
         self._fabric = Fabric(accelerator='auto', devices=1)
-        self._sampler = EpochSampler(len(train), config.batch_size, config.seed)
+        self._sampler = EpochSampler(len(train.images), config.batch_size, config.seed)
         self.batches = len(self._sampler) // config.batch_size
         if self.batches == 0:
-            msg = f'{len(train)} training images do not fill one batch of {config.batch_size}'
+            msg = (
+                f'{len(train.images)} training images do not fill one batch of {config.batch_size}'
+            )
             raise ParameterError(msg)
         self._loader = self._fabric.setup_dataloaders(
             DataLoader(
@@ -116,7 +120,7 @@ class Run:
         self.network, self._optimizer = self._fabric.setup(network, optimizer)
         self._weights = None
         if config.class_weight_offset is not None:
-            weights = class_weights(train, config.class_weight_offset)
+            weights = class_weights(train.images, config.class_weight_offset)
             self._weights = torch.from_numpy(weights).to(self._fabric.device)
         self._restore()
 
@@ -163,12 +167,15 @@ class Run:
         self.network.train()
         while self.epoch < config.epochs:
             self._sampler.epoch, self._sampler.first_batch = self.epoch, self.batch
-            for images, labels in self._loader:
+            for images, labels, soft in self._loader:
                 step = self.epoch * self.batches + self.batch
                 rate = poly_learning_rate(step, total, config)
                 for group in self._optimizer.param_groups:
                     group['lr'] = rate
-                loss = segmentation_loss(self.network(normalise(images)), labels, self._weights)
+                logits = self.network(normalise(images))
+                loss = segmentation_loss(logits, labels, self._weights)
+                if soft.shape[1]:
+                    loss = loss + config.distillation_weight * distillation_loss(logits, soft)
                 self._optimizer.zero_grad()
                 self._fabric.backward(loss)
                 self._optimizer.step()
@@ -191,7 +198,7 @@ class Run:
 def fit(
     config: TrainConfig,
     network: nn.Module,
-    train: LabelledImages,
+    train: TrainingSet,
     validation: LabelledImages | None,
     folder: Path,
 ) -> Path:

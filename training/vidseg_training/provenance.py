@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the model card says of where the weights come from, told by the run's own settings."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +20,22 @@ INITIAL_WEIGHTS: Final = DataSource(
     licence='Apache-2.0 (weights); Cityscapes allows non-commercial use',
     use='starting weights',
 )
-"""The published weights that `load_fddwnet` reads."""
+"""The published weights that `load_fddwnet` reads; they start a network or teach it."""
 
 
 def describe_sources(config: TrainConfig, test: CamVid | Street) -> tuple[DataSource, ...]:
-    """Name the data and the starting weights that went into a run."""
-    return (test.source,) if config.init is None else (test.source, INITIAL_WEIGHTS)
+    """Name the data, the starting weights and the teacher that went into a run."""
+    sources = [test.source]
+    if config.unlabelled:
+        names = ', '.join(path.name for path in config.unlabelled)
+        licence = config.unlabelled_licence
+        sources.append(
+            DataSource(name=f'unlabelled video: {names}', licence=licence, use='distillation')
+        )
+    uses = {'starting weights': config.init, 'teacher': config.teacher}
+    if used := [use for use, path in uses.items() if path is not None]:
+        sources.append(replace(INITIAL_WEIGHTS, use=' and '.join(used)))
+    return tuple(sources)
 
 
 def licence_of(sources: tuple[DataSource, ...]) -> str:

@@ -14,7 +14,10 @@ def camvid_fddwnet() -> TrainConfig:
     Command::
 
         vidseg-train fit camvid_fddwnet --data DATA/camvid
-            --init DATA/weights/fddwnet_cityscapes.pth --out runs/camvid_fddwnet
+            --init DATA/weights/fddwnet_cityscapes.pth
+            --teacher DATA/weights/fddwnet_cityscapes.pth
+            --unlabelled DATA/dashcam/{lanelines_solidWhiteRight,test_small1,project_video_cut}.mp4
+            --unlabelled-licence MIT
 
     The classifier starts from the Cityscapes class nearest to each CamVid class, see
     `vidseg_training.fitting.CITYSCAPES_TO_CAMVID`.
@@ -24,10 +27,13 @@ def camvid_fddwnet() -> TrainConfig:
         network='fddwnet',
         dataset='camvid',
         input_size=(360, 480),
-        crop_size=(360, 360),
+        crop_size=(360, 480),
+        color_jitter=0.4,
+        night=0.1,
         epochs=20,
         batch_size=4,
         learning_rate=5e-4,
+        class_weight_offset=None,
     )
 
 

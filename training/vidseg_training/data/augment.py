@@ -1,6 +1,8 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""Random resize, crop, flip and colour change of an image and its label map."""
+"""Random resize, crop, flip and colour change of an image and what is known of its pixels."""
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,39 +13,48 @@ from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.config import TrainConfig
 
 
-def resize_and_crop(
-    image: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
-    config: TrainConfig,
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+class Sample(NamedTuple):
+    """An image and what is known of its pixels."""
+
+    image: NDArray[np.uint8]
+    """(H, W, 3) uint8 RGB."""
+    labels: NDArray[np.uint8]
+    """(H, W) uint8 ids, 255 void."""
+    soft: NDArray[np.uint8] | None = None
+    """(H, W, C) uint8 class probabilities of a teacher, 255 = 1; all 0 where there are none."""
+
+
+def resize_and_crop(sample: Sample, config: TrainConfig, rng: np.random.Generator) -> Sample:
     """Resize by a random factor, then cut a random crop.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
-        labels: (H, W) uint8 ids.
+        sample: Image and labels.
         config: Gives ``scale_range`` and ``crop_size``.
         rng: Source of randomness.
 
     Returns:
-        Image (h, w, 3) and labels (h, w) of ``crop_size``; where the resized image is smaller
-        than the crop, the rest is black and ignored.
+        The sample at ``crop_size``; where the resized image is smaller than the crop, the rest
+        is black, ignored and without probabilities.
     """
     low, high = np.log(config.scale_range)
     scale = float(np.exp(rng.uniform(low, high)))
-    height, width = (round(side * scale) for side in labels.shape)
-    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
-    labels = resize_labels(labels, (height, width))
+    height, width = (round(side * scale) for side in sample.labels.shape)
     crop_height, crop_width = config.crop_size
     top = int(rng.integers(0, max(height - crop_height, 0) + 1))
     left = int(rng.integers(0, max(width - crop_width, 0) + 1))
-    image = image[top : top + crop_height, left : left + crop_width]
-    labels = labels[top : top + crop_height, left : left + crop_width]
-    below, right = crop_height - image.shape[0], crop_width - image.shape[1]
-    if below or right:
-        image = np.pad(image, ((0, below), (0, right), (0, 0)))
-        labels = np.pad(labels, ((0, below), (0, right)), constant_values=IGNORE_ID)
-    return image, labels
+    labels = resize_labels(sample.labels, (height, width))
+    planes: list[NDArray[np.uint8]] = []
+    for plane, fill in ((sample.image, 0), (labels, IGNORE_ID), (sample.soft, 0)):
+        if plane is None:
+            continue
+        if plane is not labels:
+            resized = cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
+            plane = resized.astype(np.uint8, copy=False)  # noqa: PLW2901  # the plane, resized
+        cut = plane[top : top + crop_height, left : left + crop_width]
+        missing = ((0, crop_height - cut.shape[0]), (0, crop_width - cut.shape[1]))
+        padding = missing + ((0, 0),) * (cut.ndim - 2)
+        planes.append(np.pad(cut, padding, constant_values=fill))
+    return Sample(*planes)
 
 
 def jitter_colors(
@@ -69,15 +80,41 @@ def jitter_colors(
     return result
 
 
-def augment(
-    image: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
-    config: TrainConfig,
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def darken(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Show a picture taken by day as a camera behind headlights would see it.
+
+    Little light everywhere, more in a lobe on the road ahead, and sensor noise. No physics: it
+    only keeps a network from taking darkness for an object.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        rng: Source of randomness.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    height, width = image.shape[:2]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j].astype(np.float32)  # H W each
+    centre_y, centre_x = rng.uniform(0.65, 0.9), rng.uniform(0.4, 0.6)
+    spread_y, spread_x = rng.uniform(0.1, 0.25), rng.uniform(0.2, 0.4)
+    lobe = np.exp(-(((y - centre_y) / spread_y) ** 2) - ((x - centre_x) / spread_x) ** 2)
+    light = rng.uniform(0, 0.25) + rng.uniform(0.3, 1.0) * lobe
+    noise = rng.normal(0, rng.uniform(0, 4), image.shape)
+    result: NDArray[np.uint8] = np.clip(image * light[..., None] + noise, 0, 255).astype(np.uint8)
+    return result
+
+
+def augment(sample: Sample, config: TrainConfig, rng: np.random.Generator) -> Sample:
     """Apply the whole chain to one sample; arguments and result as in `resize_and_crop`."""
-    image, labels = resize_and_crop(image, labels, config, rng)
+    image, labels, soft = resize_and_crop(sample, config, rng)
     if rng.random() < 0.5:
         image, labels = image[:, ::-1], labels[:, ::-1]
+        soft = None if soft is None else soft[:, ::-1]
     image = jitter_colors(image, config.color_jitter, rng)
-    return np.ascontiguousarray(image), np.ascontiguousarray(labels)
+    if config.night and rng.random() < config.night:
+        image = darken(image, rng)
+    return Sample(
+        np.ascontiguousarray(image),
+        np.ascontiguousarray(labels),
+        None if soft is None else np.ascontiguousarray(soft),
+    )

@@ -6,7 +6,7 @@ Nothing random has to be saved, so a killed run resumes exactly where its checkp
 """
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, Sampler
 
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 from vidseg_training.config import TrainConfig
-from vidseg_training.data.augment import augment
+from vidseg_training.data.augment import augment, Sample
 
 
 class LabelledImages(Protocol):
@@ -31,6 +31,15 @@ class LabelledImages(Protocol):
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return image (H, W, 3) uint8 RGB and labels (H, W) uint8, void as 255."""
         ...
+
+
+class TrainingSet(NamedTuple):
+    """What a run learns from."""
+
+    images: LabelledImages
+    """Images with label maps."""
+    soft: NDArray[np.uint8] | None = None
+    """(N, H, W, C) uint8 probabilities of a teacher for each image, 255 = 1; None: no teacher."""
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -58,21 +67,31 @@ class EpochSampler(Sampler[tuple[int, int]]):
             yield self.epoch, int(index)
 
 
-class AugmentedImages(Dataset[tuple[Tensor, Tensor]]):
+class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """A data set under the augmentation of a training configuration."""
 
-    def __init__(self, images: LabelledImages, config: TrainConfig) -> None:
-        """Wrap ``images``."""
-        self._images, self._config = images, config
+    def __init__(self, train: TrainingSet, config: TrainConfig) -> None:
+        """Wrap ``train``."""
+        self._images, self._soft = train
+        self._config = config
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Return image (3, h, w) uint8 RGB and labels (h, w) int64 for an (epoch, index) pair."""
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the augmented sample of an (epoch, index) pair.
+
+        Returns:
+            Image (3, h, w) uint8 RGB, labels (h, w) int64, and the teacher's probabilities
+            (C, h, w) uint8; without a teacher (0, h, w).
+        """
         epoch, index = key
         rng = np.random.default_rng((self._config.seed, epoch, index))
-        image, labels = augment(*self._images[index], self._config, rng)
+        soft = None if self._soft is None else self._soft[index]
+        image, labels, soft = augment(Sample(*self._images[index], soft), self._config, rng)
+        if soft is None:
+            soft = np.zeros((*labels.shape, 0), np.uint8)
         return (
             torch.from_numpy(image).permute(2, 0, 1),  # 3 h w
             torch.from_numpy(labels).long(),
+            torch.from_numpy(soft).permute(2, 0, 1),  # C h w
         )
 
 

@@ -1,0 +1,167 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.labels import CAMVID, CITYSCAPES
+from vidseg_ros.core.metrics import Confusion
+from vidseg_training.config import TrainConfig
+from vidseg_training.data.camvid import CamVid
+from vidseg_training.data.footage import WithFootage
+from vidseg_training.distillation import (
+    CITYSCAPES_AS_CAMVID,
+    distillation_loss,
+    soft_labels,
+    Teacher,
+)
+from vidseg_training.fitting import run, SOFT_LABELS
+from vidseg_training.networks.fddwnet import FDDWNet
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """Return a file of random weights in the published layout."""
+    torch.manual_seed(0)
+    path = tmp_path / 'weights.pth'
+    torch.save({'state_dict': FDDWNet(len(CITYSCAPES)).state_dict()}, path)
+    return path
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """Return a video of 7 frames of 80x40; frame n is grey of level 30 n."""
+    path = tmp_path / 'drive.avi'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'MJPG'), 10, (80, 40))
+    for index in range(7):
+        writer.write(np.full((40, 80, 3), 30 * index, np.uint8))
+    writer.release()
+    return path
+
+
+def test_every_cityscapes_class_has_a_camvid_class() -> None:
+    assert tuple(CITYSCAPES_AS_CAMVID) == CITYSCAPES.names
+    assert set(CITYSCAPES_AS_CAMVID.values()) == set(CAMVID.names)
+
+
+def test_the_loss_is_the_cross_entropy_of_the_pixels_with_probabilities() -> None:
+    logits = torch.tensor([[[[2.0, 0.0]], [[0.0, 1.0]]]])  # 1 2 1 2
+    soft = torch.tensor([[[[51, 0]], [[204, 0]]]], dtype=torch.uint8)  # 0.2 and 0.8; none
+    q = F.log_softmax(torch.tensor([2.0, 0.0]), 0)
+    expected = -(0.2 * q[0] + 0.8 * q[1])
+    torch.testing.assert_close(distillation_loss(logits, soft), expected)
+
+
+def test_the_gradient_is_that_of_the_kl_divergence() -> None:
+    logits = torch.randn(2, 5, 3, 4, requires_grad=True)
+    soft = (torch.rand(2, 5, 3, 4).softmax(1) * 255).round().to(torch.uint8)
+    target = soft.float() / 255
+    distillation_loss(logits, soft).backward()
+    mine = logits.grad
+    logits.grad = None
+    kl = F.kl_div(logits.log_softmax(1), target, reduction='sum') / target.sum()
+    kl.backward()
+    torch.testing.assert_close(mine, logits.grad)
+
+
+def test_no_probabilities_give_zero_with_a_gradient() -> None:
+    logits = torch.randn(1, 3, 2, 2, requires_grad=True)
+    loss = distillation_loss(logits, torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert logits.grad.abs().max() == 0
+
+
+def test_frames_of_video_come_after_the_images_without_labels(
+    camvid_folder: Path, video: Path
+) -> None:
+    labelled = CamVid(camvid_folder, 'train')
+    images = WithFootage(labelled, [video, video], 3, (48, 64))
+    assert len(images) == 6 + 2 * 3  # frames 0, 3, 6 of each
+    np.testing.assert_array_equal(images[5][0], labelled[5][0])
+    image, labels = images[7]
+    assert image.shape == (48, 64, 3)
+    assert abs(float(image.mean()) - 90) < 4
+    assert (labels == 255).all()
+    assert images.original(7).shape == (40, 80, 3)
+
+
+def test_an_unreadable_video_is_named(camvid_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / 'drive.mp4').write_bytes(b'no video')
+    with pytest.raises(SourceError, match=r'cannot read video .*drive\.mp4'):
+        WithFootage(CamVid(camvid_folder, 'train'), [tmp_path / 'drive.mp4'], 1, (48, 64))
+
+
+def test_a_teacher_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r'cannot load the teacher .*nothing\.pth'):
+        Teacher(tmp_path / 'nothing.pth', 96)
+
+
+def test_soft_labels_are_made_once_and_kept(
+    camvid_folder: Path, video: Path, weights: Path, tmp_path: Path
+) -> None:
+    images = WithFootage(CamVid(camvid_folder, 'train'), [video], 3, (48, 64))
+    teacher = Teacher(weights, 96)
+    path = tmp_path / 'teacher.npy'
+    soft = soft_labels(teacher, images, path)
+    assert soft.shape == (9, 48, 64, 11)
+    assert np.abs(soft.sum(axis=-1, dtype=int) - 255).max() <= 6  # rounding of 11 shares
+    np.testing.assert_array_equal(soft[8], teacher.probabilities(images.original(8), (48, 64)))
+    np.testing.assert_array_equal(soft_labels(Teacher(weights, 48), images, path), soft)
+    fewer = WithFootage(CamVid(camvid_folder, 'train'), [], 3, (48, 64))
+    with pytest.raises(SourceError, match='remove it'):
+        soft_labels(teacher, fewer, path)
+
+
+def test_the_teacher_treats_an_image_and_its_mirror_image_alike(
+    camvid_folder: Path, weights: Path
+) -> None:
+    image = CamVid(camvid_folder, 'train')[0][0]
+    teacher = Teacher(weights, 96)
+    straight = teacher.probabilities(image, (48, 64))
+    mirrored = teacher.probabilities(np.ascontiguousarray(image[:, ::-1]), (48, 64))
+    assert np.abs(straight.astype(int) - mirrored[:, ::-1]).max() <= 1
+
+
+def test_a_run_with_a_teacher_learns_from_video_alone(
+    small_config: TrainConfig, video: Path, weights: Path, tmp_path: Path
+) -> None:
+    config = replace(
+        small_config,
+        epochs=1,
+        teacher=weights,
+        unlabelled=(video,),
+        unlabelled_step=1,
+        unlabelled_licence='CC0',
+    )
+    run(config, tmp_path / 'run')
+    assert np.load(tmp_path / 'run' / SOFT_LABELS, mmap_mode='r').shape == (13, 48, 64, 11)
+    lines = (tmp_path / 'run' / 'log.jsonl').read_text(encoding='utf-8').splitlines()
+    losses = [json.loads(line)['loss'] for line in lines if 'step' in json.loads(line)]
+    assert len(losses) == 6
+    run(replace(small_config, epochs=1), tmp_path / 'plain')
+    plain = (tmp_path / 'plain' / 'log.jsonl').read_text(encoding='utf-8').splitlines()
+    assert losses[0] > json.loads(plain[0])['loss']
+
+
+def test_the_published_teacher_knows_more_on_enlarged_images(data_dir: Path) -> None:
+    images = CamVid(data_dir / 'camvid', 'val')
+    scores = []
+    for height in (360, 720):
+        teacher = Teacher(data_dir / 'weights' / 'fddwnet_cityscapes.pth', height)
+        confusion = Confusion(len(CAMVID))
+        for index in range(0, len(images), 20):
+            image, truth = images[index]
+            soft = teacher.probabilities(image, (360, 480))
+            confusion.add(truth, soft.argmax(-1).astype(np.uint8))
+        scores.append(100 * confusion.miou())
+    assert scores[0] > 60
+    assert scores[1] > scores[0] + 4

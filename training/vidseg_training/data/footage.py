@@ -1,0 +1,82 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Unlabelled video behind a labelled data set: frames to learn from a teacher alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.labels import IGNORE_ID
+from vidseg_training.data.sampling import LabelledImages
+
+
+def read_frames(video: Path, step: int) -> list[NDArray[np.uint8]]:
+    """Read every ``step``-th frame of a video: (H, W, 3) uint8 RGB each.
+
+    Raises:
+        SourceError: If OpenCV cannot read a frame of it.
+    """
+    capture = cv2.VideoCapture(str(video))
+    frames = []
+    index = 0
+    while capture.grab():
+        if index % step == 0:
+            whole, frame = capture.retrieve()
+            if whole:
+                frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False))
+        index += 1
+    capture.release()
+    if not frames:
+        msg = f'cannot read video {video}; give a file that OpenCV opens, such as H.264 in MP4'
+        raise SourceError(msg)
+    return frames
+
+
+class WithFootage:
+    """A labelled data set followed by frames of unlabelled video.
+
+    Frames are shrunk to the network's input the way the model file does it, so that the network
+    meets the aspect ratio it will meet in use.
+
+    Attributes:
+        label_set: Of the labelled images.
+    """
+
+    def __init__(
+        self, labelled: LabelledImages, videos: Sequence[Path], step: int, size: tuple[int, int]
+    ) -> None:
+        """Read the frames.
+
+        Args:
+            labelled: The labelled images.
+            videos: Video files.
+            step: Every n-th frame is taken.
+            size: Height and width in pixels of the network's input.
+
+        Raises:
+            SourceError: If a video cannot be read.
+        """
+        self.label_set = labelled.label_set
+        self._labelled, self._size = labelled, size
+        self._frames = [frame for video in videos for frame in read_frames(video, step)]
+
+    def __len__(self) -> int:
+        """Return the number of images and frames."""
+        return len(self._labelled) + len(self._frames)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return image (H, W, 3) uint8 RGB and labels (H, W) uint8; of video: all void."""
+        if index < len(self._labelled):
+            return self._labelled[index]
+        image = cv2.resize(self.original(index), self._size[::-1], interpolation=cv2.INTER_LINEAR)
+        return image.astype(np.uint8, copy=False), np.full(self._size, IGNORE_ID, np.uint8)
+
+    def original(self, index: int) -> NDArray[np.uint8]:
+        """Return an image before it was shrunk: (H, W, 3) uint8 RGB."""
+        if index < len(self._labelled):
+            return self._labelled[index][0]
+        return self._frames[index - len(self._labelled)]
