@@ -33,6 +33,17 @@ def test_the_head_can_start_from_chosen_classes() -> None:
         torch.testing.assert_close(taken(image), source(image)[:, [3, 0, 3]])
 
 
+def test_classes_that_nobody_knows_start_from_random_weights() -> None:
+    torch.manual_seed(0)
+    source = FDDWNet(4).eval()
+    taken = load_fddwnet(source.state_dict(), 3, [None, 2, None]).eval()
+    image = torch.rand(1, 3, 16, 16)
+    with torch.inference_mode():
+        logits, expected = taken(image), source(image)
+    torch.testing.assert_close(logits[:, 1], expected[:, 2])
+    assert not torch.allclose(logits[:, 0], logits[:, 2])
+
+
 @pytest.mark.parametrize('name', sorted(NETWORKS))
 def test_logits_are_shifted_by_a_constant_of_each_class(name: str) -> None:
     torch.manual_seed(0)

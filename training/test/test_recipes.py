@@ -7,6 +7,7 @@ import pytest
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
+from vidseg_ros.core.model_card import DataSource
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.street import Street
 from vidseg_training.fitting import CITYSCAPES_TO_CAMVID
@@ -22,7 +23,7 @@ from vidseg_training.recipes import RECIPES
 
 
 def test_every_recipe_is_complete() -> None:
-    assert set(RECIPES) == {'camvid_fddwnet', 'street_compact'}
+    assert set(RECIPES) == {'camvid_fddwnet', 'own_compact', 'street_compact'}
     for name, recipe in RECIPES.items():
         config = recipe()
         assert config.name == name
@@ -82,6 +83,12 @@ def test_only_generated_data_make_free_weights() -> None:
     assert licence_of((Street.source,)) == 'Apache-2.0'
     assert 'non-commercial' in licence_of((CamVid.source,))
     assert 'non-commercial' in licence_of((Street.source, INITIAL_WEIGHTS))
+
+
+def test_weights_from_own_data_have_the_licence_of_the_data() -> None:
+    own = DataSource(name='my drive', licence='all rights reserved', use='training')
+    assert licence_of((own,)) == 'as its data: all rights reserved'
+    assert 'non-commercial' in licence_of((own, INITIAL_WEIGHTS))
 
 
 def test_every_camvid_class_starts_from_a_cityscapes_class() -> None:

@@ -19,7 +19,7 @@ class TrainConfig:
     """Name of the recipe; not an option, because the model card refers to it."""
     network: Literal['fddwnet', 'compact']
     """Key of `vidseg_training.networks.NETWORKS`."""
-    dataset: Literal['camvid', 'street']
+    dataset: Literal['camvid', 'street', 'folder']
     """Data set, see `vidseg_training.data.open_dataset`."""
     data: Path = Path('data')
     """Folder of the data set, in its official layout; unused by generated data."""

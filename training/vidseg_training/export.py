@@ -28,10 +28,8 @@ from vidseg_ros.inference.model_builder import build_model
 from vidseg_ros.inference.model_file import ModelFile, OPSET, read_model
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_training.config import TrainConfig
-from vidseg_training.data import open_dataset
-from vidseg_training.data.camvid import CamVid
+from vidseg_training.data import open_dataset, TrainingData
 from vidseg_training.data.sampling import class_weights, LabelledImages
-from vidseg_training.data.street import Street
 from vidseg_training.loop import CHECKPOINT
 from vidseg_training.networks import MEAN, NETWORKS, normalise, STD
 from vidseg_training.provenance import (
@@ -158,7 +156,7 @@ def confidence_cost(model: Path, rounds: int = 30) -> float:
 
 def load_run(
     folder: Path, data: Path | None = None
-) -> tuple[TrainConfig, nn.Module, CamVid | Street]:
+) -> tuple[TrainConfig, nn.Module, TrainingData]:
     """Read a finished run: its configuration, its network as it ships, and its test set.
 
     Args:

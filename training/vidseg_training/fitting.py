@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from vidseg_ros.core.errors import ParameterError, SourceError
-from vidseg_ros.core.labels import CAMVID, CITYSCAPES
+from vidseg_ros.core.labels import CAMVID, CITYSCAPES, LabelSet
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.data.footage import WithFootage
@@ -34,26 +34,36 @@ CITYSCAPES_TO_CAMVID: Final = {
     'pedestrian': 'person',
     'bicyclist': 'rider',
 }
-"""For each CamVid class the Cityscapes class whose classifier weights start it."""
+"""For class names that Cityscapes does not have: its class whose classifier weights start it."""
 
 
-def initial_network(config: TrainConfig, classes: int) -> nn.Module:
+def initial_network(config: TrainConfig, labels: LabelSet) -> nn.Module:
     """Build the network with its starting weights.
+
+    With published weights, the classifier of a class starts from the Cityscapes class of that
+    name, or of `CITYSCAPES_TO_CAMVID`; otherwise from random weights.
 
     Args:
         config: Gives network, seed and the file of starting weights.
-        classes: Number of classes.
+        labels: The classes.
 
     Raises:
+        ParameterError: If there are no published weights for this network.
         SourceError: If the weights cannot be read or do not fit the network.
     """
     torch.manual_seed(config.seed)
     if config.init is None:
-        return NETWORKS[config.network](classes)
+        return NETWORKS[config.network](len(labels))
+    if config.network != 'fddwnet':
+        msg = f'init: there are published weights for fddwnet only, not for {config.network}'
+        raise ParameterError(msg)
+    rows = [
+        CITYSCAPES.names.index(known) if known in CITYSCAPES.names else None
+        for known in (CITYSCAPES_TO_CAMVID.get(name, name) for name in labels.names)
+    ]
     try:
         published = torch.load(config.init, map_location='cpu', weights_only=True)
-        rows = [CITYSCAPES.names.index(CITYSCAPES_TO_CAMVID[name]) for name in CAMVID.names]
-        return load_fddwnet(published['state_dict'], classes, rows)
+        return load_fddwnet(published['state_dict'], len(labels), rows)
     except Exception as error:
         msg = f'cannot start from {config.init}: {error}'
         raise SourceError(msg) from error
@@ -76,7 +86,10 @@ def run(config: TrainConfig, folder: Path) -> Path:
             raise ParameterError(msg)
     labelled = open_dataset(config, 'train')
     validation = open_dataset(config, 'val')
-    network = initial_network(config, len(labelled.label_set))
+    network = initial_network(config, labelled.label_set)
+    if config.teacher is not None and labelled.label_set != CAMVID:
+        msg = 'teacher: it knows the classes of CamVid only'
+        raise ParameterError(msg)
     if config.teacher is None:
         return fit(config, network, TrainingSet(labelled), validation, folder)
     train = WithFootage(labelled, config.unlabelled, config.unlabelled_step, config.input_size)

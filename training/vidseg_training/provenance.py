@@ -8,11 +8,13 @@ from typing import Final
 
 from vidseg_ros.core.model_card import DataSource
 from vidseg_training.config import TrainConfig
-from vidseg_training.data.camvid import CamVid
-from vidseg_training.data.street import Street
+from vidseg_training.data import TrainingData
 from vidseg_training.recipes import RECIPES
 
 FREE: Final = 'Apache-2.0'
+
+NON_COMMERCIAL: Final = ('non-commercial', 'BY-NC')
+"""What a licence says that keeps weights from commercial use."""
 
 INITIAL_WEIGHTS: Final = DataSource(
     name='FDDWNet weights trained on Cityscapes, '
@@ -23,7 +25,7 @@ INITIAL_WEIGHTS: Final = DataSource(
 """The published weights that `load_fddwnet` reads; they start a network or teach it."""
 
 
-def describe_sources(config: TrainConfig, test: CamVid | Street) -> tuple[DataSource, ...]:
+def describe_sources(config: TrainConfig, test: TrainingData) -> tuple[DataSource, ...]:
     """Name the data, the starting weights and the teacher that went into a run."""
     sources = [test.source]
     if config.unlabelled:
@@ -42,7 +44,9 @@ def licence_of(sources: tuple[DataSource, ...]) -> str:
     """Say what the sources together allow users of the weights."""
     if all(source.licence.startswith(f'{FREE} (generated') for source in sources):
         return FREE
-    return 'research and other non-commercial use, as the data sets below demand'
+    if any(word in source.licence for source in sources for word in NON_COMMERCIAL):
+        return 'research and other non-commercial use, as the data sets below demand'
+    return f'as its data: {"; ".join(dict.fromkeys(source.licence for source in sources))}'
 
 
 def describe_recipe(config: TrainConfig) -> str:
@@ -57,7 +61,7 @@ def describe_recipe(config: TrainConfig) -> str:
     return ' '.join(words)
 
 
-def describe_score(config: TrainConfig, test: CamVid | Street) -> str:
+def describe_score(config: TrainConfig, test: TrainingData) -> str:
     """Say how the score in the card was measured."""
     height, width = config.input_size
     labels = test[0][1].shape

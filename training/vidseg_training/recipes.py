@@ -37,6 +37,31 @@ def camvid_fddwnet() -> TrainConfig:
     )
 
 
+def own_compact() -> TrainConfig:
+    """CompactNet on a data set of one's own (`vidseg_training.data.image_folder`).
+
+    Command::
+
+        vidseg-train fit own_compact --data my_drive --out runs/own_compact
+
+    ``--network fddwnet --init fddwnet_cityscapes.pth`` starts from published Cityscapes weights
+    instead of random ones: better with few images, slower on a CPU.
+    """
+    return TrainConfig(
+        name='own_compact',
+        network='compact',
+        dataset='folder',
+        input_size=(288, 512),
+        crop_size=(256, 384),
+        scale_range=(0.75, 1.5),
+        epochs=60,
+        batch_size=8,
+        learning_rate=2e-3,
+        weight_decay=1e-3,
+        validate_epochs=10,
+    )
+
+
 def street_compact() -> TrainConfig:
     """The demo's network: CompactNet on procedural street clips, from random weights.
 
@@ -61,6 +86,7 @@ def street_compact() -> TrainConfig:
 
 RECIPES: Final[dict[str, Callable[[], TrainConfig]]] = {
     'camvid_fddwnet': camvid_fddwnet,
+    'own_compact': own_compact,
     'street_compact': street_compact,
 }
 """Every recipe by name."""

@@ -137,15 +137,15 @@ class FDDWNet(SegmentationNetwork):
 
 
 def load_fddwnet(
-    weights: dict[str, Tensor], classes: int, head_rows: Sequence[int] | None = None
+    weights: dict[str, Tensor], classes: int, head_rows: Sequence[int | None] | None = None
 ) -> FDDWNet:
     """Build an FDDWNet from published weights, optionally with other classes.
 
     Args:
         weights: State dict with the names of the published checkpoint.
         classes: Number of classes of the new network.
-        head_rows: For each new class the class of ``weights`` that starts it; None keeps the
-            classifier as it is.
+        head_rows: For each new class the class of ``weights`` that starts it, or None for
+            random weights; no list at all keeps the classifier as it is.
 
     Returns:
         The network with every weight loaded.
@@ -153,17 +153,21 @@ def load_fddwnet(
     Raises:
         ValueError: If ``head_rows`` is not one row per class.
     """
+    network = FDDWNet(classes)
     weights = dict(weights)
     if head_rows is not None:
         if len(head_rows) != classes:
             msg = f'{len(head_rows)} head rows for {classes} classes'
             raise ValueError(msg)
-        rows = list(head_rows)
+        fresh = network.state_dict()
+        known = [index for index, row in enumerate(head_rows) if row is not None]
+        rows = [row for row in head_rows if row is not None]
         kernel = 'layer31.up_conv.0.weight'  # C_in, classes, 3, 3
-        weights[kernel] = weights[kernel][:, rows]
         per_class = ('0.bias', '1.weight', '1.bias', '1.running_mean', '1.running_var')
-        for name in per_class:
-            weights[f'layer31.up_conv.{name}'] = weights[f'layer31.up_conv.{name}'][rows]
-    network = FDDWNet(classes)
+        for name in (kernel, *(f'layer31.up_conv.{end}' for end in per_class)):
+            start = fresh[name].clone()
+            axis = 1 if name == kernel else 0
+            start.movedim(axis, 0)[known] = weights[name].movedim(axis, 0)[rows]
+            weights[name] = start
     network.load_state_dict(weights)
     return network

@@ -1,0 +1,154 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+import shutil
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from vidseg_ros.core.errors import ParameterError, SourceError
+from vidseg_ros.core.labels import CITYSCAPES, LabelSet
+from vidseg_training.config import TrainConfig
+from vidseg_training.data.image_folder import ImageFolder
+from vidseg_training.fitting import initial_network
+from vidseg_training.networks.fddwnet import FDDWNet
+
+_DESCRIPTION = {
+    'name': 'my drive',
+    'licence': 'CC0',
+    'classes': [
+        {'name': 'road', 'color': [128, 64, 128]},
+        {'name': 'tram', 'color': [0, 60, 100]},
+    ],
+    'void': [7],
+    'train': {'images': 'train/pictures', 'masks': 'train/masks'},
+    'val': {'images': 'val/pictures', 'masks': 'val/masks'},
+}
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Path:
+    """Return a data set of 2 images of 20x32 a split: left half road, then tram and void."""
+    mask = np.zeros((20, 32), np.uint8)
+    mask[:, 16:24], mask[:, 24:28], mask[:, 28:] = 1, 7, 255
+    for split in ('train', 'val'):
+        for folder in ('pictures', 'masks'):
+            (tmp_path / split / folder).mkdir(parents=True)
+        for name, ending in (('a', 'png'), ('b', 'jpg')):
+            picture = np.full((20, 32, 3), (250, 0, 0), np.uint8)  # blue, in OpenCV's order
+            cv2.imwrite(str(tmp_path / split / 'pictures' / f'{name}.{ending}'), picture)
+            cv2.imwrite(str(tmp_path / split / 'masks' / f'{name}.png'), mask)
+    (tmp_path / 'dataset.yaml').write_text(yaml.safe_dump(_DESCRIPTION), encoding='utf-8')
+    return tmp_path
+
+
+def _describe(folder: Path, **changes: Any) -> None:
+    plain = {**_DESCRIPTION, **changes}
+    plain = {key: value for key, value in plain.items() if value is not None}
+    (folder / 'dataset.yaml').write_text(yaml.safe_dump(plain), encoding='utf-8')
+
+
+def test_images_come_with_their_masks(drive: Path) -> None:
+    images = ImageFolder(drive, 'train')
+    assert images.names == ['a.png', 'b.jpg']
+    assert images.label_set.names == ('road', 'tram')
+    assert images.label_set.colors[1] == (0, 60, 100)
+    assert (images.source.name, images.source.licence) == ('my drive, train', 'CC0')
+    for image, labels in (images[0], images[1]):
+        assert image.shape == (20, 32, 3)
+        assert image[..., 2].min() > 240
+        assert image[..., 0].max() < 10  # RGB
+        assert labels.dtype == np.uint8
+        assert (labels[:, :16] == 0).all()
+        assert (labels[:, 16:24] == 1).all()
+        assert (labels[:, 24:] == 255).all()
+
+
+def test_images_are_shrunk_to_the_network(drive: Path) -> None:
+    image, labels = ImageFolder(drive, 'val', (10, 16))[0]
+    assert image.shape == (10, 16, 3)
+    np.testing.assert_array_equal(labels[0], [0] * 8 + [1] * 4 + [255] * 4)
+
+
+def test_without_test_images_the_validation_images_score(drive: Path) -> None:
+    assert ImageFolder(drive, 'test').title == 'my drive val'
+    shutil.copytree(drive / 'val', drive / 'test')
+    _describe(drive, test={'images': 'test/pictures', 'masks': 'test/masks'})
+    assert ImageFolder(drive, 'test').title == 'my drive test'
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'licence': None}, 'licence is missing'),
+        ({'classes': [{'name': 'road'}]}, 'classes must be a list of'),
+        ({'classes': 'road'}, 'classes must be a list of'),
+        ({'void': [300]}, r'void must be a list of ids from 0 to 255, not \[300\]'),
+        ({'train': 'train'}, 'train must be {images: FOLDER, masks: FOLDER}, not train'),
+        ({'train': {'images': 'nowhere', 'masks': 'x'}}, r'train: no images .* in .*nowhere'),
+        ({'void': []}, r'masks/a\.png has the ids \[7\], which are neither one of the 2'),
+    ],
+)
+def test_a_wrong_description_says_what_is_wrong(
+    drive: Path, changes: dict[str, Any], message: str
+) -> None:
+    _describe(drive, **changes)
+    with pytest.raises(SourceError, match=message) as caught:
+        ImageFolder(drive, 'train')[0]
+    assert 'dataset.yaml' in str(caught.value)
+    assert 'docs/own_data.md' in str(caught.value)
+
+
+@pytest.mark.parametrize('text', ['a: [', '- 1', ''])
+def test_a_description_that_is_no_mapping_is_refused(drive: Path, text: str) -> None:
+    (drive / 'dataset.yaml').write_text(text, encoding='utf-8')
+    with pytest.raises(SourceError, match=r'cannot be read|is no mapping'):
+        ImageFolder(drive, 'train')
+
+
+def test_a_missing_description_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r'dataset\.yaml: cannot be read'):
+        ImageFolder(tmp_path, 'train')
+
+
+def test_bad_files_are_named(drive: Path) -> None:
+    masks, pictures = drive / 'train' / 'masks', drive / 'train' / 'pictures'
+    cv2.imwrite(str(masks / 'a.png'), np.zeros((20, 30), np.uint8))
+    with pytest.raises(SourceError, match=r'a\.png differs in size from its image'):
+        ImageFolder(drive, 'train')[0]
+    cv2.imwrite(str(masks / 'a.png'), np.zeros((20, 32, 3), np.uint8))
+    with pytest.raises(SourceError, match=r'a\.png is no PNG of one 8-bit channel'):
+        ImageFolder(drive, 'train')[0]
+    (pictures / 'a.png').write_bytes(b'no picture')
+    with pytest.raises(SourceError, match=r'cannot read the image .*a\.png'):
+        ImageFolder(drive, 'train')[0]
+    (masks / 'b.png').unlink()
+    with pytest.raises(SourceError, match=r'train: no mask .*b\.png \(1 missing\)'):
+        ImageFolder(drive, 'train')
+
+
+def test_published_weights_start_the_classes_they_know(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    source = FDDWNet(len(CITYSCAPES))
+    path = tmp_path / 'weights.pth'
+    torch.save({'state_dict': source.state_dict()}, path)
+    config = TrainConfig(name='own_compact', network='fddwnet', dataset='folder', init=path)
+    labels = LabelSet(names=('tram', 'road'), colors=((0, 0, 0), (1, 1, 1)))
+    network = initial_network(config, labels).eval()
+    image = torch.rand(1, 3, 16, 16)
+    with torch.inference_mode():
+        road = source.eval()(image)[:, CITYSCAPES.names.index('road')]
+        torch.testing.assert_close(network(image)[:, 1], road)
+
+
+def test_published_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    config = TrainConfig(
+        name='own_compact', network='compact', dataset='folder', init=tmp_path / 'weights.pth'
+    )
+    labels = LabelSet(names=('road',), colors=((0, 0, 0),))
+    with pytest.raises(ParameterError, match='published weights for fddwnet only'):
+        initial_network(config, labels)

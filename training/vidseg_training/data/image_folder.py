@@ -1,0 +1,161 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""A data set of one's own: images, masks with class ids, and one YAML that describes them.
+
+``dataset.yaml``, in the folder of the data set::
+
+    name: my drive
+    licence: all rights reserved
+    classes:                 # in the order of their ids: road is 0, car is 1
+      - {name: road, color: [128, 64, 128]}
+      - {name: car, color: [0, 0, 142]}
+    void: [254]              # ids to leave out of training and scores; 255 always is
+    train: {images: train/images, masks: train/masks}
+    val: {images: val/images, masks: val/masks}
+    test: {images: test/images, masks: test/masks}    # left out: val is used
+
+A mask is a PNG of one channel with the name of its image.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, NoReturn
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+import yaml
+
+from vidseg_ros.core.errors import ModelError, SourceError
+from vidseg_ros.core.label_map import resize_labels
+from vidseg_ros.core.labels import IGNORE_ID, LabelSet
+from vidseg_ros.core.model_card import DataSource
+
+DESCRIPTION: Final = 'dataset.yaml'
+IMAGE_TYPES: Final = ('.png', '.jpg', '.jpeg')
+_UNKNOWN: Final = -1
+
+
+class ImageFolder:
+    """One split of a data set of one's own.
+
+    Attributes:
+        label_set: The classes.
+        source: Where the data come from, for the model card.
+        title: Name of the split, for the model card.
+        names: File name of each image.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        split: Literal['train', 'val', 'test'],
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """Read the description and list the images of a split.
+
+        Args:
+            folder: Has ``dataset.yaml``.
+            split: Which images.
+            size: Height and width in pixels to which images are shrunk as the model file does
+                it; None keeps them as they are.
+
+        Raises:
+            SourceError: If the description, a folder or a mask is missing or wrong.
+        """
+        self._path = folder / DESCRIPTION
+        plain = self._read_description()
+        self.label_set = self._read_classes(plain)
+        self._table = self._id_table(plain)
+        if split == 'test' and 'test' not in plain:
+            split = 'val'
+        self._size = size
+        self._images, self._masks = self._split_folders(plain, split)
+        self.title = f'{plain["name"]} {split}'
+        self.source = DataSource(
+            name=f'{plain["name"]}, train', licence=str(plain['licence']), use='training'
+        )
+        self.names = sorted(
+            path.name for path in self._images.glob('*') if path.suffix.lower() in IMAGE_TYPES
+        )
+        if not self.names:
+            self._refuse(f'{split}: no images ({" ".join(IMAGE_TYPES)}) in {self._images}')
+        missing = [name for name in self.names if not self._mask(name).is_file()]
+        if missing:
+            self._refuse(f'{split}: no mask {self._mask(missing[0])} ({len(missing)} missing)')
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Read one sample: image (H, W, 3) uint8 RGB, labels (H, W) uint8, void as 255.
+
+        Raises:
+            SourceError: If a file cannot be read, sizes differ, or a mask has an id that is
+                neither a class nor void.
+        """
+        name = self.names[index]
+        image = cv2.imread(str(self._images / name), cv2.IMREAD_COLOR_RGB)
+        mask = cv2.imread(str(self._mask(name)), cv2.IMREAD_UNCHANGED)
+        if image is None:
+            self._refuse(f'cannot read the image {self._images / name}')
+        if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
+            self._refuse(f'{self._mask(name)} is no PNG of one 8-bit channel with class ids')
+        if mask.shape != image.shape[:2]:
+            self._refuse(f'{self._mask(name)} differs in size from its image')
+        labels = self._table[mask]
+        if unknown := sorted(set(np.unique(mask[labels == _UNKNOWN]).tolist())):
+            self._refuse(
+                f'{self._mask(name)} has the ids {unknown}, which are neither one of the '
+                f'{len(self.label_set)} classes nor listed under void'
+            )
+        if self._size is not None:
+            image = cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_LINEAR)
+            labels = resize_labels(labels.astype(np.uint8), self._size)
+        return image.astype(np.uint8, copy=False), labels.astype(np.uint8, copy=False)
+
+    def _mask(self, name: str) -> Path:
+        return self._masks / f'{Path(name).stem}.png'
+
+    def _refuse(self, what: str) -> NoReturn:
+        msg = f'{self._path}: {what}; docs/own_data.md shows the layout'
+        raise SourceError(msg)
+
+    def _read_description(self) -> Mapping[str, Any]:
+        try:
+            plain = yaml.safe_load(self._path.read_text(encoding='utf-8'))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            self._refuse(f'cannot be read: {error}')
+        if not isinstance(plain, dict):
+            self._refuse('is no mapping')
+        for key in ('name', 'licence', 'classes', 'train', 'val'):
+            if key not in plain:
+                self._refuse(f'{key} is missing')
+        return plain
+
+    def _read_classes(self, plain: Mapping[str, Any]) -> LabelSet:
+        try:
+            colors = [tuple(item['color']) for item in plain['classes']]
+            return LabelSet(
+                names=tuple(str(item['name']) for item in plain['classes']),
+                colors=tuple((red, green, blue) for red, green, blue in colors),
+            )
+        except (ModelError, KeyError, TypeError, ValueError) as error:
+            self._refuse(f'classes must be a list of {{name, color: [red, green, blue]}}: {error}')
+
+    def _id_table(self, plain: Mapping[str, Any]) -> NDArray[np.int16]:
+        """Return the label of each of the 256 ids of a mask."""
+        void = plain.get('void', [])
+        if not (isinstance(void, list) and all(i in range(256) for i in void)):
+            self._refuse(f'void must be a list of ids from 0 to 255, not {void}')
+        table = np.full(256, _UNKNOWN, np.int16)
+        table[: len(self.label_set)] = np.arange(len(self.label_set))
+        table[[*void, IGNORE_ID]] = IGNORE_ID
+        return table
+
+    def _split_folders(self, plain: Mapping[str, Any], split: str) -> tuple[Path, Path]:
+        folders = plain[split]
+        if not isinstance(folders, dict) or set(folders) != {'images', 'masks'}:
+            self._refuse(f'{split} must be {{images: FOLDER, masks: FOLDER}}, not {folders}')
+        return self._path.parent / folders['images'], self._path.parent / folders['masks']
