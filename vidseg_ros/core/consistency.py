@@ -1,0 +1,271 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""How steady label maps are over a clip: temporal consistency, label flips, video consistency.
+
+Without labels: `TemporalConsistency` (TC and flips, along the motion of the scene). With a label
+map of every frame: `VideoConsistency` (VC).
+"""
+
+from typing import Final, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidseg_ros.core.label_map import resize_labels
+from vidseg_ros.core.labels import IGNORE_ID
+from vidseg_ros.core.metrics import Confusion
+from vidseg_ros.core.motion import dis_flow, FlowMethod, occlusion, warp_labels
+
+EVALUATION_SIZE: Final = (360, 480)
+"""Height and width in pixels at which motion is estimated and label maps are compared."""
+
+_NS_PER_S: Final = 10**9
+
+
+class PairConsistency(NamedTuple):
+    """What two consecutive frames say; for finding the bad moments of a drive."""
+
+    agreement: float
+    """Share of the visible pixels whose label goes on along the motion, 0 to 1; NaN if none."""
+    visible: float
+    """Share of the pixels that are to be seen in both frames, 0 to 1."""
+
+
+class TemporalConsistency:
+    """TC and label flips of consecutive label maps, accumulated over frames and clips.
+
+    The label map of the next frame is carried back along the flow (nearest, so that no id is
+    invented) and compared with the label map of this frame where the forward-backward check says
+    that a pixel is to be seen in both. TC is the mean IoU of the two (Liu et al., ECCV 2020,
+    section 4.1, whose evaluation has no occlusion check). The flow must not be one that a network
+    was trained with.
+
+    Attributes:
+        carried: Earlier labels (rows) against later ones carried back (columns), visible pixels.
+        legacy: The same as the official evaluation counts, see `legacy_tc`.
+        flip_counts: (C,) int64 visible pixels whose label changed, by the earlier label.
+        pixel_seconds: (C,) float64 visible pixels times the time they were watched, s.
+    """
+
+    def __init__(self, classes: int, flow: FlowMethod = dis_flow) -> None:
+        """Start without frames.
+
+        Args:
+            classes: Number of classes C.
+            flow: How motion is estimated.
+        """
+        self._flow = flow
+        self.carried = Confusion(classes)
+        self.legacy = Confusion(classes)
+        self.flip_counts = np.zeros(classes, np.int64)
+        self.pixel_seconds = np.zeros(classes)
+        self._before: tuple[NDArray[np.uint8], NDArray[np.uint8], int] | None = None
+
+    def add(
+        self, image: NDArray[np.uint8], labels: NDArray[np.uint8], stamp_ns: int
+    ) -> PairConsistency | None:
+        """Add the next frame of a clip.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            labels: (h, w) uint8 predicted ids, at any resolution.
+            stamp_ns: When the frame was taken, ns.
+
+        Returns:
+            How it agrees with the frame before; None for the first one of a clip, and where time
+            did not go forward, which starts a new clip.
+
+        Raises:
+            ValueError: If an id is not below the number of classes.
+        """
+        size = EVALUATION_SIZE[::-1]
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        labels = resize_labels(labels, EVALUATION_SIZE)
+        before, self._before = self._before, (small, labels, stamp_ns)
+        if before is None or stamp_ns <= before[2]:
+            return None
+        earlier_image, earlier, earlier_ns = before
+        forward, backward = self._flow(earlier_image, small), self._flow(small, earlier_image)
+        return self.add_pair(earlier, labels, forward, backward, stamp_ns - earlier_ns)
+
+    def add_pair(
+        self,
+        earlier: NDArray[np.uint8],
+        later: NDArray[np.uint8],
+        forward: NDArray[np.float32],
+        backward: NDArray[np.float32],
+        elapsed_ns: int,
+    ) -> PairConsistency:
+        """Add two consecutive frames whose motion is known.
+
+        Args:
+            earlier: (H, W) uint8 ids.
+            later: (H, W) uint8 ids of the next frame.
+            forward: (H, W, 2) float32 px from ``earlier`` to ``later``.
+            backward: (H, W, 2) float32 px from ``later`` to ``earlier``.
+            elapsed_ns: Time between the two, above 0, ns.
+
+        Raises:
+            ValueError: If an id is not below the number of classes.
+        """
+        visible = ~occlusion(forward, backward)
+        carried = warp_labels(later, forward)
+        visible &= carried != IGNORE_ID
+        self.carried.add(np.where(visible, earlier, IGNORE_ID).astype(np.uint8), carried)
+        self.legacy.add(earlier, _warp_ids_bilinear(later, forward))
+        classes = len(self.flip_counts)
+        same = visible & (carried == earlier)
+        seen = np.bincount(earlier[visible], minlength=classes)
+        self.flip_counts += seen - np.bincount(earlier[same], minlength=classes)
+        self.pixel_seconds += seen * (elapsed_ns / _NS_PER_S)
+        pixels = int(visible.sum())
+        agreement = float(same.sum()) / pixels if pixels else float('nan')
+        return PairConsistency(agreement, pixels / visible.size)
+
+    def cut(self) -> None:
+        """Start a new clip: the next frame is not compared with the last one."""
+        self._before = None
+
+    def merge(self, other: 'TemporalConsistency') -> None:
+        """Add another set's counts, as if its clips had been added here."""
+        self.carried.merge(other.carried)
+        self.legacy.merge(other.legacy)
+        self.flip_counts += other.flip_counts
+        self.pixel_seconds += other.pixel_seconds
+
+    def tc(self) -> float:
+        """Return TC, 0 to 1: mean over the classes that occur; NaN without any pair."""
+        return self.carried.miou()
+
+    def class_tc(self) -> NDArray[np.float64]:
+        """Return the TC of each class, (C,) float64; NaN for a class that does not occur."""
+        return self.carried.iou()
+
+    def legacy_tc(self) -> float:
+        """Return TC as the official evaluation of ETC computes it, 0 to 1; NaN without any pair.
+
+        It has faults, and serves comparison only: ids are warped bilinearly, which invents
+        classes along every edge, occluded pixels count, and a class that never occurs counts as
+        0. The flow is ours (the official one is FlowNet2).
+        """
+        if not self.legacy.pixels:
+            return float('nan')
+        return float(np.nan_to_num(self.legacy.iou()).mean())
+
+    def flips(self) -> float:
+        """Return label flips per visible pixel and second, along the motion; NaN without any."""
+        seconds = self.pixel_seconds.sum()
+        return float(self.flip_counts.sum() / seconds) if seconds else float('nan')
+
+    def class_flips(self) -> NDArray[np.float64]:
+        """Return the flips of each class (that of the earlier frame), (C,) float64 per second."""
+        rate = np.full(len(self.flip_counts), np.nan)
+        np.divide(self.flip_counts, self.pixel_seconds, out=rate, where=self.pixel_seconds > 0)
+        return rate
+
+
+def _warp_ids_bilinear(labels: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Warp ids as if they were grey levels and cut off what is behind the point."""
+    height, width = labels.shape
+    y, x = np.mgrid[:height, :width].astype(np.float32)  # H W each
+    warped = cv2.remap(
+        labels.astype(np.float32),
+        x + flow[..., 0],
+        y + flow[..., 1],
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return warped.astype(np.uint8)
+
+
+class VideoConsistency:
+    """VC_n of clips whose every frame has a label map (Miao et al., CVPR 2021, VSPW).
+
+    Over each window of n frames, among the pixels whose true label is the same in all of them:
+    the share whose prediction is the same in all of them (*self*, as the official script counts)
+    and besides equals the true label (*correct*, as the paper words it). Mean over the windows of
+    a clip, then over clips. Void pixels are left out.
+
+    Attributes:
+        window: n.
+        clips: (self, correct) of each finished clip.
+    """
+
+    def __init__(self, window: int) -> None:
+        """Start without frames.
+
+        Args:
+            window: n, at least 2 frames.
+
+        Raises:
+            ValueError: If the window is shorter.
+        """
+        if window < 2:
+            msg = f'a window has at least 2 frames, not {window}'
+            raise ValueError(msg)
+        self.window = window
+        self.clips: list[tuple[float, float]] = []
+        self._start()
+
+    def _start(self) -> None:
+        self._truth: NDArray[np.uint8] | None = None
+        self._predicted: NDArray[np.uint8] | None = None
+        self._shares: list[tuple[float, float]] = []
+
+    def add(self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> None:
+        """Add the next frame of a clip.
+
+        Args:
+            truth: (H, W) uint8 true ids, ``IGNORE_ID`` for void.
+            predicted: (H, W) uint8 predicted ids.
+
+        Raises:
+            ValueError: If sizes differ, from each other or from the frame before.
+        """
+        if truth.shape != predicted.shape:
+            msg = f'shapes of truth {truth.shape} and prediction {predicted.shape} differ'
+            raise ValueError(msg)
+        if self._truth is None or self._predicted is None:
+            self._truth_run = np.ones(truth.shape, np.int32)  # frames without a change, H W
+            self._predicted_run = np.ones(truth.shape, np.int32)
+        elif truth.shape != self._truth.shape:
+            msg = f'a clip of {self._truth.shape} goes on with {truth.shape}; call end_clip()'
+            raise ValueError(msg)
+        else:
+            self._truth_run = np.where(truth == self._truth, self._truth_run + 1, 1)
+            self._predicted_run = np.where(
+                predicted == self._predicted, self._predicted_run + 1, 1
+            )
+        self._truth, self._predicted = truth, predicted
+        constant = (self._truth_run >= self.window) & (truth != IGNORE_ID)
+        if pixels := int(constant.sum()):
+            steady = constant & (self._predicted_run >= self.window)
+            correct = steady & (predicted == truth)
+            self._shares.append((steady.sum() / pixels, correct.sum() / pixels))
+
+    def end_clip(self) -> None:
+        """Finish a clip; one without a whole window does not count."""
+        if self._shares:
+            mean_self, mean_correct = np.mean(self._shares, axis=0)
+            self.clips.append((float(mean_self), float(mean_correct)))
+        self._start()
+
+    def merge(self, other: 'VideoConsistency') -> None:
+        """Add another set's finished clips.
+
+        Raises:
+            ValueError: If the windows differ.
+        """
+        if other.window != self.window:
+            msg = f'VC_{self.window} cannot take in VC_{other.window}'
+            raise ValueError(msg)
+        self.clips += other.clips
+
+    def self_consistency(self) -> float:
+        """Return VC_n as the official script counts, 0 to 1; NaN without a finished clip."""
+        return float(np.mean([clip[0] for clip in self.clips])) if self.clips else float('nan')
+
+    def correct_consistency(self) -> float:
+        """Return VC_n as the paper words it, 0 to 1; NaN without a finished clip."""
+        return float(np.mean([clip[1] for clip in self.clips])) if self.clips else float('nan')
