@@ -14,7 +14,7 @@ from vidseg_ros.cli import demo
 from vidseg_ros.core.errors import EngineError, ModelError, OutputError, SourceError
 from vidseg_ros.core.labels import STREET
 from vidseg_ros.core.street import StreetClip
-from vidseg_ros.evaluation.replay import MARKER
+from vidseg_ros.evaluation.results_folder import MARKER
 from vidseg_ros.evaluation.sources import open_source
 from vidseg_ros.evaluation.writers import OverlayVideoWriter
 

@@ -19,15 +19,8 @@ from vidseg_ros.core.errors import EngineError, SourceError
 from vidseg_ros.core.labels import LabelSet, STREET
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.core.street import StreetClip
-from vidseg_ros.evaluation.replay import (
-    claim_folder,
-    MASKS,
-    Outputs,
-    ReplayResults,
-    SHEET,
-    SUMMARY,
-    VIDEO,
-)
+from vidseg_ros.evaluation.replay import MASKS, Outputs, ReplayResults, SHEET, SUMMARY, VIDEO
+from vidseg_ros.evaluation.results_folder import claim_folder
 from vidseg_ros.evaluation.sources import FOLDER_FPS, LabelDirectory, open_source, Source
 from vidseg_ros.evaluation.summary import ReplaySummary
 from vidseg_ros.evaluation.writers import LABEL_MAP_TOPIC, MaskBagWriter, MaskPngWriter

@@ -17,13 +17,8 @@ from vidseg_ros.cli.progress import progress_bar
 from vidseg_ros.cli.ros_hint import load_replay_live
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
-from vidseg_ros.evaluation.replay import (
-    MaskFormat,
-    Outputs,
-    replay_offline,
-    ReplayResults,
-    write_json,
-)
+from vidseg_ros.evaluation.replay import MaskFormat, Outputs, replay_offline, ReplayResults
+from vidseg_ros.evaluation.results_folder import write_json
 from vidseg_ros.evaluation.sources import (
     FOLDER_FPS,
     LabelDirectory,

@@ -3,11 +3,10 @@
 """Segment recorded footage, collect masks, pictures and scores, and sum the run up."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, ExitStack
 from dataclasses import dataclass
 from itertools import islice
-import json
 import logging
 from pathlib import Path
 import time
@@ -17,12 +16,14 @@ from typing import Final, final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vidseg_ros.core.errors import ImageError, ModelError, OutputError, SourceError
+from vidseg_ros.core.errors import ImageError, ModelError, SourceError
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.overlay import blend
 from vidseg_ros.core.timing import StageTimings, summarize
+from vidseg_ros.evaluation.lookahead import segment_ahead
+from vidseg_ros.evaluation.results_folder import claim_folder, write_json
 from vidseg_ros.evaluation.sources import FOLDER_FPS, LabelDirectory, Source, SourceFrame
 from vidseg_ros.evaluation.summary import ReplaySummary, Scores, StageLatency
 from vidseg_ros.evaluation.writers import (
@@ -32,7 +33,7 @@ from vidseg_ros.evaluation.writers import (
     MaskWriter,
     OverlayVideoWriter,
 )
-from vidseg_ros.pipeline import Frame, Segmenter
+from vidseg_ros.pipeline import Segmenter
 
 MaskFormat = Literal['png', 'bag', 'none']
 
@@ -40,8 +41,6 @@ MASKS: Final = 'masks'
 VIDEO: Final = 'overlay.mp4'
 SHEET: Final = 'contact_sheet.png'
 SUMMARY: Final = 'summary.json'
-MARKER: Final = '.vidseg'
-"""A folder that holds this file was made by vidseg; its results may be replaced."""
 
 DECODE_BOUNDARY: Final = {
     'bag': 'recorded message in memory -> picture',
@@ -244,6 +243,8 @@ def replay_offline(
 ) -> ReplaySummary:
     """Segment footage frame by frame, as fast as it goes; the same input gives the same masks.
 
+    Reading and writing go on while the engine works on a frame: see `segment_ahead`.
+
     A frame that cannot be decoded is counted by reason and skipped. Footage that turns out to be
     damaged on the way ends the run; what was segmented before is kept, and the summary says why.
 
@@ -266,25 +267,17 @@ def replay_offline(
     ended_by = None
     started_ns = time.monotonic_ns()
     try:
-        for item in islice(source, limit):
-            received_ns = time.monotonic_ns()
-            try:
-                image = item.decode(order)
-            except ImageError as error:
-                _skip(results, item, error)
-            else:
-                frame = Frame(
-                    camera=source.name,
-                    image=image,
-                    context=item,
-                    received_ns=received_ns,
-                    decoded_ns=time.monotonic_ns(),
-                )
-                (found,) = segmenter.segment([frame])
-                results.add(item, image if order == 'rgb8' else image[..., ::-1], found.labels)
-                timings.append(found.timings)
-            if on_frame is not None:
-                on_frame(item)
+        with closing(segment_ahead(islice(source, limit), source.name, segmenter)) as outcomes:
+            for item, outcome in outcomes:
+                if isinstance(outcome, ImageError):
+                    _skip(results, item, outcome)
+                else:
+                    image = outcome.frame.image
+                    rgb = image if order == 'rgb8' else image[..., ::-1]
+                    results.add(item, rgb, outcome.labels)
+                    timings.append(outcome.timings)
+                if on_frame is not None:
+                    on_frame(item)
     except SourceError as error:
         if not results.segmented + results.drops.total():
             raise
@@ -305,62 +298,6 @@ def replay_offline(
     return summary
 
 
-def claim_folder(
-    folder: Path, names: Sequence[str], *, overwrite: bool, inputs: Iterable[Path] = ()
-) -> None:
-    """Make a folder for results; with ``overwrite``, remove those of an earlier run.
-
-    Only a folder that is empty, or was claimed before and says so by its `MARKER`, is touched.
-
-    Args:
-        folder: The folder; made if absent.
-        names: The files and folders of results in it.
-        overwrite: Whether the results of an earlier run may be removed.
-        inputs: Files and folders that are about to be read.
-
-    Raises:
-        OutputError: If an input is among the results, something is in the folder that may not
-            be removed, or it cannot be written.
-    """
-    results = [(folder / name).resolve() for name in names]
-    for path in inputs:
-        if any(path.resolve().is_relative_to(result) for result in results):
-            msg = f'{path} is among the results that {folder} is for; choose another --out'
-            raise OutputError(msg)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        ours = (folder / MARKER).is_file()
-        if any(path.name != MARKER for path in folder.iterdir()) and not (ours and overwrite):
-            way = ', or --overwrite its results' if ours else ': vidseg did not make it'
-            msg = f'{folder} is not empty; choose another --out{way}'
-            raise OutputError(msg)
-        (folder / MARKER).write_text('vidseg replaces its results in this folder.\n')
-        for path in (folder / name for name in names):
-            if path.is_symlink() or not path.is_dir():
-                path.unlink(missing_ok=True)
-                continue
-            for pattern in ('*.png', '*.mcap', 'metadata.yaml'):
-                for file in path.glob(pattern):
-                    file.unlink()
-            path.rmdir()
-    except OSError as error:
-        msg = f'cannot write to {folder}: {error}; choose another --out'
-        raise OutputError(msg) from error
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write plain types as JSON.
-
-    Raises:
-        OutputError: If the file cannot be written.
-    """
-    try:
-        path.write_text(json.dumps(content, indent=2, allow_nan=False) + '\n', encoding='utf-8')
-    except OSError as error:
-        msg = f'cannot write {path}: {error.strerror}; check the path and the free space'
-        raise OutputError(msg) from error
-
-
 def _skip(results: ReplayResults, item: SourceFrame, error: ImageError) -> None:
     if error.reason not in results.drops:
         _logger.warning('frame %s is skipped, and others like it: %s', item.name, error)
@@ -372,7 +309,11 @@ def _latencies(timings: list[StageTimings], decode: str) -> tuple[StageLatency, 
         ('decode', decode, [item.decode_ns for item in timings]),
         ('infer', 'picture -> label map at network size', [item.infer_ns for item in timings]),
         ('fill', 'label map at network size -> mask', [item.fill_ns for item in timings]),
-        ('total', 'start of decode -> mask', [item.total_ns for item in timings]),
+        (
+            'total',
+            'decode, infer and fill; not the wait for the frame before',
+            [item.total_ns - item.wait_ns for item in timings],
+        ),
     )
     return tuple(
         StageLatency(stage=stage, boundary=boundary, latency=summarize(times))

@@ -1,0 +1,96 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""A run's label maps are scored against true labels of whatever size fits."""
+
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+import pytest
+
+from vidseg_ros.core.errors import ModelError, SourceError
+from vidseg_ros.core.labels import LabelSet
+from vidseg_ros.evaluation.replay import ReplayResults
+from vidseg_ros.evaluation.sources import LabelDirectory, SourceFrame
+
+LABELS: Final = LabelSet(
+    names=('red', 'green', 'blue'), colors=((255, 0, 0), (0, 255, 0), (0, 0, 255))
+)
+IMAGE: Final = np.zeros((48, 64, 3), np.uint8)
+IDS: Final = np.random.default_rng(5).integers(0, 3, (12, 16), np.uint8)
+
+
+def enlarged(scale: int) -> NDArray[np.uint8]:
+    """Return `IDS` in squares of so many pixels; by 4 it is as large as `IMAGE`."""
+    return IDS.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def frame(index: int) -> SourceFrame:
+    return SourceFrame(
+        index=index, name=f'{index:06d}', stamp_ns=index, frame_id='', decode=lambda _: IMAGE
+    )
+
+
+def true_labels(folder: Path, maps: dict[int, NDArray[np.uint8]]) -> LabelDirectory:
+    for index, ids in maps.items():
+        cv2.imwrite(str(folder / f'{index:06d}.png'), ids)
+    return LabelDirectory(folder, LABELS)
+
+
+def test_scores_by_hand(tmp_path: Path) -> None:
+    wrong, void = enlarged(4), enlarged(4)
+    wrong[:4, :4] = (wrong[:4, :4] + 1) % 3  # one square of 16 pixels has another true class
+    void[:24] = 11  # ids without a class are not scored
+    with ReplayResults(LABELS, truth=true_labels(tmp_path, {0: wrong, 1: void})) as results:
+        for index in range(3):  # the third has no true labels
+            results.add(frame(index), IMAGE, enlarged(4))
+    scores = results.scores()
+    predicted = np.concatenate([enlarged(4).ravel(), enlarged(4)[24:].ravel()])
+    true = np.concatenate([wrong.ravel(), void[24:].ravel()])
+    ious = [
+        ((true == c) & (predicted == c)).sum() / ((true == c) | (predicted == c)).sum()
+        for c in range(3)
+    ]
+    assert scores is not None
+    assert scores.frames == 2
+    assert [item.iou for item in scores.classes] == pytest.approx(ious)
+    assert [item.pixels for item in scores.classes] == np.bincount(true).tolist()
+    assert scores.miou == pytest.approx(sum(ious) / 3)
+    assert scores.miou < 1
+
+
+@pytest.mark.parametrize(('predicted', 'true'), [(1, 4), (4, 2), (2, 1)])
+def test_labels_of_another_size_are_scored(tmp_path: Path, predicted: int, true: int) -> None:
+    with ReplayResults(LABELS, truth=true_labels(tmp_path, {0: enlarged(true)})) as results:
+        results.add(frame(0), IMAGE, enlarged(predicted))
+    scores = results.scores()
+    assert scores is not None
+    assert scores.miou == 1
+    assert sum(item.pixels for item in scores.classes) == IDS.size * true**2
+
+
+def test_labels_of_other_footage_are_refused(tmp_path: Path) -> None:
+    truth = true_labels(tmp_path, {0: enlarged(4)[:, :60]})
+    with (
+        ReplayResults(LABELS, truth=truth) as results,
+        pytest.raises(SourceError, match='frame 000000 are 60x48, the frame is 64x48'),
+    ):
+        results.add(frame(0), IMAGE, enlarged(4))
+
+
+def test_exact_labels_may_be_given_with_the_frame() -> None:
+    with ReplayResults(LABELS) as results:
+        results.add(frame(0), IMAGE, enlarged(4), truth=enlarged(4))
+        results.skip('replaced', 3)
+    scores = results.scores()
+    assert scores is not None
+    assert scores.miou == 1
+    assert (results.segmented, results.drops) == (1, {'replaced': 3})
+
+
+def test_a_model_with_more_classes_than_its_card_says_is_refused() -> None:
+    message = 'frame 000000: predicted id 3 is out of range .* does not fit its card'
+    with ReplayResults(LABELS) as results, pytest.raises(ModelError, match=message):
+        results.add(frame(0), IMAGE, enlarged(4) + np.uint8(1), truth=enlarged(4))
