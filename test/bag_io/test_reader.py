@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 import pytest
+from rosbags.typesys.stores import ros2_jazzy as ros
 
 from vidseg_ros.bag_io import BagReader, BagWriter, COMPRESSED_TYPE, IMAGE_TYPE, TopicInfo
-from vidseg_ros.bag_io.messages import check_complete
+from vidseg_ros.bag_io.messages import check_complete, make_header, message_types
 from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.labels import STREET
 
@@ -90,6 +91,40 @@ def test_compressed_image_is_recognised_and_decoded(tmp_path: Path, storage: Sto
     np.testing.assert_array_equal(image.decode('bgr8'), picture(3))
     with pytest.raises(ImageError, match='label map is a mono8 image, this message is compressed'):
         image.label_map()
+
+
+@pytest.mark.parametrize(
+    ('encoding', 'samples', 'rgb'),
+    [
+        # 4x4 pixels of one colour: red, green, blue under its filters; Y, U, V of BT.601
+        ('bayer_grbg8', [[100, 200] * 2, [50, 100] * 2] * 2, (200, 100, 50)),
+        ('nv21', [[81] * 4] * 4 + [[240, 90] * 2] * 2, (254, 0, 0)),
+        ('nv24', [[81] * 4] * 4, None),
+    ],
+)
+def test_mosaics_and_yuv_are_decoded_as_in_the_node(
+    tmp_path: Path, encoding: str, samples: list[list[int]], rgb: tuple[int, int, int] | None
+) -> None:
+    rows = np.pad(np.array(samples, np.uint8), ((0, 0), (0, 3)), constant_values=9)
+    message = ros.sensor_msgs__msg__Image(
+        header=make_header(START_NS, 'front'),
+        height=4,
+        width=4,
+        encoding=encoding,
+        is_bigendian=0,
+        step=7,
+        data=rows.reshape(-1),
+    )
+    cdr = bytes(message_types().serialize_cdr(message, IMAGE_TYPE))
+    with BagWriter(tmp_path / 'drive') as bag:
+        bag.write_raw('/camera', IMAGE_TYPE, cdr, START_NS)
+    with BagReader(tmp_path / 'drive') as bag:
+        (image,) = bag.images('/camera')
+    if rgb is None:
+        with pytest.raises(ImageError, match="'nv24' is not supported; use one of rgb8"):
+            image.decode('rgb8')
+    else:
+        np.testing.assert_array_equal(image.decode('rgb8'), np.broadcast_to(rgb, (4, 4, 3)))
 
 
 def test_label_map_returns_the_ids(tmp_path: Path, storage: Storage) -> None:

@@ -32,7 +32,37 @@ class _Encoding(NamedTuple):
     channels: int
     channel_bytes: int
     to: dict[ColorOrder, int | None]
+    rows_per_two: int = 2
+    """Rows of data that two rows of pixels take."""
+    multiple: tuple[int, int] = (1, 1)
+    """Height and width are multiples of these, px."""
+    least: int = 1
+    """Smallest height and width, px."""
 
+
+_UYVY: Final = _Encoding(
+    2, 1, {'rgb8': cv2.COLOR_YUV2RGB_UYVY, 'bgr8': cv2.COLOR_YUV2BGR_UYVY}, multiple=(1, 2)
+)
+_YUYV: Final = _Encoding(
+    2, 1, {'rgb8': cv2.COLOR_YUV2RGB_YUY2, 'bgr8': cv2.COLOR_YUV2BGR_YUY2}, multiple=(1, 2)
+)
+_NV12: Final = _Encoding(
+    1,
+    1,
+    {'rgb8': cv2.COLOR_YUV2RGB_NV12, 'bgr8': cv2.COLOR_YUV2BGR_NV12},
+    rows_per_two=3,
+    multiple=(2, 2),
+)
+_NV21: Final = _NV12._replace(to={'rgb8': cv2.COLOR_YUV2RGB_NV21, 'bgr8': cv2.COLOR_YUV2BGR_NV21})
+
+# ROS names a mosaic by its upper left 2x2 pixels, OpenCV by the 2x2 one pixel down and right.
+# OpenCV answers with black below 3x3 pixels.
+_MOSAICS: Final[dict[str, dict[ColorOrder, int | None]]] = {
+    'rggb': {'rgb8': cv2.COLOR_BayerBG2RGB, 'bgr8': cv2.COLOR_BayerBG2BGR},
+    'bggr': {'rgb8': cv2.COLOR_BayerRG2RGB, 'bgr8': cv2.COLOR_BayerRG2BGR},
+    'gbrg': {'rgb8': cv2.COLOR_BayerGR2RGB, 'bgr8': cv2.COLOR_BayerGR2BGR},
+    'grbg': {'rgb8': cv2.COLOR_BayerGB2RGB, 'bgr8': cv2.COLOR_BayerGB2BGR},
+}
 
 _TO_COLOR: Final[dict[str, _Encoding]] = {
     'rgb8': _Encoding(3, 1, {'rgb8': None, 'bgr8': cv2.COLOR_RGB2BGR}),
@@ -41,6 +71,14 @@ _TO_COLOR: Final[dict[str, _Encoding]] = {
     'bgra8': _Encoding(4, 1, {'rgb8': cv2.COLOR_BGRA2RGB, 'bgr8': cv2.COLOR_BGRA2BGR}),
     'mono8': _Encoding(1, 1, {'rgb8': cv2.COLOR_GRAY2RGB, 'bgr8': cv2.COLOR_GRAY2BGR}),
     'mono16': _Encoding(1, 2, {'rgb8': cv2.COLOR_GRAY2RGB, 'bgr8': cv2.COLOR_GRAY2BGR}),
+    **{f'bayer_{name}8': _Encoding(1, 1, to, least=3) for name, to in _MOSAICS.items()},
+    **{f'bayer_{name}16': _Encoding(1, 2, to, least=3) for name, to in _MOSAICS.items()},
+    'uyvy': _UYVY,
+    'yuv422': _UYVY,  # its old name
+    'yuyv': _YUYV,
+    'yuv422_yuy2': _YUYV,  # its old name
+    'nv12': _NV12,
+    'nv21': _NV21,
 }
 
 ENCODINGS: Final = tuple(_TO_COLOR)
@@ -64,14 +102,24 @@ def decode_image(  # noqa: PLR0913 (the fields of the message)
 ) -> NDArray[np.uint8]:
     """Decode the fields of a sensor_msgs/Image.
 
-    Alpha is dropped, not blended. 16 bits become 8 the way cv_bridge does it: times 255/65535,
-    to the nearest.
+    All conversions are those of OpenCV's ``cvtColor``, as in cv_bridge:
+
+    * Alpha is dropped, not blended.
+    * 16 bits become 8 at the end: times 255/65535, to the nearest. The whole range counts, so a
+      camera that leaves 12 bits in the lower bits of 16 looks dark.
+    * Bayer mosaics become colour by bilinear interpolation.
+    * YUV is BT.601 of limited range: Y 16 is black and 235 white, U and V are 128 without colour;
+      what lies outside is clipped. No field of the message says otherwise, so a camera of full
+      range (0 to 255, as in JPEG) or of BT.709 comes out with slightly other colours.
+
+    nv12 and nv21 are ``height`` rows of Y, and below them ``height / 2`` rows of ``step`` bytes
+    with a U and a V (nv21: V and U) for every 2x2 pixels.
 
     Args:
         height: Rows, px.
         width: Columns, px.
         encoding: One of ``ENCODINGS``.
-        is_bigendian: Byte order of mono16; without effect on 8-bit encodings.
+        is_bigendian: Byte order of 16-bit encodings; without effect on the others.
         step: Bytes from one row to the next; more than a row of pixels needs is padding.
         data: The rows; padding after the last one may be missing, bytes after it are ignored.
         order: Channel order wanted.
@@ -82,24 +130,25 @@ def decode_image(  # noqa: PLR0913 (the fields of the message)
         reused, and read-only where ``data`` is. Otherwise it is new, contiguous memory.
 
     Raises:
-        ImageError: With reason 'encoding' (not one of ``ENCODINGS``), 'size' (no pixels, or
-            more than ``MAX_PIXELS``), 'step' (less than a row of pixels), or 'truncated' (less
-            data than the header says).
+        ImageError: With reason 'encoding' (not one of ``ENCODINGS``), 'size' (no pixels, more
+            than ``MAX_PIXELS``, or odd or too small for the encoding), 'step' (less than a row
+            of pixels), or 'truncated' (less data than the header says).
     """
     available = memoryview(cast('Any', data)).nbytes  # mypy knows buffers from Python 3.12 on
     layout = _checked_layout(height, width, encoding, step, available)
     pixel_bytes = layout.channels * layout.channel_bytes
     dtype = np.dtype(np.uint8 if layout.channel_bytes == 1 else '>u2' if is_bigendian else '<u2')
     pixels = np.ndarray(
-        (height, width, layout.channels),
+        (_data_rows(height, layout), width, layout.channels),
         dtype,
         buffer=data,
         strides=(step, pixel_bytes, layout.channel_bytes),
     )
     if layout.channel_bytes == 2:
-        pixels = _to_8bit(pixels.astype(np.uint16))  # native byte order, aligned
+        pixels = pixels.astype(np.uint16)  # native byte order, aligned
     conversion = layout.to[order]
-    return np.asarray(pixels if conversion is None else cv2.cvtColor(pixels, conversion), np.uint8)
+    color = pixels if conversion is None else cv2.cvtColor(pixels, conversion)
+    return _to_8bit(color) if layout.channel_bytes == 2 else np.asarray(color, np.uint8)
 
 
 def decode_compressed(data: BytesLike, *, order: ColorOrder) -> NDArray[np.uint8]:
@@ -167,6 +216,14 @@ def _checked_layout(
             'check width and height in the camera driver'
         )
         raise ImageError(reason='size', message=msg)
+    rows, columns = layout.multiple
+    if height % rows or width % columns or min(height, width) < layout.least:
+        msg = (
+            f'image size {width}x{height} does not fit {encoding}: width is a multiple of '
+            f'{columns}, height of {rows}, both at least {layout.least}; '
+            'check width, height and encoding in the camera driver'
+        )
+        raise ImageError(reason='size', message=msg)
     row_bytes = width * layout.channels * layout.channel_bytes
     if step < row_bytes:
         msg = (
@@ -174,7 +231,7 @@ def _checked_layout(
             f'{encoding} take; check step in the camera driver'
         )
         raise ImageError(reason='step', message=msg)
-    needed = (height - 1) * step + row_bytes
+    needed = (_data_rows(height, layout) - 1) * step + row_bytes
     if available < needed:
         msg = (
             f'image data is truncated: {available} bytes, but {width}x{height} {encoding} with '
@@ -182,6 +239,11 @@ def _checked_layout(
         )
         raise ImageError(reason='truncated', message=msg)
     return layout
+
+
+def _data_rows(height: int, layout: _Encoding) -> int:
+    """Return how many rows of ``step`` bytes an image has."""
+    return height * layout.rows_per_two // 2
 
 
 def _to_8bit(pixels: NDArray[Any]) -> NDArray[np.uint8]:

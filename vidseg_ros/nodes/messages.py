@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
-from vidseg_ros.core.image_codec import ColorOrder, decode_compressed, decode_image
+from vidseg_ros.core.image_codec import ColorOrder, decode_compressed
 from vidseg_ros.core.labels import LabelSet
+from vidseg_ros.nodes.image_decoding import decode_any_image
 
 _NS_PER_S = 10**9
 
@@ -28,11 +29,11 @@ def decode_message(message: Image | CompressedImage, order: ColorOrder) -> NDArr
         (H, W, 3) uint8 in ``order``; may be a view into the message.
 
     Raises:
-        ImageError: If the message cannot be decoded; see `vidseg_ros.core.image_codec`.
+        ImageError: If the message cannot be decoded; see `decode_any_image`.
     """
     if isinstance(message, CompressedImage):
         return decode_compressed(message.data, order=order)
-    return decode_image(
+    return decode_any_image(
         height=message.height,
         width=message.width,
         encoding=message.encoding,

@@ -1,0 +1,78 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Images of every encoding: the fast table of `vidseg_ros.core.image_codec`, else cv_bridge."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidseg_ros.core.errors import ImageError
+from vidseg_ros.core.image_codec import BytesLike, ColorOrder, decode_image, ENCODINGS
+
+
+def decode_any_image(  # noqa: PLR0913 (the fields of the message)
+    *,
+    height: int,
+    width: int,
+    encoding: str,
+    is_bigendian: bool | int,
+    step: int,
+    data: BytesLike,
+    order: ColorOrder,
+) -> NDArray[np.uint8]:
+    """Decode the fields of a sensor_msgs/Image; what `decode_image` does not know by cv_bridge.
+
+    cv_bridge copies and is slower; it is only imported for an encoding that needs it.
+
+    Args:
+        height: Rows, px.
+        width: Columns, px.
+        encoding: Any name.
+        is_bigendian: Byte order.
+        step: Bytes from one row to the next.
+        data: The rows.
+        order: Channel order wanted.
+
+    Returns:
+        (H, W, 3) uint8 in ``order``; may be a view of ``data``, see `decode_image`.
+
+    Raises:
+        ImageError: As `decode_image` does, and with reason 'encoding' if cv_bridge would be
+            needed but is not installed, or cannot make colours of this image either.
+    """
+    fields: dict[str, Any] = {
+        'height': height,
+        'width': width,
+        'encoding': encoding,
+        'is_bigendian': is_bigendian,
+        'step': step,
+        'data': data,
+    }
+    if encoding in ENCODINGS:
+        return decode_image(**fields, order=order)
+    try:
+        from cv_bridge import CvBridge  # noqa: PLC0415  # optional, not on PyPI
+    except ImportError as error:
+        msg = (
+            f'image encoding {encoding!r} needs cv_bridge, which cannot be imported ({error}); '
+            'install ros-$ROS_DISTRO-cv-bridge, or let the camera driver publish one of '
+            f'{", ".join(ENCODINGS)}'
+        )
+        raise ImageError(reason='encoding', message=msg) from error
+    try:
+        image = np.asarray(CvBridge().imgmsg_to_cv2(SimpleNamespace(**fields), order))
+    except Exception as error:  # its own errors, and NumPy's and OpenCV's from inside
+        msg = (
+            f'cv_bridge cannot convert {width}x{height} {encoding!r} with step {step} to {order}: '
+            f'{error}; let the camera driver publish one of {", ".join(ENCODINGS)}'
+        )
+        raise ImageError(reason='encoding', message=msg) from error
+    if image.shape != (height, width, 3) or image.dtype != np.uint8:
+        msg = (
+            f'cv_bridge made {image.dtype} {image.shape} of {width}x{height} {encoding!r} with '
+            f'step {step}; check height, width and step in the camera driver'
+        )
+        raise ImageError(reason='encoding', message=msg)
+    return image
