@@ -94,3 +94,45 @@ def test_a_model_with_more_classes_than_its_card_says_is_refused() -> None:
     message = 'frame 000000: predicted id 3 is out of range .* does not fit its card'
     with ReplayResults(LABELS) as results, pytest.raises(ModelError, match=message):
         results.add(frame(0), IMAGE, enlarged(4) + np.uint8(1), truth=enlarged(4))
+
+
+def test_consistency_is_measured_between_frames_in_a_row(tmp_path: Path) -> None:
+    """Class 0 everywhere for 9 frames; then class 1, whose first pair is torn by a lost frame."""
+    maps = [np.full((12, 16), index > 9, np.uint8) for index in range(11)]
+    truth = true_labels(tmp_path, {index: np.zeros((12, 16), np.uint8) for index in range(11)})
+    with ReplayResults(LABELS, truth=truth, consistency=True) as results:
+        for index in (*range(9), 10):
+            if index == 10:
+                results.skip('corrupt')
+            results.add(frame(index), IMAGE, maps[index])
+    found = results.consistency()
+    assert found is not None
+    assert (found.pairs, found.tc, found.flips_per_second) == (8, 1, 0)
+    assert [item.tc for item in found.classes] == [1, None, None]
+    assert [(w.window, w.self_consistency) for w in found.windows] == [(8, 1)]
+
+
+def test_label_flips_have_the_unit_per_second() -> None:
+    with ReplayResults(LABELS, consistency=True) as results:
+        for index in range(3):
+            at = SourceFrame(
+                index=index,
+                name=str(index),
+                stamp_ns=index * 100_000_000,
+                frame_id='',
+                decode=lambda _: IMAGE,
+            )
+            results.add(at, IMAGE, np.full((12, 16), index % 2, np.uint8))
+    found = results.consistency()
+    assert found is not None
+    assert found.flips_per_second == pytest.approx(10)
+    assert found.tc == 0
+    assert found.windows == ()
+
+
+def test_consistency_is_left_out_unless_asked_for_or_without_a_pair() -> None:
+    for asked, frames in ((False, 3), (True, 1)):
+        with ReplayResults(LABELS, consistency=asked) as results:
+            for index in range(frames):
+                results.add(frame(index), IMAGE, IDS)
+        assert results.consistency() is None

@@ -14,6 +14,7 @@ from rich.console import Console
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.timing import summarize
+from vidseg_ros.evaluation.consistency import ClassConsistency, Consistency, WindowConsistency
 from vidseg_ros.evaluation.summary import ClassScore, ReplaySummary, Scores, StageLatency
 from vidseg_ros.inference.prediction import EngineInfo
 
@@ -111,6 +112,7 @@ def test_json_layout() -> None:
                 {'name': 'car', 'iou': None, 'pixels': 0},
             ],
         },
+        'consistency': None,
         'error': None,
     }
     plain: dict[str, Any] = json.loads(json.dumps(SUMMARY.to_dict(), allow_nan=False))
@@ -165,3 +167,27 @@ def test_names_with_brackets_are_printed_as_they_are() -> None:
     text = printed(replace(SUMMARY, source='drive[front].mp4', error='bag [red] is damaged'))
     assert text.startswith('drive[front].mp4')
     assert ['ended by', 'bag [red] is damaged'] in rows_of(text)
+
+
+def test_consistency_is_in_the_table_and_in_the_json() -> None:
+    consistency = Consistency(
+        pairs=7,
+        tc=0.625,
+        legacy_tc=0.5,
+        flips_per_second=0.1239,
+        classes=(
+            ClassConsistency(name='road', tc=0.875, flips_per_second=0.05),
+            ClassConsistency(name='sky', tc=None, flips_per_second=None),
+        ),
+        windows=(WindowConsistency(window=8, self_consistency=0.9, correct_consistency=0.8),),
+    )
+    summary = replace(SUMMARY, consistency=consistency)
+    text = printed(summary)
+    for expected in ('7 pairs of frames', '62.5', '0.124', '87.5', '80.0 / 90.0'):
+        assert expected in text
+    plain: Any = json.loads(json.dumps(summary.to_dict(), allow_nan=False))['consistency']
+    assert plain['tc'] == 0.625
+    assert plain['legacy_tc'] == 0.5
+    assert plain['classes'][1] == {'name': 'sky', 'tc': None, 'flips_per_second': None}
+    assert plain['windows'][0]['window'] == 8
+    assert SUMMARY.to_dict()['consistency'] is None

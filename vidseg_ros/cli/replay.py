@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
             inputs=(Path(args.source), *([args.labels] if args.labels else [])),
         )
         with (
-            ReplayResults(labels, outputs, truth=truth) as results,
+            ReplayResults(labels, outputs, truth=truth, consistency=args.consistency) as results,
             progress_bar(source.name, _frames(source, args.limit)) as on_frame,
         ):
             summary = run(args, model.path, source, results, on_frame)
@@ -111,6 +111,11 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add('--no-video', dest='video', action='store_false', help='no overlay video')
     add('--no-sheet', dest='sheet', action='store_false', help='no contact sheet')
     add('--labels', type=Path, metavar='DIR', help='true labels: index PNGs named like the frames')
+    add(
+        '--consistency',
+        action='store_true',
+        help='measure temporal consistency and label flips, and VC with --labels; slower',
+    )
     add(
         '--json',
         nargs='?',

@@ -22,6 +22,7 @@ from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.overlay import blend
 from vidseg_ros.core.timing import StageTimings, summarize
+from vidseg_ros.evaluation.consistency import Consistency, ConsistencyMeter
 from vidseg_ros.evaluation.lookahead import segment_ahead
 from vidseg_ros.evaluation.results_folder import claim_folder, write_json
 from vidseg_ros.evaluation.sources import FOLDER_FPS, LabelDirectory, Source, SourceFrame
@@ -89,6 +90,7 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         outputs: Outputs | None = None,
         *,
         truth: LabelDirectory | None = None,
+        consistency: bool = False,
     ) -> None:
         """Remember what to collect; files are made by ``with``.
 
@@ -96,6 +98,8 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
             labels: Classes of the label maps.
             outputs: What to write; None only counts and scores.
             truth: True labels to score against.
+            consistency: Whether to measure how steady the label maps are; takes longer than a
+                small network.
         """
         self.segmented = 0
         self.drops: Counter[str] = Counter()
@@ -104,6 +108,7 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         self._truth = truth
         self._confusion = Confusion(len(labels))
         self._scored = 0
+        self._consistency = ConsistencyMeter(labels) if consistency else None
         self._start_ns = 0
         self._open = ExitStack()
         self._masks: MaskWriter | None = None
@@ -177,6 +182,8 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
             truth = self._truth.get(frame)
         if truth is not None:
             self._score(frame, image, labels, truth)
+        if self._consistency is not None:
+            self._consistency.add(image, labels, frame.stamp_ns, truth)
         if self._masks is not None:
             self._masks.write(frame, labels)
         if self._video is not None or self._sheet is not None:
@@ -191,12 +198,18 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
     def skip(self, reason: str, count: int = 1) -> None:
         """Count frames that got no label map."""
         self.drops[reason] += count
+        if self._consistency is not None:
+            self._consistency.cut()
 
     def scores(self) -> Scores | None:
         """Return the agreement with the true labels so far; None if no pixel was scored."""
         if not self._confusion.pixels:
             return None
         return Scores.from_confusion(self._confusion, self._labels, self._scored)
+
+    def consistency(self) -> Consistency | None:
+        """Return how steady the label maps are so far; None if not asked for or not known."""
+        return None if self._consistency is None else self._consistency.result()
 
     def write_summary(self, summary: ReplaySummary) -> None:
         """Write the summary as JSON into the folder, if there is one.
@@ -292,6 +305,7 @@ def replay_offline(
         wall_ns=time.monotonic_ns() - started_ns,
         latencies=_latencies(timings, DECODE_BOUNDARY[source.kind]),
         scores=results.scores(),
+        consistency=results.consistency(),
         error=ended_by,
     )
     results.write_summary(summary)

@@ -17,6 +17,7 @@ from rich.table import Table
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.timing import LatencySummary
+from vidseg_ros.evaluation.consistency import Consistency
 from vidseg_ros.inference.prediction import EngineInfo
 
 SCHEMA: Final = 1
@@ -95,6 +96,8 @@ class ReplaySummary:
     """One entry per stage, in order; the total last."""
     scores: Scores | None
     """Agreement with true labels; None without any."""
+    consistency: Consistency | None = None
+    """How steady the label maps are; None if not asked for, or without two frames in a row."""
     error: str | None = None
     """What ended the run before the end of the footage, or None."""
 
@@ -114,7 +117,9 @@ class ReplaySummary:
         Keys: ``schema`` (1), ``mode``, ``source``, ``model``, ``engine`` {name, version, device,
         precision}, ``frames`` {seen, segmented}, ``drops`` {reason: count}, ``wall_s``, ``fps``,
         ``latency`` {stage: {boundary, count, p50_ms, p95_ms, p99_ms, max_ms}}, ``scores`` null
-        or {frames, miou, classes: [{name, iou, pixels}]} (IoU from 0 to 1), ``error``.
+        or {frames, miou, classes: [{name, iou, pixels}]} (IoU from 0 to 1), ``consistency`` null
+        or {pairs, tc, legacy_tc, flips_per_second, classes: [{name, tc, flips_per_second}],
+        windows: [{window, self_consistency, correct_consistency}]}, ``error``.
         """
         return {
             'schema': SCHEMA,
@@ -131,6 +136,7 @@ class ReplaySummary:
                 for item in self.latencies
             },
             'scores': asdict(self.scores) if self.scores else None,
+            'consistency': asdict(self.consistency) if self.consistency else None,
             'error': self.error,
         }
 
@@ -139,6 +145,8 @@ class ReplaySummary:
         tables = [self._run_table(), self._latency_table()]
         if self.scores:
             tables.append(_score_table(self.scores))
+        if self.consistency:
+            tables.append(_consistency_table(self.consistency))
         return Group(*tables)
 
     def _run_table(self) -> Table:
@@ -186,4 +194,23 @@ def _score_table(scores: Scores) -> Table:
     for item in scores.classes:
         iou = '-' if item.iou is None else f'{item.iou * 100:.1f}'
         table.add_row(escape(item.name), iou, f'{item.pixels:,}')
+    return table
+
+
+def _consistency_table(consistency: Consistency) -> Table:
+    title = f'consistency over {consistency.pairs} pairs of frames, along the motion'
+    table = Table(title=title, title_justify='left', show_footer=True)
+    table.add_column('class', 'all', style='bold')
+    table.add_column('TC, %', f'{consistency.tc * 100:.1f}', justify='right')
+    flips = f'{consistency.flips_per_second:.3f}'
+    table.add_column('label flips per pixel and second', flips, justify='right')
+    for item in consistency.classes:
+        values = (
+            '-' if item.tc is None else f'{item.tc * 100:.1f}',
+            '-' if item.flips_per_second is None else f'{item.flips_per_second:.3f}',
+        )
+        table.add_row(escape(item.name), *values)
+    for window in consistency.windows:
+        correct, same = window.correct_consistency * 100, window.self_consistency * 100
+        table.add_row(f'VC{window.window} correct / self', f'{correct:.1f} / {same:.1f}', '')
     return table

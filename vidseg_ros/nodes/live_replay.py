@@ -125,6 +125,7 @@ def replay_live(  # noqa: PLR0913 - all but two by name
         wall_ns=run.wall_ns,
         latencies=(end_to_end,),
         scores=results.scores(),
+        consistency=results.consistency(),
         error=run.ended_by,
     )
     results.write_summary(summary)
