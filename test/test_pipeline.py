@@ -183,6 +183,36 @@ def test_enlarged_labels_sit_at_pixel_centres(engine: SegmentationEngine) -> Non
     np.testing.assert_array_equal(found.labels, ids.repeat(10, axis=0).repeat(5, axis=1))
 
 
+@pytest.mark.parametrize('mask_size', ['camera', 'network'])
+@pytest.mark.parametrize('scale', [1, 4])
+def test_labels_are_written_where_the_caller_wants_them(
+    engine: SegmentationEngine, mask_size: Literal['camera', 'network'], scale: int
+) -> None:
+    given: dict[str, NDArray[np.uint8]] = {}
+
+    def place(frame: Frame, height: int, width: int) -> NDArray[np.uint8]:
+        # As in a serialised message: not aligned, in memory of somebody else.
+        memory = np.frombuffer(bytearray(height * width + 5), np.uint8, offset=5)
+        given[frame.camera] = memory.reshape(height, width)
+        return given[frame.camera]
+
+    frames = [
+        frame_of(name, painted(blocks(12, 16, scale, seed))) for seed, name in enumerate('ab')
+    ]
+    expected = Segmenter(engine, mask_size).segment(frames, confidence=True)
+    found = Segmenter(engine, mask_size, place=place).segment(frames, confidence=True)
+    for wanted, result in zip(expected, found, strict=True):
+        assert result.labels is given[result.frame.camera]
+        np.testing.assert_array_equal(result.labels, wanted.labels)
+        np.testing.assert_array_equal(result.confidence, wanted.confidence)
+
+
+def test_memory_that_does_not_fit_is_a_bug(engine: SegmentationEngine) -> None:
+    segmenter = Segmenter(engine, place=lambda _, height, width: np.empty((height, width, 1)))
+    with pytest.raises(AssertionError):
+        segmenter.segment([frame_of('a', painted(blocks(12, 16, 4)))])
+
+
 def test_equal_sizes_are_one_batch_and_the_order_is_kept() -> None:
     engine = RecordingEngine()
     frames = [

@@ -7,7 +7,7 @@ with the time that each stage took.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import threading
 import time
@@ -45,7 +45,7 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Segmentation:
-    """The result for one frame; its arrays belong to the caller."""
+    """The result for one frame; its arrays belong to the caller (see `Place` for the labels)."""
 
     frame: Frame
     """The frame it belongs to."""
@@ -55,6 +55,13 @@ class Segmentation:
     """(H, W) uint8, 255 = certain; None if not asked for or not in the model."""
     timings: StageTimings
     """How long each stage took (ns)."""
+
+
+Place = Callable[[Frame, int, int], NDArray[np.uint8]]
+"""Gives the memory for the labels of a frame: contiguous (height, width) uint8, to be filled.
+
+What owns that memory says how long the labels in it stay as they are.
+"""
 
 
 class Mailbox:
@@ -111,13 +118,20 @@ class Mailbox:
 class Segmenter:
     """Turns frames into label maps with one engine; belongs to one thread."""
 
-    def __init__(self, engine: SegmentationEngine, mask_size: MaskSize = 'camera') -> None:
+    def __init__(
+        self,
+        engine: SegmentationEngine,
+        mask_size: MaskSize = 'camera',
+        *,
+        place: Place | None = None,
+    ) -> None:
         """Use an opened engine.
 
         Args:
             engine: Stays the caller's; not closed here.
             mask_size: ``camera``: label maps as large as their frame; ``network``: as the
                 network gives them.
+            place: Where labels are written to; None: into new memory.
 
         Raises:
             ParameterError: If ``mask_size`` is neither.
@@ -125,7 +139,7 @@ class Segmenter:
         if mask_size not in get_args(MaskSize):
             msg = f'mask_size must be one of {", ".join(get_args(MaskSize))}, not {mask_size!r}'
             raise ParameterError(msg)
-        self.engine, self._mask_size = engine, mask_size
+        self.engine, self._mask_size, self._place = engine, mask_size, place
 
     def warm_up(self, size: tuple[int, int] | None = None) -> None:
         """Run once on a black frame, so that the first camera frame is not the slow one.
@@ -168,7 +182,9 @@ class Segmenter:
         results = []
         for index, frame in enumerate(frames):
             fill_ns = time.monotonic_ns()
-            labels = self._fill(prediction.labels[index], frame, cv2.INTER_NEAREST_EXACT)
+            labels = self._fill(
+                prediction.labels[index], frame, cv2.INTER_NEAREST_EXACT, self._place
+            )
             certainty = None
             if prediction.confidence is not None:
                 certainty = self._fill(prediction.confidence[index], frame, cv2.INTER_LINEAR)
@@ -184,10 +200,19 @@ class Segmenter:
         return results
 
     def _fill(
-        self, plane: NDArray[np.uint8], frame: Frame, interpolation: int
+        self,
+        plane: NDArray[np.uint8],
+        frame: Frame,
+        interpolation: int,
+        place: Place | None = None,
     ) -> NDArray[np.uint8]:
-        height, width = frame.image.shape[:2]
-        if self._mask_size == 'network' or plane.shape == (height, width):
-            return plane
-        resized = cv2.resize(plane, (width, height), interpolation=interpolation)
-        return resized.astype(np.uint8, copy=False)
+        height, width = (plane if self._mask_size == 'network' else frame.image).shape[:2]
+        memory = place(frame, height, width) if place else None
+        if plane.shape == (height, width):
+            if memory is None:
+                return plane
+            np.copyto(memory, plane)
+            return memory
+        filled = cv2.resize(plane, (width, height), dst=memory, interpolation=interpolation)
+        assert memory is None or filled is memory  # OpenCV takes new memory where it does not fit
+        return filled.astype(np.uint8, copy=False)

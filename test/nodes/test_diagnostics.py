@@ -154,3 +154,14 @@ def test_the_window_forgets(clock: FakeClock) -> None:
     clock.step(WINDOW_S + 0.1)
     found = values(health.status('', 0))
     assert (found['rate_hz'], found['infer.p50_ms'], found['segmented']) == ('0.0', 'none', '1')
+
+
+def test_a_frame_whose_stamp_cannot_be_read_is_received_all_the_same(clock: FakeClock) -> None:
+    health = CameraHealth('/image')
+    assert not health.received(100)
+    clock.step(SILENCE_S)
+    assert not health.received(None)
+    clock.step(0.1)
+    status = health.status('', 0)
+    assert (status.level, values(status)['received']) == (OK, '2')
+    assert health.received(99), 'older than the last stamp that was read'

@@ -4,9 +4,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, ExitStack
+from functools import partial
 from typing import Any, Final
 
 import cv2
+import numpy as np
 from numpy.typing import NDArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
@@ -21,15 +23,23 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.core.overlay import blend
-from vidseg_ros.nodes.messages import image_message, scaled_camera_info
+from vidseg_ros.core.serialized_image import LabelMapWriter, SerializedHeader
+from vidseg_ros.nodes.messages import (
+    CameraMessage,
+    image_message,
+    read_message,
+    result_message,
+    ros_header,
+    scaled_camera_info,
+)
 from vidseg_ros.nodes.parameters import NodeParameters
-from vidseg_ros.pipeline import Segmentation
+from vidseg_ros.pipeline import Frame, Segmentation
 
 SELECT_PERIOD_S: Final = 0.5
 """How often `CameraInputs` looks which of its topics is published, seconds."""
 
-Receive = Callable[[str, str, Image | CompressedImage], None]
-"""Called with camera, topic and message."""
+Receive = Callable[[str, str, Callable[[], CameraMessage]], None]
+"""Called with camera, topic, and what reads the message (see `read_message`)."""
 
 
 def advertise(
@@ -83,13 +93,15 @@ class CameraInputs:
     publishes raw images: a driver that offers both then does not compress for nothing.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (one switch for tests and benchmarks)
         self,
         node: Node,
         stack: ExitStack,
         camera: str,
         settings: NodeParameters,
         receive: Receive,
+        *,
+        serialized: bool = True,
     ) -> None:
         """Subscribe.
 
@@ -99,11 +111,13 @@ class CameraInputs:
             camera: Name of the camera; '' for the single topic ``image``.
             settings: Which topics.
             receive: Called with every message, in the node's executor.
+            serialized: Whether images are wanted as the middleware delivers them.
 
         Raises:
             ParameterError: If a QoS override is not a QoS setting.
         """
         self._node, self._camera, self._receive = node, camera, receive
+        self._serialized = serialized
         raw = f'{camera}/image' if camera else 'image'
         self._raw_topic = node.resolve_topic_name(raw)
         # As in image_transport: it follows a remapped image topic, and may itself be remapped.
@@ -127,7 +141,7 @@ class CameraInputs:
             # With auto just to check its overrides: later, nobody would hear of a wrong one.
             self._join_compressed()
         if settings.input_type != 'compressed':
-            subscription = self._subscribe(Image, raw, self._receive_from(self._raw_topic))
+            subscription = self._subscribe_images(Image, raw, self._raw_topic)
             stack.callback(node.destroy_subscription, subscription)
         if settings.input_type == 'auto':
             self._leave_compressed()
@@ -140,14 +154,21 @@ class CameraInputs:
         if message.height and message.width:
             self.info = message
 
-    def _receive_from(self, topic: str) -> Callable[[Image | CompressedImage], None]:
-        return lambda message: self._receive(self._camera, topic, message)
+    def _subscribe_images(
+        self, message_type: type[Image | CompressedImage], name: str, topic: str
+    ) -> Subscription:
+        def received(message: Image | CompressedImage | bytes) -> None:
+            self._receive(self._camera, topic, partial(read_message, message, message_type))
+
+        return self._subscribe(message_type, name, received, raw=self._serialized)
 
     def _subscribe(
         self,
         message_type: Any,  # noqa: ANN401  # message classes have no common base
         name: str,
         received: Callable[[Any], None],
+        *,
+        raw: bool = False,
     ) -> Subscription:
         """Subscribe by name; a resolved topic would be remapped a second time."""
         qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -157,12 +178,13 @@ class CameraInputs:
                 name,
                 received,
                 qos,
+                raw=raw,
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
 
     def _join_compressed(self) -> None:
-        self._compressed = self._subscribe(
-            CompressedImage, self._compressed_name, self._receive_from(self._compressed_topic)
+        self._compressed = self._subscribe_images(
+            CompressedImage, self._compressed_name, self._compressed_topic
         )
 
     def _leave_compressed(self) -> None:
@@ -196,6 +218,7 @@ class CameraOutputs:
         self._label_map = advertise(node, stack, Image, f'{prefix}label_map')
         self._confidence = advertise(node, stack, Image, f'{prefix}confidence')
         self._overlay = advertise(node, stack, Image, f'{prefix}overlay')
+        self._writer = LabelMapWriter()
         self._info: Publisher | None = None
         if with_info:
             self._info = advertise(node, stack, CameraInfo, f'{prefix}camera_info')
@@ -210,23 +233,43 @@ class CameraOutputs:
         """Whether anybody listens to the overlay."""
         return bool(self._overlay.get_subscription_count())
 
+    def place_label_map(self, frame: Frame, height: int, width: int) -> NDArray[np.uint8]:
+        """Return where the labels of a frame go; a `vidseg_ros.pipeline.Place`.
+
+        Args:
+            frame: Of this camera; its message was serialised.
+            height: Rows, px.
+            width: Columns, px.
+
+        Returns:
+            (height, width) uint8 to fill, in the message that `publish_label_map` sends. Valid
+            until the next call.
+        """
+        assert isinstance(frame.context, SerializedHeader)
+        return self._writer.place(frame.context, height, width)
+
     def publish_label_map(self, result: Segmentation, info: CameraInfo | None) -> None:
         """Publish the label map, and a CameraInfo of its size.
 
         Args:
-            result: The result.
+            result: The result; its labels are in the place that `place_label_map` gave, if its
+                message was serialised.
             info: Of the camera; None: not known.
         """
         header = result.frame.context
-        self._label_map.publish(image_message(header, result.labels))
+        if isinstance(header, SerializedHeader):
+            self._label_map.publish(self._writer.message())
+        else:
+            self._label_map.publish(image_message(header, result.labels))
         if self._info is not None and info is not None:
             height, width = result.labels.shape
-            self._info.publish(scaled_camera_info(info, header, height=height, width=width))
+            scaled = scaled_camera_info(info, ros_header(header), height=height, width=width)
+            self._info.publish(scaled)
 
     def publish_confidence(self, result: Segmentation) -> None:
         """Publish the confidence, if the result has one."""
         if result.confidence is not None:
-            self._confidence.publish(image_message(result.frame.context, result.confidence))
+            self._confidence.publish(result_message(result.frame.context, result.confidence))
 
     def publish_overlay(self, result: Segmentation, card: ModelCard, opacity: float) -> None:
         """Publish the picture, at the label map's size, with the classes painted over it.
@@ -243,4 +286,4 @@ class CameraOutputs:
         if card.input_order == 'bgr8':
             image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         painted = blend(image, result.labels, card.labels, opacity)
-        self._overlay.publish(image_message(result.frame.context, painted))
+        self._overlay.publish(result_message(result.frame.context, painted))

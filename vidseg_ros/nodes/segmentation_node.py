@@ -10,6 +10,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import closing, ExitStack
 from functools import partial, wraps
+import os
 import signal
 import sys
 import time
@@ -17,6 +18,8 @@ import traceback
 from typing import Final, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+import numpy as np
+from numpy.typing import NDArray
 import rclpy
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
@@ -24,8 +27,7 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.utilities import try_shutdown
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.utilities import get_rmw_implementation_identifier, try_shutdown
 from std_msgs.msg import Header
 
 from vidseg_ros.core.errors import ImageError, VidsegError
@@ -36,12 +38,14 @@ from vidseg_ros.inference.prediction import SegmentationEngine
 from vidseg_ros.nodes.camera_topics import advertise, CameraInputs, CameraOutputs
 from vidseg_ros.nodes.diagnostics import CameraHealth, key_values
 from vidseg_ros.nodes.messages import (
+    CameraMessage,
     decode_message,
     describe_format,
     label_info_message,
     stamp_ns,
 )
 from vidseg_ros.nodes.parameters import declare_parameters, read_parameters
+from vidseg_ros.nodes.shared_memory import shortage
 from vidseg_ros.nodes.worker import Worker
 from vidseg_ros.pipeline import Frame, Mailbox, Segmentation, Segmenter
 
@@ -100,14 +104,22 @@ class SegmentationNode(LifecycleNode):
         *,
         context: Context | None = None,
         parameter_overrides: list[Parameter] | None = None,
+        serialized: bool = True,
     ) -> None:
         """Declare the parameters and start to report on ``/diagnostics``.
 
         Args:
             context: What ``rclpy.init`` was called with; None is rclpy's default context.
             parameter_overrides: Start-up values, over those of the command line.
+            serialized: Whether images are received and sent as bytes. False makes rclpy convert
+                them: the slower reference that tests and benchmarks compare with. No parameter,
+                because the bytes on the wire are the same.
         """
+        no_room = shortage(get_rmw_implementation_identifier(), os.environ)
         super().__init__('segmentation', context=context, parameter_overrides=parameter_overrides)
+        if no_room:
+            self.get_logger().warning(no_room)
+        self._serialized = serialized
         self._problems = declare_parameters(self)
         self._failure = ''
         self._configured, self._active = ExitStack(), ExitStack()
@@ -135,12 +147,16 @@ class SegmentationNode(LifecycleNode):
             path = find_model(parameters.model)
             engine = create_engine(parameters.engine, path)
             stack.enter_context(closing(engine))
-            segmenter = Segmenter(engine, parameters.mask_size)
-            segmenter.warm_up()
             outputs = {
                 camera: CameraOutputs(self, stack, camera, with_info=parameters.wants_info)
                 for camera in parameters.cameras or ('',)
             }
+            segmenter = Segmenter(
+                engine,
+                parameters.mask_size,
+                place=partial(_place, outputs) if self._serialized else None,
+            )
+            segmenter.warm_up()
             self._publish_label_info(engine, stack)
             self._configured = stack.pop_all()
         self._settings, self._engine, self._segmenter = parameters, engine, segmenter
@@ -158,7 +174,14 @@ class SegmentationNode(LifecycleNode):
         cameras = self._cameras  # the thread keeps these, should it outlive the activation
         with ExitStack() as stack:
             for camera, outputs in self._outputs.items():
-                inputs = CameraInputs(self, stack, camera, self._settings, self._receive)
+                inputs = CameraInputs(
+                    self,
+                    stack,
+                    camera,
+                    self._settings,
+                    self._receive,
+                    serialized=self._serialized,
+                )
                 health = CameraHealth(' or '.join(inputs.topics))
                 cameras[camera] = _Camera(inputs, outputs, health)
             self._worker = Worker(
@@ -228,18 +251,24 @@ class SegmentationNode(LifecycleNode):
             return
         advertise(self, stack, type(message), '~/label_info', latched=True).publish(message)
 
-    def _receive(self, camera: str, topic: str, message: Image | CompressedImage) -> None:
+    def _receive(self, camera: str, topic: str, read: Callable[[], CameraMessage]) -> None:
         received_ns = time.monotonic_ns()
         assert self._engine is not None
         health, ros_log = self._cameras[camera].health, self.get_logger()
-        if health.received(stamp_ns(message.header)):
-            ros_log.warning(f'{topic}: a stamp jumped back', throttle_duration_sec=LOG_PERIOD_S)
+        stamp: int | None = None
         try:
+            message = read()
+            stamp = stamp_ns(message.header)
             image = decode_message(message, self._engine.card.input_order)
         except ImageError as error:
             health.dropped(error.reason)
             ros_log.warning(f'{topic}: frame skipped: {error}', throttle_duration_sec=LOG_PERIOD_S)
             return
+        finally:
+            if health.received(stamp):
+                ros_log.warning(
+                    f'{topic}: a stamp jumped back', throttle_duration_sec=LOG_PERIOD_S
+                )
         decoded_ns = time.monotonic_ns()
         found = f'{topic}: {describe_format(message, image)}'
         if self._formats.get(camera) != found:
@@ -321,6 +350,12 @@ class SegmentationNode(LifecycleNode):
             hardware_id=values.get('device', ''),
             values=key_values(values),
         )
+
+
+def _place(
+    outputs: Mapping[str, CameraOutputs], frame: Frame, height: int, width: int
+) -> NDArray[np.uint8]:
+    return outputs[frame.camera].place_label_map(frame, height, width)
 
 
 def main() -> int:
