@@ -43,7 +43,7 @@ from vidseg_ros.nodes.messages import (
     stamp_ns,
 )
 from vidseg_ros.nodes.parameters import declare_parameters, read_parameters
-from vidseg_ros.nodes.shared_memory import shortage
+from vidseg_ros.nodes.shared_memory_room import shortage
 from vidseg_ros.nodes.worker import Worker
 from vidseg_ros.pipeline import Frame, Mailbox, Segmentation, Segmenter
 
