@@ -27,6 +27,10 @@ REPLACED: Final = 'replaced'
 """Reason under which frames are counted that a newer one replaced before their turn."""
 
 
+Place = Callable[[int, int], NDArray[np.uint8]]
+"""Gives the memory for labels of so many rows and columns: (height, width) uint8, contiguous."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frame:
     """One decoded camera image on its way through the pipeline."""
@@ -41,27 +45,22 @@ class Frame:
     """Monotonic clock when the message arrived, before decoding (ns)."""
     decoded_ns: int
     """Monotonic clock when the image was ready (ns)."""
+    place: Place | None = None
+    """Where its labels are to be written, asked when they are ready; None: into new memory."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Segmentation:
-    """The result for one frame; its arrays belong to the caller (see `Place` for the labels)."""
+    """The result for one frame; its arrays belong to the caller."""
 
     frame: Frame
     """The frame it belongs to."""
     labels: NDArray[np.uint8]
-    """(H, W) uint8 ids at camera or network size."""
+    """(H, W) uint8 ids at camera or network size; in the frame's ``place`` if it has one."""
     confidence: NDArray[np.uint8] | None
     """(H, W) uint8, 255 = certain; None if not asked for or not in the model."""
     timings: StageTimings
     """How long each stage took (ns)."""
-
-
-Place = Callable[[Frame, int, int], NDArray[np.uint8]]
-"""Gives the memory for the labels of a frame: contiguous (height, width) uint8, to be filled.
-
-What owns that memory says how long the labels in it stay as they are.
-"""
 
 
 class Mailbox:
@@ -118,20 +117,13 @@ class Mailbox:
 class Segmenter:
     """Turns frames into label maps with one engine; belongs to one thread."""
 
-    def __init__(
-        self,
-        engine: SegmentationEngine,
-        mask_size: MaskSize = 'camera',
-        *,
-        place: Place | None = None,
-    ) -> None:
+    def __init__(self, engine: SegmentationEngine, mask_size: MaskSize = 'camera') -> None:
         """Use an opened engine.
 
         Args:
             engine: Stays the caller's; not closed here.
             mask_size: ``camera``: label maps as large as their frame; ``network``: as the
                 network gives them.
-            place: Where labels are written to; None: into new memory.
 
         Raises:
             ParameterError: If ``mask_size`` is neither.
@@ -139,7 +131,7 @@ class Segmenter:
         if mask_size not in get_args(MaskSize):
             msg = f'mask_size must be one of {", ".join(get_args(MaskSize))}, not {mask_size!r}'
             raise ParameterError(msg)
-        self.engine, self._mask_size, self._place = engine, mask_size, place
+        self.engine, self._mask_size = engine, mask_size
 
     def warm_up(self, size: tuple[int, int] | None = None) -> None:
         """Run once on a black frame, so that the first camera frame is not the slow one.
@@ -183,7 +175,7 @@ class Segmenter:
         for index, frame in enumerate(frames):
             fill_ns = time.monotonic_ns()
             labels = self._fill(
-                prediction.labels[index], frame, cv2.INTER_NEAREST_EXACT, self._place
+                prediction.labels[index], frame, cv2.INTER_NEAREST_EXACT, frame.place
             )
             certainty = None
             if prediction.confidence is not None:
@@ -207,7 +199,7 @@ class Segmenter:
         place: Place | None = None,
     ) -> NDArray[np.uint8]:
         height, width = (plane if self._mask_size == 'network' else frame.image).shape[:2]
-        memory = place(frame, height, width) if place else None
+        memory = place(height, width) if place else None
         if plane.shape == (height, width):
             if memory is None:
                 return plane

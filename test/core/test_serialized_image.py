@@ -4,8 +4,10 @@
 
 from functools import cache
 import struct
+import tracemalloc
 from typing import Any
 
+import cv2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
@@ -241,6 +243,28 @@ def test_a_label_map_of_the_wrong_length_is_never_sent() -> None:
     writer._buffer = writer._buffer[:-1]
     with pytest.raises(AssertionError):
         writer.message()
+
+
+def test_a_frame_costs_one_copy_of_its_label_map() -> None:
+    height, width = 480, 640
+    sent = image_bytes(np.zeros((height, width, 3), np.uint8))
+    small, writer = np.zeros((120, 160), np.uint8), LabelMapWriter()
+
+    def answer() -> bytes:
+        message = read_image(sent)
+        assert decoded(message).shape == (height, width, 3)
+        memory = writer.place(message.header, height, width)
+        cv2.resize(small, (width, height), dst=memory, interpolation=cv2.INTER_NEAREST_EXACT)
+        return writer.message()
+
+    answer()
+    tracemalloc.start()
+    try:
+        found = answer()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert height * width < len(found) < peak < height * width + 50_000
 
 
 @cache

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, Final
 
 import cv2
-import numpy as np
 from numpy.typing import NDArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
@@ -19,6 +18,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.model_card import ModelCard
@@ -33,7 +33,7 @@ from vidseg_ros.nodes.messages import (
     scaled_camera_info,
 )
 from vidseg_ros.nodes.parameters import NodeParameters
-from vidseg_ros.pipeline import Frame, Segmentation
+from vidseg_ros.pipeline import Place, Segmentation
 
 SELECT_PERIOD_S: Final = 0.5
 """How often `CameraInputs` looks which of its topics is published, seconds."""
@@ -233,27 +233,24 @@ class CameraOutputs:
         """Whether anybody listens to the overlay."""
         return bool(self._overlay.get_subscription_count())
 
-    def place_label_map(self, frame: Frame, height: int, width: int) -> NDArray[np.uint8]:
-        """Return where the labels of a frame go; a `vidseg_ros.pipeline.Place`.
+    def place_for(self, header: Header | SerializedHeader) -> Place | None:
+        """Return where to write the labels of a camera message; None: anywhere.
+
+        Those of a serialised message are written into the one that `publish_label_map` sends:
+        valid until the next frame of this camera is segmented.
 
         Args:
-            frame: Of this camera; its message was serialised.
-            height: Rows, px.
-            width: Columns, px.
-
-        Returns:
-            (height, width) uint8 to fill, in the message that `publish_label_map` sends. Valid
-            until the next call.
+            header: Of the camera message.
         """
-        assert isinstance(frame.context, SerializedHeader)
-        return self._writer.place(frame.context, height, width)
+        if isinstance(header, SerializedHeader):
+            return partial(self._writer.place, header)
+        return None
 
     def publish_label_map(self, result: Segmentation, info: CameraInfo | None) -> None:
         """Publish the label map, and a CameraInfo of its size.
 
         Args:
-            result: The result; its labels are in the place that `place_label_map` gave, if its
-                message was serialised.
+            result: The result; its frame's place is from `place_for`.
             info: Of the camera; None: not known.
         """
         header = result.frame.context

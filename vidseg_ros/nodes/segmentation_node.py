@@ -18,8 +18,6 @@ import traceback
 from typing import Final, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-import numpy as np
-from numpy.typing import NDArray
 import rclpy
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
@@ -45,7 +43,7 @@ from vidseg_ros.nodes.messages import (
     stamp_ns,
 )
 from vidseg_ros.nodes.parameters import declare_parameters, read_parameters
-from vidseg_ros.nodes.shared_memory import shortage
+from vidseg_ros.nodes.shared_memory_room import shortage
 from vidseg_ros.nodes.worker import Worker
 from vidseg_ros.pipeline import Frame, Mailbox, Segmentation, Segmenter
 
@@ -147,16 +145,12 @@ class SegmentationNode(LifecycleNode):
             path = find_model(parameters.model)
             engine = create_engine(parameters.engine, path)
             stack.enter_context(closing(engine))
+            segmenter = Segmenter(engine, parameters.mask_size)
+            segmenter.warm_up()
             outputs = {
                 camera: CameraOutputs(self, stack, camera, with_info=parameters.wants_info)
                 for camera in parameters.cameras or ('',)
             }
-            segmenter = Segmenter(
-                engine,
-                parameters.mask_size,
-                place=partial(_place, outputs) if self._serialized else None,
-            )
-            segmenter.warm_up()
             self._publish_label_info(engine, stack)
             self._configured = stack.pop_all()
         self._settings, self._engine, self._segmenter = parameters, engine, segmenter
@@ -282,6 +276,7 @@ class SegmentationNode(LifecycleNode):
                 context=message.header,
                 received_ns=received_ns,
                 decoded_ns=decoded_ns,
+                place=self._cameras[camera].outputs.place_for(message.header),
             )
         )
 
@@ -350,12 +345,6 @@ class SegmentationNode(LifecycleNode):
             hardware_id=values.get('device', ''),
             values=key_values(values),
         )
-
-
-def _place(
-    outputs: Mapping[str, CameraOutputs], frame: Frame, height: int, width: int
-) -> NDArray[np.uint8]:
-    return outputs[frame.camera].place_label_map(frame, height, width)
 
 
 def main() -> int:

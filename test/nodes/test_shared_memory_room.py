@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vidseg_ros.nodes.shared_memory import (
+from vidseg_ros.nodes.shared_memory_room import (
     DEFAULT_SEGMENT_BYTES,
     free_bytes,
     PROFILE_VARIABLES,
