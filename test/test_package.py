@@ -55,14 +55,36 @@ def test_ros2_run_finds_the_scripts() -> None:
 
 def test_every_shipped_configuration_is_valid() -> None:
     yaml = YAML(typ='safe').load((ROOT / 'config' / 'segmentation.yaml').read_text())
-    xml = ET.parse(ROOT / 'config' / 'fastdds_local.xml').getroot()  # noqa: S314 - our own file
 
     assert sorted(path.name for path in (ROOT / 'config').iterdir()) == [
         'fastdds_local.xml',
+        'fastdds_shared_memory.xml',
         'segmentation.yaml',
     ]
     assert list(next(iter(yaml.values()))) == ['ros__parameters']
-    assert xml.tag.endswith('dds')
+
+
+def test_the_two_dds_profiles_differ_in_who_can_be_reached_and_in_nothing_else() -> None:
+    def transports(name: str) -> list[dict[str, str]]:
+        root = ET.parse(ROOT / 'config' / name).getroot()  # noqa: S314 - our own file
+        assert root.tag.endswith('}dds')
+        assert root.findtext('.//{*}useBuiltinTransports') == 'false'
+        used = [item.text for item in root.iterfind('.//{*}userTransports/{*}transport_id')]
+        described = root.findall('.//{*}transport_descriptor')
+        assert used == [item.findtext('{*}transport_id') for item in described]
+        return [
+            {
+                child.tag.rpartition('}')[2]: ''.join(child.itertext()).strip()
+                for child in item
+                if not child.tag.endswith('transport_id')
+            }
+            for item in described
+        ]
+
+    memory = {'type': 'SHM', 'segment_size': '67108864', 'maxMessageSize': '67108864'}
+    loopback = {'type': 'UDPv4', 'interfaceWhiteList': '127.0.0.1'}
+    assert transports('fastdds_local.xml') == [memory, loopback]
+    assert transports('fastdds_shared_memory.xml') == [memory, {'type': 'UDPv4'}]
 
 
 @pytest.mark.slow

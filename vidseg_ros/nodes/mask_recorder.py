@@ -37,7 +37,8 @@ class MaskRecorder(Node):
 
         Args:
             on_mask: Called by the executor with the label map exactly as received (its
-                ``log_ns`` is the system clock) and the monotonic clock when it came in (ns).
+                ``log_ns`` is the node's clock: ``/clock`` with ``use_sim_time``, else the
+                system's) and the monotonic clock when it came in (ns).
             topic: Topic of the label maps.
             context: The rclpy context; None takes the default one.
         """
@@ -46,13 +47,18 @@ class MaskRecorder(Node):
         qos = QoSProfile(depth=10, reliability=QoSReliabilityPolicy.RELIABLE)
         self._masks = self.create_subscription(Image, topic, self._receive, qos, raw=True)
 
+    @property
+    def topic(self) -> str:
+        """Full name of the topic, after namespace and remapping."""
+        return str(self._masks.topic_name)
+
     def has_publisher(self) -> bool:
         """Return whether a node that publishes label maps is connected."""
         return bool(self._masks.get_publisher_count())
 
     def _receive(self, cdr: bytes) -> None:
         received_ns = time.monotonic_ns()
-        log_ns = time.time_ns()
+        log_ns = self.get_clock().now().nanoseconds
         stamp_ns, frame_id = read_header(cdr) or (log_ns, '')
         mask = BagImage(
             msgtype=IMAGE_TYPE, cdr=cdr, log_ns=log_ns, stamp_ns=stamp_ns, frame_id=frame_id
@@ -74,17 +80,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog='mask_recorder', description='Record label maps into an MCAP bag until Ctrl-C.'
     )
     parser.add_argument('bag', help='folder of the new bag')
-    parser.add_argument('--topic', default=LABEL_MAP_TOPIC, help='default: %(default)s')
+    parser.add_argument(
+        '--topic',
+        default=LABEL_MAP_TOPIC.removeprefix('/'),
+        help='relative to the namespace; default: %(default)s',
+    )
     options = parser.parse_args(remove_ros_args(arguments))
 
     def record_until_stopped() -> None:
         rclpy.init(args=arguments)
         with BagWriter(options.bag, compress=True) as bag:
+            count = 0
 
             def record(mask: BagImage, _: int) -> None:
-                bag.write_raw(options.topic, mask.msgtype, mask.cdr, mask.log_ns)
+                nonlocal count
+                bag.write_raw(recorder.topic, mask.msgtype, mask.cdr, mask.log_ns)
+                count += 1
 
-            rclpy.spin(MaskRecorder(record, topic=options.topic))
+            recorder = MaskRecorder(record, topic=options.topic)
+            recorder.get_logger().info(f'recording {recorder.topic} into {options.bag}')
+            try:
+                rclpy.spin(recorder)
+            finally:
+                recorder.get_logger().info(f'{count} label maps recorded')
 
     return run_command('mask_recorder', record_until_stopped)
 
