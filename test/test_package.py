@@ -121,18 +121,27 @@ def test_every_launch_file_loads_and_describes_its_arguments() -> None:
         'launch.launch_description_sources', reason='launch is not installed: source a ROS 2'
     )
     files = sorted((ROOT / 'launch').glob('*.launch.py'))
+    segmentation = {
+        'params_file',
+        'model',
+        'engine',
+        'namespace',
+        'cameras',
+        'image',
+        'use_sim_time',
+        'autostart',
+        'respawn',
+        'respawn_delay',
+        'overlay',
+        'shared_memory',
+        'log_level',
+    }
+    replay = segmentation | {'source', 'topic', 'rate', 'loop', 'masks', 'record', 'drain'}
+    expected = {'replay.launch.py': replay, 'segmentation.launch.py': segmentation}
 
-    assert [file.name for file in files] == ['segmentation.launch.py']
+    assert [file.name for file in files] == sorted(expected)
     for file in files:
         description = sources.get_launch_description_from_python_launch_file(str(file))
         arguments = {item.name: item.description for item in description.get_launch_arguments()}
-        assert arguments.keys() == {
-            'params_file',
-            'model',
-            'namespace',
-            'image',
-            'use_sim_time',
-            'autostart',
-            'log_level',
-        }
+        assert arguments.keys() == expected[file.name]
         assert all(arguments.values())

@@ -99,9 +99,9 @@ def test_command_line_records_a_bag_until_ctrl_c(
         publisher.destroy_node()
     finally:
         process.kill()
-    log = capfd.readouterr().err
-    assert 'recording /car/segmentation/label_map into bag' in log
-    assert '4 label maps recorded' in log
+    said = capfd.readouterr()
+    assert 'recording /car/segmentation/label_map into bag' in said.err
+    assert said.out == '4 label maps of /car/segmentation/label_map in bag\n'
     with BagReader(tmp_path / 'bag') as bag:
         images = list(bag.images('/car/segmentation/label_map'))
     assert [image.cdr for image in images] == [label_map(number) for number in range(4)]

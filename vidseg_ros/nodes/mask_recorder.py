@@ -102,7 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             try:
                 rclpy.spin(recorder)
             finally:
-                recorder.get_logger().info(f'{count} label maps recorded')
+                # Not to the log: ROS is shut down by now.
+                sys.stdout.write(f'{count} label maps of {recorder.topic} in {options.bag}\n')
 
     return run_command('mask_recorder', record_until_stopped)
 
