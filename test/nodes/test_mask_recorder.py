@@ -135,49 +135,6 @@ def test_masks_are_recorded_at_simulated_time(context: Context) -> None:
     assert masks[0].log_ns == 5_000_000_007
 
 
-LITTLE_SPACE = """
-import resource
-import sys
-from vidseg_ros.nodes.mask_recorder import main
-resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
-sys.exit(main())
-"""
-
-
-def test_a_full_disk_ends_the_recorder_with_a_message_and_leaves_what_it_has(
-    tmp_path: Path, context: Context, capfd: pytest.CaptureFixture[str]
-) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (1000, 1000), dtype=np.uint8)
-    masks = [
-        serialize_image(noise, encoding='mono8', stamp_ns=number, frame_id='front')
-        for number in range(20)
-    ]
-    process = subprocess.Popen([sys.executable, '-c', LITTLE_SPACE, 'bag'], cwd=tmp_path)
-    node = Node('publisher', context=context)
-    publisher = node.create_publisher(Image, LABEL_MAP_TOPIC, 10)
-    try:
-        deadline = time.monotonic() + 40
-        sent = 0
-        while process.poll() is None:
-            assert time.monotonic() < deadline
-            if publisher.get_subscription_count():
-                publisher.publish(masks[sent % 20])
-                sent += 1
-            time.sleep(0.05)
-    finally:
-        process.kill()
-        node.destroy_node()
-    assert process.returncode == 2
-    error = capfd.readouterr().err
-    assert 'mask_recorder: cannot write bag bag' in error
-    assert 'check the path and the free space' in error
-    assert 'Traceback' not in error
-    with BagReader(tmp_path / 'bag') as bag:
-        recorded = [image.cdr for image in bag.images(LABEL_MAP_TOPIC)]
-    assert recorded
-    assert all(cdr in masks for cdr in recorded)
-
-
 def test_an_existing_bag_is_named_and_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

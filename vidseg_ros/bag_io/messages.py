@@ -122,9 +122,9 @@ def restamp(cdr: bytes, stamp_ns: int) -> bytes:
         cdr: The serialised message; `check_complete` tells whether it is whole.
         stamp_ns: The new stamp (ns), from 0 to the year 2038.
     """
-    byte_order = '<' if cdr[1:2] == b'\x01' else '>'
-    stamp = struct.pack(f'{byte_order}iI', *divmod(stamp_ns, 1_000_000_000))
-    return cdr[:4] + stamp + cdr[12:]
+    order: Literal['little', 'big'] = 'little' if cdr[1:2] == b'\x01' else 'big'
+    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+    return cdr[:4] + seconds.to_bytes(4, order) + nanoseconds.to_bytes(4, order) + cdr[12:]
 
 
 def check_complete(image: BagImage) -> None:

@@ -66,6 +66,19 @@ class MaskRecorder(Node):
         self._on_mask(mask, received_ns)
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='mask_recorder', description='Record label maps into an MCAP bag until Ctrl-C.'
+    )
+    parser.add_argument('bag', help='folder of the new bag')
+    parser.add_argument(
+        '--topic',
+        default=LABEL_MAP_TOPIC.removeprefix('/'),
+        help='relative to the namespace; default: %(default)s',
+    )
+    return parser
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Record label maps into a new MCAP bag until Ctrl-C.
 
@@ -76,16 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0, or 2 after an error that is named on stderr.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
-        prog='mask_recorder', description='Record label maps into an MCAP bag until Ctrl-C.'
-    )
-    parser.add_argument('bag', help='folder of the new bag')
-    parser.add_argument(
-        '--topic',
-        default=LABEL_MAP_TOPIC.removeprefix('/'),
-        help='relative to the namespace; default: %(default)s',
-    )
-    options = parser.parse_args(remove_ros_args(arguments))
+    options = _parser().parse_args(remove_ros_args(arguments))
 
     def record_until_stopped() -> None:
         rclpy.init(args=arguments)
