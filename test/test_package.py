@@ -55,14 +55,36 @@ def test_ros2_run_finds_the_scripts() -> None:
 
 def test_every_shipped_configuration_is_valid() -> None:
     yaml = YAML(typ='safe').load((ROOT / 'config' / 'segmentation.yaml').read_text())
-    xml = ET.parse(ROOT / 'config' / 'fastdds_local.xml').getroot()  # noqa: S314 - our own file
 
     assert sorted(path.name for path in (ROOT / 'config').iterdir()) == [
         'fastdds_local.xml',
+        'fastdds_shared_memory.xml',
         'segmentation.yaml',
     ]
     assert list(next(iter(yaml.values()))) == ['ros__parameters']
-    assert xml.tag.endswith('dds')
+
+
+def test_the_two_dds_profiles_differ_in_who_can_be_reached_and_in_nothing_else() -> None:
+    def transports(name: str) -> list[dict[str, str]]:
+        root = ET.parse(ROOT / 'config' / name).getroot()  # noqa: S314 - our own file
+        assert root.tag.endswith('}dds')
+        assert root.findtext('.//{*}useBuiltinTransports') == 'false'
+        used = [item.text for item in root.iterfind('.//{*}userTransports/{*}transport_id')]
+        described = root.findall('.//{*}transport_descriptor')
+        assert used == [item.findtext('{*}transport_id') for item in described]
+        return [
+            {
+                child.tag.rpartition('}')[2]: ''.join(child.itertext()).strip()
+                for child in item
+                if not child.tag.endswith('transport_id')
+            }
+            for item in described
+        ]
+
+    memory = {'type': 'SHM', 'segment_size': '67108864', 'maxMessageSize': '67108864'}
+    loopback = {'type': 'UDPv4', 'interfaceWhiteList': '127.0.0.1'}
+    assert transports('fastdds_local.xml') == [memory, loopback]
+    assert transports('fastdds_shared_memory.xml') == [memory, {'type': 'UDPv4'}]
 
 
 @pytest.mark.slow
@@ -99,18 +121,27 @@ def test_every_launch_file_loads_and_describes_its_arguments() -> None:
         'launch.launch_description_sources', reason='launch is not installed: source a ROS 2'
     )
     files = sorted((ROOT / 'launch').glob('*.launch.py'))
+    segmentation = {
+        'params_file',
+        'model',
+        'engine',
+        'namespace',
+        'cameras',
+        'image',
+        'use_sim_time',
+        'autostart',
+        'respawn',
+        'respawn_delay',
+        'overlay',
+        'shared_memory',
+        'log_level',
+    }
+    replay = segmentation | {'source', 'topic', 'rate', 'loop', 'masks', 'record', 'drain'}
+    expected = {'replay.launch.py': replay, 'segmentation.launch.py': segmentation}
 
-    assert [file.name for file in files] == ['segmentation.launch.py']
+    assert [file.name for file in files] == sorted(expected)
     for file in files:
         description = sources.get_launch_description_from_python_launch_file(str(file))
         arguments = {item.name: item.description for item in description.get_launch_arguments()}
-        assert arguments.keys() == {
-            'params_file',
-            'model',
-            'namespace',
-            'image',
-            'use_sim_time',
-            'autostart',
-            'log_level',
-        }
+        assert arguments.keys() == expected[file.name]
         assert all(arguments.values())

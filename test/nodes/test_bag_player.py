@@ -21,6 +21,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
 from vidseg_ros.bag_io import BagReader, BagWriter, IMAGE_TYPE
+from vidseg_ros.bag_io.messages import read_header, serialize_image
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.evaluation.sources import open_source, Source
 from vidseg_ros.nodes import bag_player
@@ -155,12 +156,14 @@ def test_a_folder_of_images_becomes_bgr8_messages_with_stamps_and_a_clock(
     clock = Listener(context)
     clock.subscribe(Clock, '/clock')
     with open_source(tmp_path) as source:
-        player = make_player(source, rate=10, clock=True)
-        assert player.wait_for_subscriber(20)
-        wait_until(lambda: bool(player.count_subscribers('/clock')))
+        player = make_player(source, rate=0.1, clock_hz=200)
+        assert player.wait_for_subscriber(20, also=['/clock'])
+        wait_until(
+            lambda: bool(clock.received) or player.wait_for_subscriber(0.1, also=['/nobody'])
+        )
         assert len(list(player.play())) == 2
         listener.wait(2)
-        clock.wait(2)
+        wait_until(lambda: nanoseconds(clock.received[-1].clock) == 66_666_666)
     clock.close()
     for number, message in enumerate(listener.received):
         assert (message.encoding, message.height, message.width) == ('bgr8', 6, 8)
@@ -169,9 +172,14 @@ def test_a_folder_of_images_becomes_bgr8_messages_with_stamps_and_a_clock(
         np.testing.assert_array_equal(pixels, picture(number + 1))
     second = listener.received[1].header.stamp
     assert (second.sec, second.nanosec) == (0, 66_666_666)
-    assert [item.clock for item in clock.received] == [
-        item.header.stamp for item in listener.received
-    ]
+    times = [nanoseconds(item.clock) for item in clock.received]
+    assert times == sorted(times)
+    assert times[0] == 0, 'the first stamp is not shown while the player waits'
+    assert any(0 < time_ns < 66_666_666 for time_ns in times), 'time stands between frames'
+
+
+def nanoseconds(stamp: Any) -> int:
+    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -193,16 +201,43 @@ def test_a_truncated_message_is_left_out(
     assert played == [0, 1, 3, 4]
 
 
-def test_a_loop_starts_again_until_ros_shuts_down(
-    bag: Path, context: Context, make_player: MakePlayer
+def test_a_loop_goes_on_with_rising_stamps_until_ros_shuts_down(
+    bag: Path, context: Context, make_player: MakePlayer, listener: Listener
 ) -> None:
+    listener.subscribe(Image, 'image', raw=True)
     played = []
     with open_source(bag) as source:
-        for frame, _ in make_player(source, loop=True, rate=10).play():
+        player = make_player(source, loop=True, rate=10)
+        assert player.wait_for_subscriber(20)
+        for frame, _ in player.play():
             played.append(frame.stamp_ns)
-            if len(played) == 7:
-                context.try_shutdown()
-    assert played == [START_NS + i * STEP_NS for i in (0, 1, 2, 3, 4, 0, 1)]
+            if len(played) == 12:
+                break
+        listener.wait(12)
+        context.try_shutdown()
+        assert list(player.play()) == []
+    assert played == [START_NS + i * STEP_NS for i in range(12)]
+    with BagReader(bag) as reader:
+        recorded = [image.cdr for image in reader.images('/cam')]
+    for number, cdr in enumerate(listener.received):
+        assert read_header(cdr) == (START_NS + number * STEP_NS, 'front')
+        assert cdr[12:] == recorded[number % 5][12:]
+
+
+def test_a_round_starts_after_the_latest_stamp_even_where_stamps_jump_back(
+    tmp_path: Path, make_player: MakePlayer
+) -> None:
+    with BagWriter(tmp_path / 'bag') as writer:
+        for at_ms, stamp_ms in ((0, 100), (20, 300), (40, 200)):
+            cdr = serialize_image(
+                picture(1), encoding='rgb8', stamp_ns=stamp_ms * 1_000_000, frame_id='front'
+            )
+            writer.write_raw('/cam', IMAGE_TYPE, cdr, at_ms * 1_000_000)
+    with open_source(tmp_path / 'bag') as source:
+        assert source.fps == pytest.approx(5)
+        frames = make_player(source, loop=True, rate=1000).play()
+        stamps = [next(frames)[0].stamp_ns // 1_000_000 for _ in range(6)]
+    assert stamps == [100, 300, 200, 500, 700, 600]
 
 
 def test_nobody_listening_is_noticed_in_time(bag: Path, make_player: MakePlayer) -> None:
@@ -210,12 +245,27 @@ def test_nobody_listening_is_noticed_in_time(bag: Path, make_player: MakePlayer)
         assert not make_player(source).wait_for_subscriber(0.1)
 
 
+def test_the_player_also_waits_for_the_subscriber_of_another_topic(
+    bag: Path, make_player: MakePlayer, listener: Listener
+) -> None:
+    listener.subscribe(Image, 'image')
+    with open_source(bag) as source:
+        player = make_player(source)
+        assert player.wait_for_subscriber(20)
+        assert not player.wait_for_subscriber(0.1, also=['segmentation/label_map'])
+        listener.subscribe(Image, 'segmentation/label_map')
+        assert player.wait_for_subscriber(20, also=['segmentation/label_map'])
+
+
 @pytest.mark.parametrize('rate', [0.0, -1.0, float('nan')])
 def test_a_rate_that_goes_nowhere_is_refused(
     bag: Path, make_player: MakePlayer, rate: float
 ) -> None:
-    with open_source(bag) as source, pytest.raises(ParameterError, match='rate must be above 0'):
-        make_player(source, rate=rate)
+    with open_source(bag) as source:
+        with pytest.raises(ParameterError, match=r'^rate must be above 0'):
+            make_player(source, rate=rate)
+        with pytest.raises(ParameterError, match=r'^clock rate must be above 0'):
+            make_player(source, clock_hz=rate)
 
 
 def test_schedule_waits_as_recorded_but_never_bursts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,9 +283,10 @@ def test_schedule_waits_as_recorded_but_never_bursts(monkeypatch: pytest.MonkeyP
 
 
 def test_command_line_plays_and_names_errors(
-    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bag: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     domain = ['--ros-args', '-r', 'image:=/elsewhere']
     assert bag_player.main([str(bag), '--wait', '0', '--rate', '50', *domain]) == 0
+    assert 'no subscriber of the frames after 0 s' in capfd.readouterr().err
     assert bag_player.main([str(tmp_path / 'none')]) == 2
-    assert 'bag_player: no footage at' in capsys.readouterr().err
+    assert 'bag_player: no footage at' in capfd.readouterr().err

@@ -1,5 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 import signal
@@ -13,9 +14,11 @@ import pytest
 
 pytest.importorskip('rclpy')
 
+from builtin_interfaces.msg import Time
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
 from vidseg_ros.bag_io import BagImage, BagReader
@@ -32,10 +35,10 @@ def label_map(number: int) -> bytes:
     )
 
 
-def publish(context: Context, count: int) -> Node:
+def publish(context: Context, count: int, topic: str = LABEL_MAP_TOPIC) -> Node:
     """Publish label maps once somebody is there; they live as long as the node."""
     node = Node('publisher', context=context)
-    publisher = node.create_publisher(Image, LABEL_MAP_TOPIC, 10)
+    publisher = node.create_publisher(Image, topic, 10)
     deadline = time.monotonic() + 20
     while not publisher.get_subscription_count():
         assert time.monotonic() < deadline, 'no subscriber'
@@ -81,21 +84,55 @@ def test_masks_are_handed_on_with_stamp_and_time(context: Context) -> None:
         assert before_ns < received_ns < time.monotonic_ns()
 
 
-def test_command_line_records_a_bag_until_ctrl_c(tmp_path: Path, context: Context) -> None:
-    process = subprocess.Popen(
-        [sys.executable, '-m', 'vidseg_ros.nodes.mask_recorder', str(tmp_path / 'bag')],
-    )
+RECORDER = [sys.executable, '-m', 'vidseg_ros.nodes.mask_recorder']
+
+
+def test_command_line_records_a_bag_until_ctrl_c(
+    tmp_path: Path, context: Context, capfd: pytest.CaptureFixture[str]
+) -> None:
+    process = subprocess.Popen([*RECORDER, 'bag', '--ros-args', '-r', '__ns:=/car'], cwd=tmp_path)
     try:
-        publisher = publish(context, 4)
+        publisher = publish(context, 4, f'/car{LABEL_MAP_TOPIC}')
         time.sleep(0.5)  # acknowledged is not written yet
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
         publisher.destroy_node()
     finally:
         process.kill()
+    said = capfd.readouterr()
+    assert 'recording /car/segmentation/label_map into bag' in said.err
+    assert said.out == '4 label maps of /car/segmentation/label_map in bag\n'
     with BagReader(tmp_path / 'bag') as bag:
-        images = list(bag.images(LABEL_MAP_TOPIC))
+        images = list(bag.images('/car/segmentation/label_map'))
     assert [image.cdr for image in images] == [label_map(number) for number in range(4)]
+
+
+def test_masks_are_recorded_at_simulated_time(context: Context) -> None:
+    """With use_sim_time, the masks of a replay lie beside the footage, not in the present."""
+    context.shutdown()
+    context = Context()
+    context.init(['--ros-args', '-p', 'use_sim_time:=true'])
+    masks: list[BagImage] = []
+    recorder = MaskRecorder(lambda mask, _: masks.append(mask), context=context)
+    clock = recorder.create_publisher(Clock, '/clock', 1)
+    publisher = recorder.create_publisher(Image, LABEL_MAP_TOPIC, 1)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(recorder)
+    deadline = time.monotonic() + 20
+
+    def spin_while(waiting: Callable[[], bool]) -> None:
+        while waiting():
+            assert time.monotonic() < deadline
+            executor.spin_once(timeout_sec=0.05)
+
+    clock.publish(Clock(clock=Time(sec=5, nanosec=7)))
+    spin_while(lambda: recorder.get_clock().now().nanoseconds != 5_000_000_007)
+    publisher.publish(label_map(1))
+    spin_while(lambda: not masks)
+    executor.shutdown()
+    recorder.destroy_node()
+    context.shutdown()
+    assert masks[0].log_ns == 5_000_000_007
 
 
 def test_an_existing_bag_is_named_and_kept(

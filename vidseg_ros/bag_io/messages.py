@@ -111,6 +111,18 @@ def read_header(cdr: bytes) -> tuple[int, str] | None:
     return header.stamp_ns, header.frame_id
 
 
+def restamp(cdr: bytes, stamp_ns: int) -> bytes:
+    """Return a copy of a whole message that starts with a std_msgs/Header, with another stamp.
+
+    Args:
+        cdr: The serialised message; `check_complete` tells whether it is whole.
+        stamp_ns: The new stamp (ns), from 0 to the year 2038.
+    """
+    order: Literal['little', 'big'] = 'little' if cdr[1:2] == b'\x01' else 'big'
+    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
+    return cdr[:4] + seconds.to_bytes(4, order) + nanoseconds.to_bytes(4, order) + cdr[12:]
+
+
 def check_complete(image: BagImage) -> None:
     """Check that a recorded message is whole, without decoding its picture.
 

@@ -7,25 +7,28 @@ ros2 run vidseg_ros bag_player drive.mcap --topic /camera/image --ros-args -r im
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 import sys
 import time
 from typing import Final
 
-from builtin_interfaces.msg import Time
 import rclpy
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from rclpy.utilities import remove_ros_args
-from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
 from vidseg_ros.bag_io import COMPRESSED_TYPE, IMAGE_TYPE
-from vidseg_ros.bag_io.messages import check_complete, serialize_image
+from vidseg_ros.bag_io.messages import check_complete, restamp, serialize_image
 from vidseg_ros.core.errors import ImageError, ParameterError
 from vidseg_ros.evaluation.sources import FOLDER_FPS, open_source, Source, SourceFrame
 from vidseg_ros.nodes.command import run_command
+from vidseg_ros.nodes.replay_clock import ReplayClock
+
+CLOCK_HZ: Final = 40.0
+"""Messages/s on ``/clock`` unless told otherwise, as with ``ros2 bag play --clock``."""
 
 _TOPICS: Final = {
     IMAGE_TYPE: (Image, 'image'),
@@ -33,6 +36,7 @@ _TOPICS: Final = {
 }
 _LONGEST_PAUSE_NS: Final = 5_000_000_000
 _NAP_S: Final = 0.05
+_FAREWELL_S: Final = 0.5  # a message on its way is lost when its publisher goes
 
 
 class BagPlayer(Node):
@@ -48,31 +52,37 @@ class BagPlayer(Node):
         *,
         rate: float = 1.0,
         loop: bool = False,
-        clock: bool = False,
+        clock_hz: float | None = None,
         context: Context | None = None,
     ) -> None:
-        """Offer the topic; nothing is published before `play`.
+        """Offer the topic; no frame is published before `play`.
 
         Args:
             source: The footage; stays the caller's.
             rate: Speed, 1 = as recorded.
-            loop: Whether to start again after the last frame, with the same stamps.
-            clock: Whether to publish the stamp of each frame on ``/clock`` before the frame.
+            loop: Whether to start again after the last frame. The stamps go on to rise: each
+                round is later than the one before by the length of the footage.
+            clock_hz: Messages/s on ``/clock``: the stamp of each frame right before the frame,
+                and recorded time going on in between. None: no ``/clock``.
             context: The rclpy context; None takes the default one.
 
         Raises:
-            ParameterError: If the rate is not above 0.
+            ParameterError: If a rate is not above 0.
             SourceError: If the footage cannot be read.
         """
-        if not rate > 0:
-            msg = f'rate must be above 0 (1 = as recorded), not {rate}'
-            raise ParameterError(msg)
+        for name, value in (('rate', rate), ('clock rate', clock_hz)):
+            if value is not None and not value > 0:
+                msg = f'{name} must be above 0, not {value}; leave it out for the default'
+                raise ParameterError(msg)
         super().__init__('bag_player', context=context)
         self._source, self._rate, self._loop = source, rate, loop
         self._frame_publishers: dict[str, Publisher] = {}
-        self._clock_publisher = self.create_publisher(Clock, '/clock', _qos(1)) if clock else None
+        self._replay_clock = None if clock_hz is None else ReplayClock(self, clock_hz, rate)
+        self._nap_s = _NAP_S if clock_hz is None else min(_NAP_S, 1 / clock_hz)
         for frame in source:
             self._publisher(frame)
+            if self._replay_clock is not None:
+                self._replay_clock.set(frame.stamp_ns)
             break
 
     @property
@@ -84,13 +94,23 @@ class BagPlayer(Node):
         """Return whether somebody subscribes to the frames."""
         return any(p.get_subscription_count() for p in self._frame_publishers.values())
 
-    def wait_for_subscriber(self, timeout_s: float) -> bool:
-        """Wait until somebody subscribes; return whether somebody did within the time (s)."""
+    def wait_for_subscriber(self, timeout_s: float, *, also: Sequence[str] = ()) -> bool:
+        """Wait until somebody subscribes; ``/clock`` shows the first stamp meanwhile.
+
+        Args:
+            timeout_s: Longest wait, seconds.
+            also: Other topics that must have a subscriber, such as the one a recorder records.
+
+        Returns:
+            Whether there are subscribers.
+        """
         deadline_ns = time.monotonic_ns() + round(timeout_s * 1e9)
-        while not self.has_subscriber():
+        while not (self.has_subscriber() and all(map(self.count_subscribers, also))):
             if time.monotonic_ns() > deadline_ns or not self.context.ok():
                 return False
-            time.sleep(_NAP_S)
+            if self._replay_clock is not None:
+                self._replay_clock.hold()
+            time.sleep(self._nap_s)
         return True
 
     def play(self) -> Iterator[tuple[SourceFrame, int]]:
@@ -107,21 +127,34 @@ class BagPlayer(Node):
         Raises:
             SourceError: If the footage turns out to be damaged.
         """
-        schedule = _Schedule(1e9 / (self._source.fps or FOLDER_FPS), self._rate)
-        while True:
-            for frame in self._source:
-                cdr = self._read(frame)
-                if not self._sleep_until(schedule.next(_recorded_ns(frame))):
-                    return
-                if cdr is None:
-                    continue
-                if self._clock_publisher is not None:
-                    self._clock_publisher.publish(Clock(clock=_time(frame.stamp_ns)))
-                published_ns = time.monotonic_ns()
-                self._publisher(frame).publish(cdr)
-                yield frame, published_ns
-            if not self._loop:
+        period_ns = 1e9 / (self._source.fps or FOLDER_FPS)
+        schedule = _Schedule(period_ns, self._rate)
+        for frame in self._frames(round(period_ns)):
+            cdr = self._read(frame)
+            if not self._sleep_until(schedule.next(_recorded_ns(frame)), frame.stamp_ns):
                 return
+            if cdr is None:
+                continue
+            if self._replay_clock is not None:
+                self._replay_clock.set(frame.stamp_ns)
+            published_ns = time.monotonic_ns()
+            self._publisher(frame).publish(cdr)
+            yield frame, published_ns
+
+    def _frames(self, period_ns: int) -> Iterator[SourceFrame]:
+        """Yield the frames; in a loop without end, each round later than the one before."""
+        shift_ns = 0
+        while True:
+            first_ns: int | None = None
+            last_ns = 0
+            for frame in self._source:
+                yield replace(frame, stamp_ns=frame.stamp_ns + shift_ns)
+                if first_ns is None:
+                    first_ns = last_ns = frame.stamp_ns
+                first_ns, last_ns = min(first_ns, frame.stamp_ns), max(last_ns, frame.stamp_ns)
+            if not self._loop or first_ns is None:
+                return
+            shift_ns += last_ns - first_ns + period_ns
 
     def _read(self, frame: SourceFrame) -> bytes | None:
         try:
@@ -133,16 +166,19 @@ class BagPlayer(Node):
     def _publisher(self, frame: SourceFrame) -> Publisher:
         msgtype = IMAGE_TYPE if frame.message is None else frame.message.msgtype
         if msgtype not in self._frame_publishers:
-            self._frame_publishers[msgtype] = self.create_publisher(*_TOPICS[msgtype], _qos(5))
+            qos = QoSProfile(depth=5, reliability=QoSReliabilityPolicy.RELIABLE)
+            self._frame_publishers[msgtype] = self.create_publisher(*_TOPICS[msgtype], qos)
         return self._frame_publishers[msgtype]
 
-    def _sleep_until(self, due_ns: int) -> bool:
-        """Sleep; return False as soon as ROS shuts down."""
+    def _sleep_until(self, due_ns: int, stamp_ns: int) -> bool:
+        """Sleep until a frame with this stamp is due; return False as soon as ROS shuts down."""
         while self.context.ok():
             left_s = (due_ns - time.monotonic_ns()) / 1e9
             if left_s <= 0:
                 return True
-            time.sleep(min(left_s, _NAP_S))
+            time.sleep(min(left_s, self._nap_s))
+            if self._replay_clock is not None:
+                self._replay_clock.advance(stamp_ns)
         return False
 
 
@@ -172,25 +208,18 @@ def _recorded_ns(frame: SourceFrame) -> int:
 
 
 def _serialize(frame: SourceFrame) -> bytes:
-    """Return the recorded message as it is, or else a bgr8 image.
+    """Return the recorded message, with the frame's stamp, or else a bgr8 image.
 
     A recorded one must be whole: rclpy publishes a truncated buffer without a word.
     """
     if frame.message is not None:
         check_complete(frame.message)
-        return frame.message.cdr
+        if frame.stamp_ns == frame.message.stamp_ns:
+            return frame.message.cdr
+        return restamp(frame.message.cdr, frame.stamp_ns)
     return serialize_image(
         frame.decode('bgr8'), encoding='bgr8', stamp_ns=frame.stamp_ns, frame_id=frame.frame_id
     )
-
-
-def _time(stamp_ns: int) -> Time:
-    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
-    return Time(sec=seconds, nanosec=nanoseconds)
-
-
-def _qos(depth: int) -> QoSProfile:
-    return QoSProfile(depth=depth, reliability=QoSReliabilityPolicy.RELIABLE)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -200,10 +229,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('source', help='bag, video file or folder of images')
     parser.add_argument('--topic', help='image topic, where a bag has more than one')
     parser.add_argument('--rate', type=float, default=1.0, help='speed, 1 = as recorded')
-    parser.add_argument('--loop', action='store_true', help='start again after the last frame')
-    parser.add_argument('--clock', action='store_true', help='publish the stamps on /clock')
+    parser.add_argument(
+        '--loop',
+        action='store_true',
+        help='start again after the last frame, with stamps that go on to rise',
+    )
+    parser.add_argument(
+        '--clock',
+        type=float,
+        nargs='?',
+        const=CLOCK_HZ,
+        metavar='HZ',
+        help=f'publish the recorded time on /clock, {CLOCK_HZ:g} messages/s if HZ is left out',
+    )
     parser.add_argument(
         '--wait', type=float, default=10.0, help='longest wait for a subscriber before playing, s'
+    )
+    parser.add_argument(
+        '--wait-for',
+        action='append',
+        default=[],
+        metavar='TOPIC',
+        help='wait for a subscriber of this topic as well, such as a recorder of label maps',
     )
     return parser
 
@@ -223,11 +270,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     def play() -> None:
         with open_source(options.source, topic=options.topic) as source:
             rclpy.init(args=arguments)
-            player = BagPlayer(source, rate=options.rate, loop=options.loop, clock=options.clock)
-            if not player.wait_for_subscriber(options.wait):
-                player.get_logger().warning(f'no subscriber after {options.wait:g} s')
-            for _ in player.play():
-                pass
+            player = BagPlayer(
+                source, rate=options.rate, loop=options.loop, clock_hz=options.clock
+            )
+            if not player.wait_for_subscriber(options.wait, also=options.wait_for):
+                topics = ', '.join(['the frames', *options.wait_for])
+                player.get_logger().warning(
+                    f'no subscriber of {topics} after {options.wait:g} s: playing all the same'
+                )
+            frames = sum(1 for _ in player.play())
+            player.get_logger().info(f'{frames} frames played')
+            time.sleep(_FAREWELL_S)
 
     return run_command('bag_player', play)
 
