@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 from peers import camera, Mask, Masks, receiver, Sent
 from pictures import make_pictures, offline_masks
 from processes import Child, Group, Transport, Work
+import rclpy
 from report import finish, surroundings, Target
 
 from vidseg_ros.core.resources import find_model
@@ -122,6 +123,7 @@ def main() -> int:
     result |= {
         'question': 'cost of a frame besides the engine: publish call -> mask received, minus '
         'the engine',
+        'rmw': rclpy.get_rmw_implementation_identifier(),
         'transport': {
             name: {'node': variant.node, 'camera_and_receiver': variant.peers}
             for name, variant in variants.items()
@@ -203,8 +205,9 @@ def _agreement(
         key = (mask.checksum, id(wanted))
         if key not in shares:
             picture = masks.pictures.get(mask.checksum)
-            fits = picture is not None and picture.shape == wanted.shape
-            shares[key] = float((picture == wanted).mean()) if fits else 0.0
+            if picture is None or picture.shape != wanted.shape:
+                return 0.0
+            shares[key] = float(np.mean(picture == wanted))
     return min(shares.values(), default=0.0)
 
 

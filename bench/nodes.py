@@ -23,6 +23,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image
 
 from vidseg_ros.inference.engine import ENGINES
@@ -42,7 +43,7 @@ Span = tuple[int, int]
 
 
 class EngineTimes(NamedTuple):
-    """When the engine worked, one entry per frame and in order; the warm-up is not in it."""
+    """When the engine worked: the warm-up first, then one entry per frame, in order."""
 
     session: list[Span]
     """ONNX Runtime alone: ``InferenceSession.run``."""
@@ -100,7 +101,7 @@ def vidseg_node(pipe: Connection, arguments: list[str], model: str) -> EngineTim
     onnxruntime.InferenceSession = _TimedSession
     ENGINES['timed'] = _TimedEngine
     run_vidseg_node(pipe, arguments, model=model, engine='timed', input_type='image')
-    return EngineTimes(_TimedSession.spans[1:], _TimedEngine.spans[1:])
+    return EngineTimes(_TimedSession.spans, _TimedEngine.spans)
 
 
 class _SlowEngine(OnnxRuntimeEngine):
@@ -192,10 +193,10 @@ def usual_node(pipe: Connection, arguments: list[str], model: FloatModel) -> Eng
     rclpy.init(args=arguments)
     node = UsualNode(model)
     _spin(node, pipe)
-    return EngineTimes(_TimedSession.spans[1:], [])
+    return EngineTimes(_TimedSession.spans, [])
 
 
-class UsualNode(Node):  # type: ignore[misc]  # untyped where no ROS 2 is installed
+class UsualNode(Node):
     """What one writes first: subscribe, convert, normalise, run, enlarge, publish.
 
     Where there are ways to write it badly (a mask as a list, conversion pixel by pixel, float
@@ -264,6 +265,6 @@ def _shut_down_after(pipe: Connection) -> None:
     def wait() -> None:
         for _ in requests(pipe):
             pass
-        rclpy.try_shutdown()
+        try_shutdown()
 
     threading.Thread(target=wait, daemon=True).start()

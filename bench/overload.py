@@ -33,6 +33,7 @@ from nodes import NAME, slow_vidseg_node
 from peers import camera, Masks, receiver, Sent
 from pictures import make_pictures, offline_masks
 from processes import Child, Group
+import rclpy
 from report import finish, surroundings, Target
 
 from vidseg_ros.core.resources import find_model
@@ -44,6 +45,7 @@ PICTURES: Final = 8
 MOST_INFERENCES: Final = 2.0
 MOST_GROWTH_MB: Final = 5.0
 LEAST_SHARE: Final = 0.8
+LEAST_S: Final = 5.0
 
 _SAMPLE_S: Final = 0.5
 _SETTLE_S: Final = 15.0
@@ -91,6 +93,8 @@ def main() -> int:
     )
     parser.add_argument('--out', type=Path, help='JSON file for the result')
     arguments = parser.parse_args()
+    if not arguments.seconds >= LEAST_S:
+        parser.error(f'--seconds must be at least {LEAST_S:g}, so that memory can be watched')
     result = surroundings('numpy', 'onnxruntime', 'ros-rclpy', 'ros-rmw-fastrtps-cpp')
     model = find_model(arguments.model)
     rows, targets = {}, []
@@ -99,7 +103,7 @@ def main() -> int:
         for name, size in SIZES.items():
             make_pictures(pictures[name], size, PICTURES)
         checksums = {
-            name: [zlib.crc32(mask) for mask in offline_masks(model, path)]
+            name: [zlib.crc32(mask.data) for mask in offline_masks(model, path)]
             for name, path in pictures.items()
         }
         for name, scenario in SCENARIOS.items():
@@ -112,7 +116,8 @@ def main() -> int:
             targets += _targets(name, rows[name])
     result |= {
         'question': 'age, memory, account and fairness when cameras outrun the model',
-        'transport': 'shared memory profile in all three processes',
+        'transport': f'{rclpy.get_rmw_implementation_identifier()}, shared memory profile in all '
+        'three processes',
         'encoding': 'bgr8',
         'model': arguments.model,
         'slowed_down': f'the engine sleeps after each inference until 1/{MODEL_HZ:g} s a frame',
@@ -232,9 +237,7 @@ def _growth(samples: Sequence[float]) -> float:
 
     Single samples differ by the frames that the node has in its hands at that moment.
     """
-    third = len(samples) // 3
-    if not third:
-        return float('nan')
+    third = max(1, len(samples) // 3)
     return statistics.median(samples[-third:]) - statistics.median(samples[:third])
 
 

@@ -28,6 +28,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image
 
 from vidseg_ros.bag_io.messages import IMAGE_TYPE, message_types, serialize_image
@@ -114,7 +115,7 @@ def camera(
             publishers[number].publish(cdr)
             sent.append(Sent(topics[number], stamp_ns, picture, at_ns))
         pipe.send(sent[begin:])
-    rclpy.try_shutdown()
+    try_shutdown()
     return sent
 
 
@@ -184,7 +185,7 @@ def receiver(
             'diagnostics': masks.diagnostics[-1] if masks.diagnostics else {},
         }
         pipe.send(answer[request])
-    rclpy.try_shutdown()
+    try_shutdown()
     thread.join()
     return masks
 

@@ -12,6 +12,7 @@ from typing import Any, Final, final, Literal
 from uuid import uuid4
 
 from vidseg_ros.core.resources import find_config
+from vidseg_ros.nodes.shared_memory import segments_of
 
 Transport = Literal['profile', 'default']
 """Fast DDS with this package's shared memory profile, or as it comes."""
@@ -124,14 +125,14 @@ class Child(AbstractContextManager['Child']):
         Raises:
             ChildError: If one of the children has ended or there is no answer in time.
         """
-        ends = {child._process.sentinel: child.name for child in needs}  # noqa: SLF001
+        ends: dict[Any, str] = {child._process.sentinel: child.name for child in needs}  # noqa: SLF001
         ready = wait([self._pipe, *ends], timeout_s)
+        names = [ends[end] for end in ready if end in ends]
         if self._pipe in ready:
             try:
                 return self._pipe.recv()
             except (EOFError, OSError):
-                ends = dict.fromkeys(ready, self.name)
-        names = [ends[end] for end in ready]
+                names = [self.name]
         what = 'has ended' if names else f'does not answer within {timeout_s:g} s'
         msg = f'{(names or [self.name])[0]} {what}'
         raise ChildError(msg)
@@ -150,12 +151,14 @@ class Child(AbstractContextManager['Child']):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop it: politely, because a killed process leaves its shared memory behind."""
+        """Stop it, and leave none of its shared memory behind."""
         self._pipe.close()
         self._process.join(10)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        left = segments_of(self.pid) if self._process.is_alive() else []
+        self._process.kill()
+        self._process.join()
+        for file in left:
+            file.unlink(missing_ok=True)
 
 
 def requests(pipe: Connection) -> Any:

@@ -143,7 +143,8 @@ def _equal(source: Source, engine: OnnxRuntimeEngine, images: Images, outputs: O
         resize_labels(engine.infer([image]).labels[0], image.shape[:2]) for image in images
     ]
     return len(written) == len(expected) and all(
-        np.array_equal(mask, ids) for mask, ids in zip(written, expected, strict=True)
+        mask is not None and np.array_equal(mask, ids)
+        for mask, ids in zip(written, expected, strict=True)
     )
 
 

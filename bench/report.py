@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib import metadata
+from math import isnan
 import os
 from pathlib import Path
 import platform
@@ -36,7 +37,7 @@ class Target:
 
     @property
     def reached(self) -> bool:
-        """Whether the value is good enough; one that is not a number never is."""
+        """Whether the value is good enough; what could not be measured (NaN) never is."""
         return self.value >= self.limit if self.higher_is_better else self.value <= self.limit
 
     def __str__(self) -> str:
@@ -86,7 +87,14 @@ def finish(
         OutputError: If the file cannot be written.
     """
     path = out or RESULTS / f'{name}_{os.cpu_count()}cpu.json'
-    judged = [{**asdict(target), 'reached': target.reached} for target in targets]
+    judged = [
+        {
+            **asdict(target),
+            'value': None if isnan(target.value) else target.value,
+            'reached': target.reached,
+        }
+        for target in targets
+    ]
     write_json(path, {**result, 'targets': judged})
     for target in targets:
         print(target)
