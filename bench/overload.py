@@ -14,9 +14,9 @@ result does not depend on the machine.
 * ``six cameras``: 10 Hz each, three of 1280x720 and three of 640x360, so that the node works in
   batches. No camera may get less than 0.8 of its share.
 
-In both the node's memory must stay flat, and every frame that it received must be accounted for on
-``/diagnostics``, exactly. Every mask must be the one made offline, pixel for pixel. Frames that
-the middleware lost on the way to the node are told, too: the node cannot know of them.
+In both the node's own memory must stay flat, and every frame that it received must be accounted
+for on ``/diagnostics``, exactly. Every mask must be the one made offline, pixel for pixel. Frames
+that the middleware lost on the way to the node are told, too: the node cannot know of them.
 """
 
 import argparse
@@ -53,6 +53,8 @@ _WARM_UP: Final = 0.25
 """Share of the time after which memory is watched."""
 
 _MEMORY: Final = {'VmRSS': 'all', 'RssAnon': 'own', 'RssShmem': 'shared'}
+"""Own memory is what the target is for. Shared memory is the segments of the transport, as far as
+the node has touched them: it grows when a late frame is put elsewhere, up to their fixed size."""
 
 
 class Scenario(NamedTuple):
@@ -259,7 +261,7 @@ def _targets(name: str, row: Mapping[str, Any]) -> list[Target]:
     missing = [abs(account['missing']) for account in row['accounts'].values()]
     targets = [
         most('frames received, but neither published nor dropped', max(missing, default=1), 0),
-        most('growth of the node, MB', row['memory_mb']['all']['growth'], MOST_GROWTH_MB),
+        most('growth of own memory, MB', row['memory_mb']['own']['growth'], MOST_GROWTH_MB),
     ]
     if row['cameras'] == 1:
         targets.append(most('oldest mask, inferences', row['age_in_inferences'], MOST_INFERENCES))

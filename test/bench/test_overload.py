@@ -54,7 +54,7 @@ def test_the_numbers_of_a_run(script: Load) -> None:
     assert row['least_share'] == pytest.approx(4 / 9)
     assert row['age']['max_ms'] == pytest.approx(109)
     assert row['age_in_inferences'] == pytest.approx(0.109 * 8)
-    assert row['memory_mb']['all']['growth'] == pytest.approx(0.5), 'the first quarter warms up'
+    assert row['memory_mb']['own']['growth'] == pytest.approx(0.25), 'the first quarter warms up'
     assert [target.reached for target in overload._targets('six', row)] == [False, True, False]
 
 
