@@ -9,17 +9,14 @@ Usage::
 
 import argparse
 from contextlib import closing
-from datetime import datetime, timezone
 from itertools import islice
 import json
 from pathlib import Path
-import platform
 import statistics
 import time
 
-import cv2
-import numpy as np
 import onnxruntime
+from report import surroundings
 
 from vidseg_ros.core.resources import find_model
 from vidseg_ros.evaluation.sources import open_source
@@ -37,6 +34,7 @@ def main() -> int:
     parser.add_argument('--frames', type=int, default=20)
     parser.add_argument('--out', type=Path, help='JSON file for the result')
     arguments = parser.parse_args()
+    result = surroundings('numpy', 'onnxruntime')
     path = find_model(arguments.model)
     graph = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
     with open_source(arguments.source) as source, closing(OnnxRuntimeEngine(path)) as engine:
@@ -57,16 +55,8 @@ def main() -> int:
                 else:
                     before_ms.append(1e3 * (middle - start))
                     inside_ms.append(1e3 * (end - middle))
-    result = {
+    result |= {
         'question': 'time of one frame, shrunk before the graph / inside the graph',
-        'date': datetime.now(timezone.utc).date().isoformat(),
-        'machine': f'{platform.machine()}, {cv2.getNumberOfCPUs()} CPUs',
-        'versions': {
-            'python': platform.python_version(),
-            'onnxruntime': onnxruntime.__version__,
-            'opencv': cv2.__version__,
-            'numpy': np.__version__,
-        },
         'model': arguments.model,
         'frame_size': list(frames[0].shape[:2]),
         'frames': len(frames),

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final, final
 
 from vidseg_ros.core.errors import EngineError, OutputError
+from vidseg_ros.nodes.shared_memory import segments_of
 
 _TAIL_LINES: Final = 15
 
@@ -94,6 +95,8 @@ class ChildNode(AbstractContextManager['ChildNode']):
     def stop(self, patience_s: float = 10.0) -> int:
         """Ask it to end with SIGINT, and end it with SIGKILL if it does not.
 
+        Shared memory that it then leaves behind is removed.
+
         Args:
             patience_s: Longest wait after SIGINT, s.
 
@@ -108,6 +111,9 @@ class ChildNode(AbstractContextManager['ChildNode']):
                 self._process.wait(patience_s)
         finally:
             # Does nothing to one that has ended; a second Ctrl-C while waiting comes here, too.
+            left = [] if self._process.poll() is not None else segments_of(self._process.pid)
             self._process.kill()
             status = self._process.wait()
+            for file in left:
+                file.unlink(missing_ok=True)
         return status
