@@ -37,6 +37,7 @@ setup(
         'onnxruntime>=1.20',
         'rich>=13',
         'rosbags>=0.11',
+        'ruamel.yaml>=0.17',
         'setuptools',
     ],
     # A ROS 2 installation brings its own OpenCV, which a wheel must not hide.

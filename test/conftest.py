@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures shared by all tests."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -47,3 +49,92 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp('models') / 'tiny.onnx'
     onnx.save(build_model(network, card, mean=(0, 0, 0), std=(10, 10, 10)), path)
     return path
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Callable[..., Path]:
+    """Return what writes an ONNX file that was not made for vidseg; see `foreign_network`."""
+
+    def write(name: str = 'foreign.onnx', **variant: Any) -> Path:
+        path = tmp_path / name
+        onnx.save(foreign_network(**variant), path)
+        return path
+
+    return write
+
+
+def foreign_network(  # noqa: PLR0913 (every way in which networks differ)
+    *,
+    gives: str = 'logits',
+    layout: str = 'nchw',
+    out_layout: str | None = None,
+    batch: int | str = 'N',
+    size: tuple[int | str, int | str] = (12, 16),
+    stride: int = 1,
+    opset: int = OPSET,
+    half: bool = False,
+    ids: tuple[int, bool] = (TensorProto.INT64, False),
+    baked: bool = False,
+    extra: bool = False,
+    classes: int = 3,
+) -> onnx.ModelProto:
+    """Return a network whose class of each pixel is the input channel with the highest number.
+
+    With more than three classes the weights are random.
+
+    Args:
+        gives: logits, probabilities or ids.
+        layout: Axes of the input.
+        out_layout: Axes of the output; as the input's if None.
+        batch: 1, or a name where any number goes.
+        size: Height and width of the input, or names where they are free.
+        stride: Input pixels for one of the output.
+        opset: Operator set.
+        half: Whether input and weights are float16.
+        ids: Element type of ids, and whether they have an axis of one channel.
+        baked: Whether the graph itself, not only its input, can do with one image only.
+        extra: Whether there is a second output, ``auxiliary``.
+        classes: Number of classes.
+    """
+    kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
+    weight = np.eye(3) * 4 if classes == 3 else np.random.default_rng(0).normal(size=(classes, 3))
+    weight = weight.astype(np.float16 if half else np.float32).reshape(classes, 3, 1, 1)
+    weights = [numpy_helper.from_array(weight, 'weight')]
+    last, out_last = layout == 'nhwc', (out_layout or layout) == 'nhwc'
+    steps: list[tuple[str, list[str], dict[str, Any]]] = []
+    if last:
+        steps.append(('Transpose', [], {'perm': [0, 3, 1, 2]}))
+    if baked:
+        for number, shape in enumerate(([1, 3, -1], [1, 3, *size])):
+            weights.append(numpy_helper.from_array(np.array(shape, np.int64), f'shape{number}'))
+            steps.append(('Reshape', [f'shape{number}'], {}))
+    steps.append(('Conv', ['weight'], {}))
+    if stride > 1:
+        how = {'kernel_shape': [stride] * 2, 'strides': [stride] * 2}
+        steps.append(('AveragePool', [], how))
+    if gives == 'probabilities':
+        steps.append(('Softmax', [], {'axis': 1}))
+    if gives == 'ids':
+        kind_out, channel = ids
+        steps += [
+            ('ArgMax', [], {'axis': 1, 'keepdims': int(channel)}),
+            ('Cast', [], {'to': kind_out}),
+        ]
+    if out_last and (gives != 'ids' or ids[1]):
+        steps.append(('Transpose', [], {'perm': [0, 2, 3, 1]}))
+    nodes, at = [], 'pixels'
+    for number, (operator, more, attributes) in enumerate(steps):
+        to = 'result' if number == len(steps) - 1 else f'step{number}'
+        nodes.append(helper.make_node(operator, [at, *more], [to], **attributes))
+        at = to
+    shape = [batch, *size, 3] if last else [batch, 3, *size]
+    out_kind = ids[0] if gives == 'ids' else kind
+    rank = 3 if gives == 'ids' and not ids[1] else 4
+    outputs = [helper.make_tensor_value_info('result', out_kind, [None] * rank)]
+    if extra:
+        nodes.append(helper.make_node('GlobalMaxPool', ['pixels'], ['auxiliary']))
+        outputs.append(helper.make_tensor_value_info('auxiliary', kind, [None] * 4))
+    graph = helper.make_graph(
+        nodes, 'foreign', [helper.make_tensor_value_info('pixels', kind, shape)], outputs, weights
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid('', opset)], ir_version=8)

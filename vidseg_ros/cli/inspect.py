@@ -1,22 +1,28 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""`vidseg inspect`: what a model file says about itself."""
+"""`vidseg inspect`: what a model file says about itself; and `--wrap`, which makes one."""
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from functools import partial
 import hashlib
 import json
+from pathlib import Path
 import sys
+from typing import get_args
 
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from vidseg_ros.core.labels import LabelSet
-from vidseg_ros.core.model_card import ModelCard
+from vidseg_ros.core.model_card import ColorOrder, ModelCard
 from vidseg_ros.core.resources import find_model
-from vidseg_ros.inference.model_file import ModelFile, read_model, TensorInfo
+from vidseg_ros.evaluation.wrapping import footage_frames, street_frames, wrap_model
+from vidseg_ros.inference.model_builder import Gives
+from vidseg_ros.inference.model_file import ModelFile, read_model
+from vidseg_ros.inference.wrap_settings import LABEL_SETS, Layout, load_settings, WrapSettings
 
 
 def main(argv: Sequence[str]) -> int:
@@ -26,10 +32,16 @@ def main(argv: Sequence[str]) -> int:
         argv: Arguments after ``vidseg inspect``.
 
     Raises:
-        ModelError: If there is no such file, or it breaks the model contract.
+        ModelError: If there is no such file, it breaks the model contract, or it cannot be made.
+        ParameterError: If a setting of ``--wrap`` is missing or wrong.
+        SourceError: If the footage for ``--wrap`` cannot be read.
+        EngineError: If the network to wrap cannot run.
+        OutputError: If the new file cannot be written.
     """
-    args = _parser().parse_args(argv)
-    model = read_model(find_model(args.model))
+    args = _parse(argv)
+    if args.wrap:
+        _wrap(args)
+    model = read_model(args.out if args.wrap else find_model(args.model))
     data = model.path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     if args.json:
@@ -52,14 +64,80 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='vidseg inspect',
-        description='Check a model file against the contract and print what it says about itself.',
+        description='Check a model file against the contract and print what it says about itself. '
+        'With --wrap first make it of a network that was not exported for vidseg.',
     )
-    parser.add_argument('model', metavar='MODEL', help='path, or name of a shipped model')
+    parser.add_argument(
+        'model', metavar='MODEL', nargs='?', help='path, or name of a shipped model'
+    )
     parser.add_argument('--json', action='store_true', help='print JSON instead of tables')
-    return parser
+    wrapping = parser.add_argument_group('make a model file of another ONNX network')
+    add = wrapping.add_argument
+    wrap_only = [
+        add('--out', type=Path, metavar='FILE', help='the model file to write'),
+        add('--frames', type=Path, metavar='SOURCE', help='bag, video or folder to check it on'),
+        add('--topic', metavar='T', help='image topic of a bag that has several'),
+        add('--settings', type=Path, metavar='YAML', help='the settings below in a file'),
+        *_add_settings(wrapping),
+    ]
+    add('--wrap', type=Path, metavar='ONNX', help='float images in; logits or class ids out')
+    args = parser.parse_args(argv)
+    if (args.model is None) == (args.wrap is None):
+        parser.error('give either MODEL or --wrap ONNX --out FILE')
+    if args.wrap and args.out is None:
+        parser.error('--wrap needs --out FILE')
+    for option in wrap_only:
+        if args.wrap is None and getattr(args, option.dest) is not None:
+            parser.error(f'{option.option_strings[0]} needs --wrap')
+    return args
+
+
+def _add_settings(group: argparse._ArgumentGroup) -> list[argparse.Action]:
+    """Add one option for each field of `WrapSettings`; what is not given is None."""
+    add = partial(group.add_argument, default=None)
+    three = partial(add, nargs=3, type=float, metavar='X')
+    return [
+        add('--labels', choices=LABEL_SETS, help='class names; a list of your own: in YAML'),
+        three('--mean', help='input is (pixel * scale - mean) / std'),
+        three('--std', help='one number for each channel'),
+        add('--scale', type=float, help='default: 1/255'),
+        add('--order', choices=get_args(ColorOrder), help='of the input (default: rgb8)'),
+        add('--size', nargs=2, type=int, metavar=('H', 'W'), help='where the file leaves it free'),
+        add('--layout', choices=get_args(Layout), help='of the input (default: as it looks)'),
+        add('--output', metavar='NAME', help='which one, where the network has several'),
+        add('--gives', choices=get_args(Gives), help='what that is (default: as it looks)'),
+        add('--no-confidence', dest='confidence', action='store_false', help='leave it out'),
+        add('--name', help='of the model (default: as the file)'),
+        add('--network', help='name of the architecture (default: as the original file)'),
+        add('--licence', help='what the data allow users of the weights'),
+    ]
+
+
+def _wrap(args: argparse.Namespace) -> None:
+    """Write the model file and say on stderr how it was checked."""
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    names = [field.name for field in fields(WrapSettings)]
+    settings = load_settings(args.settings, {name: getattr(args, name) for name in names})
+    if args.frames:
+        footage = str(args.frames)
+        frames = footage_frames(args.frames, args.topic, settings.order)
+    else:
+        footage = 'made-up streets (for real ones: --frames)'
+        frames = street_frames(settings.order)
+    agreement = wrap_model(args.wrap, args.out, settings, frames)
+    console.print(
+        f'{args.out} agrees with {args.wrap} on {agreement.pixels:.2%} of the pixels, '
+        f'mIoU {agreement.miou:.4f}, over {len(frames)} frames of {footage}'
+    )
+    seen, classes = len(agreement.classes), len(settings.labels)
+    console.print(f'{seen} of {classes} classes were seen: {", ".join(agreement.classes)}')
+    if seen == 1:
+        console.print(
+            'A single class proves little: check mean, std, scale and order, and the frames'
+        )
 
 
 def _facts(model: ModelFile, size: int, digest: str) -> Table:
@@ -72,18 +150,14 @@ def _facts(model: ModelFile, size: int, digest: str) -> Table:
     table.add_row('network', f'{card.network}, {card.precision}')
     table.add_row('works at', f'{width}x{height} (width x height), {card.input_order}')
     table.add_row('parameters', f'{model.parameters:,}')
-    table.add_row('inputs', '\n'.join(map(_describe, model.inputs)))
-    table.add_row('outputs', '\n'.join(map(_describe, model.outputs)))
+    table.add_row('inputs', '\n'.join(map(str, model.inputs)))
+    table.add_row('outputs', '\n'.join(map(str, model.outputs)))
     table.add_row('opset', str(model.opset))
     table.add_row('file', f'{size:,} bytes')
     table.add_row('SHA-256', digest)
     table.add_row('licence', card.licence)
     table.add_row('recipe', card.recipe)
     return table
-
-
-def _describe(tensor: TensorInfo) -> str:
-    return f'{tensor.name}: {tensor.dtype} ({", ".join(tensor.shape)})'
 
 
 def _labels(labels: LabelSet) -> Table:

@@ -33,6 +33,10 @@ class TensorInfo:
     shape: tuple[str, ...]
     """Sizes; a name where a size is free."""
 
+    def __str__(self) -> str:
+        """Return all of it for people, such as ``labels: uint8 (N, 360, 480)``."""
+        return f'{self.name}: {self.dtype} ({", ".join(self.shape)})'
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFile:
@@ -97,8 +101,8 @@ def describe(model: onnx.ModelProto, path: Path) -> ModelFile:
         raise ModelError(msg)
     card = ModelCard.from_json(cards[0])
     graph = model.graph
-    inputs = tuple(_tensor(value) for value in graph.input)
-    outputs = tuple(_tensor(value) for value in graph.output)
+    inputs = tuple(tensor_info(value) for value in graph.input)
+    outputs = tuple(tensor_info(value) for value in graph.output)
     opset = next(
         (item.version for item in model.opset_import if item.domain in ('', 'ai.onnx')), 0
     )
@@ -126,10 +130,11 @@ def count_parameters(model: onnx.ModelProto) -> int:
     )
 
 
-def _tensor(value: onnx.ValueInfoProto) -> TensorInfo:
+def tensor_info(value: onnx.ValueInfoProto) -> TensorInfo:
+    """Return name, type and shape of an input or output of a graph."""
     kind = value.type.tensor_type
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
-    shape = tuple(dim.dim_param or str(dim.dim_value) for dim in kind.shape.dim)
+    shape = tuple(dim.dim_param or str(dim.dim_value or '?') for dim in kind.shape.dim)
     return TensorInfo(name=value.name, dtype=dtype, shape=shape)
 
 

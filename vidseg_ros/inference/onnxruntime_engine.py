@@ -16,7 +16,8 @@ from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.inference.model_file import CONFIDENCE, INPUT, LABELS, read_model
 from vidseg_ros.inference.prediction import check_frames, EngineInfo, Prediction
 
-_ERRORS_ONLY: Final = 3
+FATAL_ONLY: Final = 4
+"""Severity from which ONNX Runtime logs; what is less than fatal comes as an exception."""
 
 
 class OnnxRuntimeEngine:
@@ -42,7 +43,7 @@ class OnnxRuntimeEngine:
         self.has_confidence = model.has_confidence
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = FATAL_ONLY
         try:
             self._session: onnxruntime.InferenceSession | None = onnxruntime.InferenceSession(
                 str(path), options, providers=['CPUExecutionProvider']

@@ -52,27 +52,33 @@ def decode_any_image(  # noqa: PLR0913 (the fields of the message)
     }
     if encoding in ENCODINGS:
         return decode_image(**fields, order=order)
+    return _by_cv_bridge(SimpleNamespace(**fields), order)
+
+
+def _by_cv_bridge(message: SimpleNamespace, order: ColorOrder) -> NDArray[np.uint8]:
+    """Convert a message, of which cv_bridge reads these fields only."""
     try:
         from cv_bridge import CvBridge  # noqa: PLC0415  # optional, not on PyPI
     except ImportError as error:
         msg = (
-            f'image encoding {encoding!r} needs cv_bridge, which cannot be imported ({error}); '
-            'install ros-$ROS_DISTRO-cv-bridge, or let the camera driver publish one of '
-            f'{", ".join(ENCODINGS)}'
+            f'image encoding {message.encoding!r} needs cv_bridge, which cannot be imported '
+            f'({error}); install ros-$ROS_DISTRO-cv-bridge, or let the camera driver publish one '
+            f'of {", ".join(ENCODINGS)}'
         )
         raise ImageError(reason='encoding', message=msg) from error
+    what = f'{message.width}x{message.height} {message.encoding!r} with step {message.step}'
     try:
-        image = np.asarray(CvBridge().imgmsg_to_cv2(SimpleNamespace(**fields), order))
+        image = np.asarray(CvBridge().imgmsg_to_cv2(message, order))
     except Exception as error:  # its own errors, and NumPy's and OpenCV's from inside
         msg = (
-            f'cv_bridge cannot convert {width}x{height} {encoding!r} with step {step} to {order}: '
-            f'{error}; let the camera driver publish one of {", ".join(ENCODINGS)}'
+            f'cv_bridge cannot convert {what} to {order}: {error}; '
+            f'let the camera driver publish one of {", ".join(ENCODINGS)}'
         )
         raise ImageError(reason='encoding', message=msg) from error
-    if image.shape != (height, width, 3) or image.dtype != np.uint8:
+    if image.shape != (message.height, message.width, 3) or image.dtype != np.uint8:
         msg = (
-            f'cv_bridge made {image.dtype} {image.shape} of {width}x{height} {encoding!r} with '
-            f'step {step}; check height, width and step in the camera driver'
+            f'cv_bridge made {image.dtype} {image.shape} of {what}; '
+            'check height, width and step in the camera driver'
         )
         raise ImageError(reason='encoding', message=msg)
     return image

@@ -1,0 +1,202 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Makes a model file of a foreign network, compared with it before it gets its name."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+import hashlib
+import os
+from pathlib import Path
+import tempfile
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+import onnx
+
+from vidseg_ros.core.errors import EngineError, ImageError, ModelError, OutputError, SourceError
+from vidseg_ros.core.metrics import Confusion
+from vidseg_ros.core.model_card import ColorOrder, ModelCard
+from vidseg_ros.core.street import StreetClip
+from vidseg_ros.evaluation.sources import open_source
+from vidseg_ros.inference.foreign_model import ForeignNetwork, read_network
+from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
+from vidseg_ros.inference.original import OriginalNetwork
+from vidseg_ros.inference.wrap_settings import WrapSettings
+from vidseg_ros.inference.wrapping import OutputForm, precision_of, read_form, wrap
+
+CHECK_FRAMES: Final = 8
+"""Frames on which a model file is compared with its original."""
+
+FRAMES_READ: Final = 400
+"""Frames of footage among which those are spread; decoding a whole drive would take hours."""
+
+LEAST_AGREEMENT: Final = 0.99
+"""Share of pixels, and mIoU, at which a model file may count as the same as its original."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How well a model file agrees with its original.
+
+    Attributes:
+        pixels: Share of the pixels with the same class, 0 to 1.
+        miou: Mean IoU with the original's label maps as truth, 0 to 1.
+        classes: Names of the classes that the original gave.
+    """
+
+    pixels: float
+    miou: float
+    classes: tuple[str, ...]
+
+
+def footage_frames(path: Path, topic: str | None, order: ColorOrder) -> list[NDArray[np.uint8]]:
+    """Take frames from a bag, a video or a folder of images, spread over its beginning.
+
+    Args:
+        path: The footage.
+        topic: Image topic of a bag; needed where it has more than one.
+        order: Channel order wanted.
+
+    Returns:
+        At most `CHECK_FRAMES` frames (H, W, 3) uint8; such that cannot be decoded are left out.
+
+    Raises:
+        SourceError: If the footage cannot be read, or not one of those frames can be decoded.
+    """
+    frames, why = [], 'it is empty'
+    with open_source(path, topic=topic) as source:
+        step = max(1, min(source.frame_count or FRAMES_READ, FRAMES_READ) // CHECK_FRAMES)
+        for frame in source:
+            if frame.index % step:
+                continue
+            try:
+                frames.append(frame.decode(order))
+            except ImageError as error:
+                why = str(error)
+            if len(frames) == CHECK_FRAMES or frame.index >= FRAMES_READ:
+                break
+    if not frames:
+        msg = f'no frame of {path} can be decoded to check the model with: {why}'
+        raise SourceError(msg)
+    return frames
+
+
+def street_frames(order: ColorOrder) -> list[NDArray[np.uint8]]:
+    """Draw `CHECK_FRAMES` frames of made-up streets, each (360, 640, 3) uint8."""
+    images = [StreetClip(seed=seed).frame(15 * seed).image for seed in range(CHECK_FRAMES)]
+    return images if order == 'rgb8' else [np.ascontiguousarray(i[..., ::-1]) for i in images]
+
+
+def wrap_model(
+    source: Path, target: Path, settings: WrapSettings, frames: Sequence[NDArray[np.uint8]]
+) -> Agreement:
+    """Write the model file of a foreign network.
+
+    Args:
+        source: The foreign ONNX file.
+        target: Model file to write; an earlier one is replaced once the new one is checked.
+        settings: What the network expects and says.
+        frames: One or more frames (H, W, 3) uint8, in the settings' colour order, to compare the
+            two on.
+
+    Returns:
+        How well the two agree.
+
+    Raises:
+        ModelError: If the network does not fit the contract or the settings, or the two disagree.
+        EngineError: If the original cannot run.
+        OutputError: If the file cannot be written.
+    """
+    if target.exists() and source.exists() and target.samefile(source):
+        msg = f'{target} would replace the original; choose another --out'
+        raise OutputError(msg)
+    network = read_network(source, settings)
+    original = OriginalNetwork(network, settings)
+    truth = []
+    for frame in frames:
+        result = original.run(frame)
+        form = read_form(result, network, settings)
+        truth.append(original.labels(result, form))
+    card = _card(network, target, settings)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            draft = Path(scratch) / target.name
+            agreement = _write_checked(draft, network, form, settings, card, frames, truth)
+            os.replace(draft, target)  # noqa: PTH105  # atomic on POSIX
+    except OSError as error:
+        msg = f'cannot write {target}: {error.strerror or error}; choose another --out'
+        raise OutputError(msg) from error
+    return agreement
+
+
+def _write_checked(  # noqa: PLR0913, PLR0917
+    draft: Path,
+    network: ForeignNetwork,
+    form: OutputForm,
+    settings: WrapSettings,
+    card: ModelCard,
+    frames: Sequence[NDArray[np.uint8]],
+    truth: Sequence[NDArray[np.uint8]],
+) -> Agreement:
+    """Write the file that agrees with the original.
+
+    A network whose file says one image at a time often takes any number all the same. Where it
+    does not, its frames go through it one by one, inside the model file.
+    """
+    for frame_by_frame in (False, True) if network.fixed_batch else (False,):
+        problem: ModelError | EngineError
+        try:
+            onnx.save(wrap(network, form, settings, card, frame_by_frame=frame_by_frame), draft)
+            agreement = _compare(draft, frames, truth)
+        except (ModelError, EngineError) as error:
+            problem = error
+            continue
+        if min(agreement.pixels, agreement.miou) >= LEAST_AGREEMENT:
+            return agreement
+        msg = (
+            f'the model file and {network.path} agree on {agreement.pixels:.2%} of the pixels '
+            f'(mIoU {agreement.miou:.4f}), {LEAST_AGREEMENT:.0%} are needed; nothing is written. '
+            'Both had the same settings, so please report this network'
+        )
+        problem = ModelError(msg)
+    raise problem
+
+
+def _compare(
+    model: Path, frames: Sequence[NDArray[np.uint8]], truth: Sequence[NDArray[np.uint8]]
+) -> Agreement:
+    """Compare label maps of a model file with those of its original; frames go in by twos."""
+    with closing(OnnxRuntimeEngine(model)) as engine:
+        labels = engine.card.labels
+        confusion = Confusion(len(labels))
+        for index, expected in enumerate(truth):
+            other = index - 1 if frames[index - 1].shape == frames[index].shape else index
+            found = engine.infer([frames[index], frames[other]]).labels
+            confusion.add(expected, found[0])
+            confusion.add(truth[other], found[1])
+    matrix = confusion.matrix
+    seen = np.flatnonzero(matrix.sum(axis=1))
+    return Agreement(
+        pixels=float(np.trace(matrix) / matrix.sum()),
+        miou=confusion.miou(),
+        classes=tuple(labels.names[index] for index in seen),
+    )
+
+
+def _card(network: ForeignNetwork, target: Path, settings: WrapSettings) -> ModelCard:
+    digest = hashlib.sha256(network.path.read_bytes()).hexdigest()
+    return ModelCard(
+        name=settings.name or target.stem,
+        network=settings.network or network.path.stem,
+        labels=settings.labels,
+        input_order=settings.order,
+        input_size=network.size,
+        precision=precision_of(network.model),
+        licence=settings.licence,
+        recipe=f'vidseg inspect --wrap {network.path.name} (SHA-256 {digest})',
+        datasets=(),
+        scores=(),
+    )
