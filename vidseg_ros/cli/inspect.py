@@ -4,9 +4,10 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import partial
 import hashlib
+from importlib import import_module
 import json
 from pathlib import Path
 import sys
@@ -19,10 +20,9 @@ from rich.text import Text
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.model_card import ColorOrder, ModelCard
 from vidseg_ros.core.resources import find_model
-from vidseg_ros.evaluation.wrapping import footage_frames, street_frames, wrap_model
 from vidseg_ros.inference.model_builder import Gives
 from vidseg_ros.inference.model_file import ModelFile, read_model
-from vidseg_ros.inference.wrap_settings import LABEL_SETS, Layout, load_settings, WrapSettings
+from vidseg_ros.inference.wrap_settings import LABEL_SETS, Layout
 
 
 def main(argv: Sequence[str]) -> int:
@@ -40,7 +40,8 @@ def main(argv: Sequence[str]) -> int:
     """
     args = _parse(argv)
     if args.wrap:
-        _wrap(args)
+        # Only now: it loads the engine and what reads footage.
+        import_module('vidseg_ros.cli.wrap').wrap(args)
     model = read_model(args.out if args.wrap else find_model(args.model))
     data = model.path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
@@ -114,30 +115,6 @@ def _add_settings(group: argparse._ArgumentGroup) -> list[argparse.Action]:
         add('--network', help='name of the architecture (default: as the original file)'),
         add('--licence', help='what the data allow users of the weights'),
     ]
-
-
-def _wrap(args: argparse.Namespace) -> None:
-    """Write the model file and say on stderr how it was checked."""
-    console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
-    names = [field.name for field in fields(WrapSettings)]
-    settings = load_settings(args.settings, {name: getattr(args, name) for name in names})
-    if args.frames:
-        footage = str(args.frames)
-        frames = footage_frames(args.frames, args.topic, settings.order)
-    else:
-        footage = 'made-up streets (for real ones: --frames)'
-        frames = street_frames(settings.order)
-    agreement = wrap_model(args.wrap, args.out, settings, frames)
-    console.print(
-        f'{args.out} agrees with {args.wrap} on {agreement.pixels:.2%} of the pixels, '
-        f'mIoU {agreement.miou:.4f}, over {len(frames)} frames of {footage}'
-    )
-    seen, classes = len(agreement.classes), len(settings.labels)
-    console.print(f'{seen} of {classes} classes were seen: {", ".join(agreement.classes)}')
-    if seen == 1:
-        console.print(
-            'A single class proves little: check mean, std, scale and order, and the frames'
-        )
 
 
 def _facts(model: ModelFile, size: int, digest: str) -> Table:
