@@ -124,9 +124,8 @@ def receiver(
 ) -> Masks:
     """Receive masks and diagnostics.
 
-    Requests: ``'connect'`` waits for publishers of the masks, after it has brought up the node
-    if that has a lifecycle; the answer is True. ``'count'`` is answered with the number of masks
-    so far, ``'diagnostics'`` with the newest values.
+    Requests: ``'connect'`` brings the node up if it has a lifecycle, waits for publishers of the
+    masks and is answered with True; ``'diagnostics'`` is answered with the newest values.
 
     Args:
         pipe: To the parent.
@@ -136,58 +135,55 @@ def receiver(
     """
     node = _start('receiver', arguments)
     masks = Masks([], {}, [])
-
-    def receive(topic: str, cdr: bytes) -> None:
-        at_ns = time.monotonic_ns()
-        message: Any = message_types().deserialize_cdr(cdr, IMAGE_TYPE)
-        stamp_ns = message.header.stamp.sec * _NS_PER_S + message.header.stamp.nanosec
-        checksum = zlib.crc32(message.data)
-        masks.received.append(Mask(topic, stamp_ns, at_ns, checksum))
-        if checksum not in masks.pictures and len(masks.pictures) < _MOST_KEPT:
-            assert (message.encoding, message.step) == ('mono8', message.width)
-            shape = (message.height, message.width)
-            masks.pictures[checksum] = message.data.reshape(shape).copy()
-
-    def diagnosed(message: DiagnosticArray) -> None:
-        masks.diagnostics.append(
-            {
-                status.name: {item.key: item.value for item in status.values}
-                for status in message.status
-            }
-        )
-
     qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
     subscriptions = [
-        node.create_subscription(Image, topic, partial(receive, topic), qos, raw=True)
+        node.create_subscription(Image, topic, partial(_receive, masks, topic), qos, raw=True)
         for topic in topics
     ]
+    diagnosed = partial(_diagnosed, masks)
     node.create_subscription(DiagnosticArray, '/diagnostics', diagnosed, 10)
-    clients = None
-    if lifecycle is not None:
-        clients = [
-            node.create_client(ChangeState, f'{lifecycle}/change_state'),
-            # The younger of the two: when the node answers this one, it also knows the other.
-            node.create_client(GetState, f'{lifecycle}/get_state'),
-        ]
+    clients = lifecycle and (
+        node.create_client(ChangeState, f'{lifecycle}/change_state'),
+        # The younger of the two: when the node answers this one, it also knows the other.
+        node.create_client(GetState, f'{lifecycle}/get_state'),
+    )
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
     thread.start()
     for (request,) in requests(pipe):
-        if request == 'connect':
-            if clients is not None:
-                _bring_up(*clients)
-            while not all(subscription.get_publisher_count() for subscription in subscriptions):
-                time.sleep(_NAP_S)
-        answer: dict[str, Any] = {
-            'connect': True,
-            'count': len(masks.received),
-            'diagnostics': masks.diagnostics[-1] if masks.diagnostics else {},
-        }
-        pipe.send(answer[request])
+        if request == 'diagnostics':
+            pipe.send(masks.diagnostics[-1] if masks.diagnostics else {})
+            continue
+        if clients:
+            _bring_up(*clients)
+        while not all(subscription.get_publisher_count() for subscription in subscriptions):
+            time.sleep(_NAP_S)
+        pipe.send(True)  # noqa: FBT003 - the answer
     try_shutdown()
     thread.join()
     return masks
+
+
+def _receive(masks: Masks, topic: str, cdr: bytes) -> None:
+    at_ns = time.monotonic_ns()
+    message: Any = message_types().deserialize_cdr(cdr, IMAGE_TYPE)
+    stamp_ns = message.header.stamp.sec * _NS_PER_S + message.header.stamp.nanosec
+    checksum = zlib.crc32(message.data)
+    masks.received.append(Mask(topic, stamp_ns, at_ns, checksum))
+    if checksum not in masks.pictures and len(masks.pictures) < _MOST_KEPT:
+        assert (message.encoding, message.step) == ('mono8', message.width)
+        shape = (message.height, message.width)
+        masks.pictures[checksum] = message.data.reshape(shape).copy()
+
+
+def _diagnosed(masks: Masks, message: DiagnosticArray) -> None:
+    masks.diagnostics.append(
+        {
+            status.name: {item.key: item.value for item in status.values}
+            for status in message.status
+        }
+    )
 
 
 def _start(name: str, arguments: list[str]) -> Node:

@@ -13,6 +13,7 @@ and the warm-up are in neither. First the label maps must be the same, pixel for
 """
 
 import argparse
+from collections.abc import Mapping
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -61,20 +62,13 @@ def main() -> int:
         closing(OnnxRuntimeEngine(path)) as engine,
         TemporaryDirectory(prefix='vidseg_bench_') as folder,
     ):
-        limit, order = arguments.frames, engine.card.input_order
-        images = [item.decode(order) for item in islice(source, limit)]
+        order = engine.card.input_order
+        images = [item.decode(order) for item in islice(source, arguments.frames)]
         outputs = {kind: _outputs(Path(folder), kind) for kind in get_args(MaskFormat)}
         if not _equal(source, engine, images, outputs['png']):
             print('the replay and the bare engine give different label maps: no times')
             return 1
-        bare_fps, bare_ns = [], []
-        replay_fps: dict[str, list[float]] = {kind: [] for kind in outputs}
-        for _ in range(arguments.rounds):
-            times_ns = _bare(engine, images)
-            bare_ns += times_ns
-            bare_fps.append(len(images) / (sum(times_ns) / 1e9))
-            for kind, wanted in outputs.items():
-                replay_fps[kind].append(_replay(source, engine, wanted, limit))
+        bare_ns, bare_fps, replay_fps = _race(source, engine, images, outputs, arguments.rounds)
     ratios = {
         kind: [fps / bare for fps, bare in zip(rates, bare_fps, strict=True)]
         for kind, rates in replay_fps.items()
@@ -110,6 +104,27 @@ def main() -> int:
     size = f'{images[0].shape[0]}p_{source.kind}'
     name = f'replay_throughput_{size}_{arguments.model}'
     return finish(result, targets, name=name, out=arguments.out)
+
+
+def _race(
+    source: Source,
+    engine: OnnxRuntimeEngine,
+    images: Images,
+    outputs: Mapping[MaskFormat, Outputs],
+    rounds: int,
+) -> tuple[list[int], list[float], dict[MaskFormat, list[float]]]:
+    """Take turns; return the engine's times (ns), its frames/s and those of the replays."""
+    bare_ns: list[int] = []
+    bare_fps: list[float] = []
+    replay_fps: dict[MaskFormat, list[float]] = {kind: [] for kind in outputs}
+    for number in range(rounds):
+        times_ns = _bare(engine, images)
+        bare_ns += times_ns
+        bare_fps.append(len(images) / (sum(times_ns) / 1e9))
+        for kind, wanted in outputs.items():
+            replay_fps[kind].append(_replay(source, engine, wanted, len(images)))
+        print(f'round {number + 1} of {rounds}', flush=True)
+    return bare_ns, bare_fps, replay_fps
 
 
 def _outputs(folder: Path, masks: MaskFormat) -> Outputs:
