@@ -201,8 +201,7 @@ def test_an_engine_that_hangs_cannot_hold_the_node(
     peer: Any, tiny_model: Path, scene: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr('vidseg_ros.nodes.segmentation_node.STOP_TIMEOUT_S', 0.05)
-    monkeypatch.setattr('vidseg_ros.nodes.diagnostics.SILENCE_S', 0.05)
-    node = peer.start_active(model=str(tiny_model))
+    node = peer.start_active(model=str(tiny_model), camera_timeout=0.1)
     masks = peer.listen(MASKS)
     busy, release = threading.Event(), threading.Event()
     segment = node._segmenter.segment

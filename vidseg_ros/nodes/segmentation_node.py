@@ -5,18 +5,21 @@
 ``ros2 run vidseg_ros segmentation_node``; without a ROS installation
 ``python -m vidseg_ros.nodes.segmentation_node``. It starts unconfigured: the launch file, or
 ``ros2 lifecycle set /segmentation configure`` and ``activate``, makes it run.
+
+Pause and go on: ``ros2 lifecycle set /segmentation deactivate`` and ``activate``; the model stays
+open and warm. Another model: ``ros2 param set /segmentation model …``, see `model_swap`.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import closing, ExitStack
-from functools import partial, wraps
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
 import signal
 import sys
 import time
 import traceback
 from typing import Final, NamedTuple
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import SetParametersResult
 import rclpy
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
@@ -26,24 +29,30 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
 
 from vidseg_ros.core.errors import ImageError, VidsegError
 from vidseg_ros.core.model_card import ModelCard
-from vidseg_ros.core.resources import find_model
-from vidseg_ros.inference.engine import create_engine
 from vidseg_ros.inference.prediction import SegmentationEngine
-from vidseg_ros.nodes.camera_topics import advertise, CameraInputs, CameraOutputs
-from vidseg_ros.nodes.diagnostics import CameraHealth, key_values
+from vidseg_ros.nodes.camera_health import CameraHealth
+from vidseg_ros.nodes.camera_topics import CameraInputs, CameraOutputs
+from vidseg_ros.nodes.health_report import HealthReport, read_clock
+from vidseg_ros.nodes.label_info import LabelInfoTopic
+from vidseg_ros.nodes.lifecycle_step import lifecycle_step
 from vidseg_ros.nodes.messages import (
     decode_message,
     describe_format,
-    label_info_message,
     stamp_ns,
 )
-from vidseg_ros.nodes.parameters import declare_parameters, read_parameters
+from vidseg_ros.nodes.model_swap import ModelSwap, open_model, OpenModel
+from vidseg_ros.nodes.parameters import (
+    declare_parameters,
+    NodeParameters,
+    read_limits,
+    read_parameters,
+)
+from vidseg_ros.nodes.qos import QosClashes
 from vidseg_ros.nodes.worker import Worker
-from vidseg_ros.pipeline import Frame, Mailbox, Segmentation, Segmenter
+from vidseg_ros.pipeline import Frame, Mailbox, Segmentation
 
 STOP_TIMEOUT_S: Final = 10.0
 """Longest wait for the inference in work when the node stops, seconds."""
@@ -58,32 +67,6 @@ class _Camera(NamedTuple):
     inputs: CameraInputs
     outputs: CameraOutputs
     health: CameraHealth
-
-
-_Step = Callable[['SegmentationNode'], None]
-_Transition = Callable[['SegmentationNode', LifecycleState], TransitionCallbackReturn]
-
-
-def _transition(step: _Step) -> _Transition:
-    """Turn a step that may raise into a lifecycle callback.
-
-    A `VidsegError` is a FAILURE: the node stays where it was. Anything else is an ERROR, and the
-    node ends unconfigured. rclpy drops exceptions without a word, so they are logged here.
-    """
-
-    @wraps(step)
-    def callback(node: 'SegmentationNode', _state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            step(node)
-        except VidsegError as error:
-            node.fail(str(error))
-            return TransitionCallbackReturn.FAILURE
-        except Exception:  # noqa: BLE001  # a bug: the node must say so and stay alive
-            node.fail(traceback.format_exc())
-            return TransitionCallbackReturn.ERROR
-        return TransitionCallbackReturn.SUCCESS
-
-    return callback
 
 
 class SegmentationNode(LifecycleNode):
@@ -109,8 +92,10 @@ class SegmentationNode(LifecycleNode):
         """
         super().__init__('segmentation', context=context, parameter_overrides=parameter_overrides)
         self._problems = declare_parameters(self)
+        self.add_on_set_parameters_callback(self._forget_problems)
         self._failure = ''
         self._configured, self._active = ExitStack(), ExitStack()
+        self._settings: NodeParameters | None = None
         self._engine: SegmentationEngine | None = None
         self._worker: Worker | None = None
         self._mailbox = Mailbox()
@@ -118,7 +103,9 @@ class SegmentationNode(LifecycleNode):
         self._cameras: dict[str, _Camera] = {}
         self._formats: dict[str, str] = {}
         self._worker_failed = self.create_guard_condition(self._leave_active)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
+        self._clashes = QosClashes(self)
+        self._health = HealthReport(self)
+        self._swap = ModelSwap(self, lambda: self._settings, self._exchange_model)
         # The steady clock: the node reports on itself even while simulated time stands still.
         self.create_timer(
             self.get_parameter('diagnostics_period').value,
@@ -126,39 +113,38 @@ class SegmentationNode(LifecycleNode):
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
 
-    @_transition
+    @lifecycle_step
     def on_configure(self) -> None:
         """Check parameters, open and warm up the engine, create the publishers."""
         self._failure = ''
         with ExitStack() as stack:
-            parameters = read_parameters(self, self._problems)
-            path = find_model(parameters.model)
-            engine = create_engine(parameters.engine, path)
-            stack.enter_context(closing(engine))
-            segmenter = Segmenter(engine, parameters.mask_size)
-            segmenter.warm_up()
-            outputs = {
-                camera: CameraOutputs(self, stack, camera, with_info=parameters.wants_info)
-                for camera in parameters.cameras or ('',)
+            settings = read_parameters(self, self._problems)
+            stack.callback(self._close_model)
+            self._use(open_model(settings))
+            self._outputs = {
+                camera: CameraOutputs(
+                    self, stack, camera, clashes=self._clashes, with_info=settings.wants_info
+                )
+                for camera in settings.cameras or ('',)
             }
-            self._publish_label_info(engine, stack)
+            self._label_info = LabelInfoTopic(
+                self, stack, self._segmenter.engine.card.labels, self._clashes
+            )
             self._configured = stack.pop_all()
-        self._settings, self._engine, self._segmenter = parameters, engine, segmenter
-        self._outputs = outputs
-        info = engine.info
-        self.get_logger().info(
-            f'opened {path} with {info.name} {info.version} on {info.device}, {info.precision}'
-        )
+        self._settings = settings
 
-    @_transition
+    @lifecycle_step
     def on_activate(self) -> None:
         """Subscribe to the cameras and start to segment."""
+        assert self._settings is not None
         self._failure = ''
         self._mailbox, self._cameras, self._formats = Mailbox(), {}, {}
         cameras = self._cameras  # the thread keeps these, should it outlive the activation
         with ExitStack() as stack:
             for camera, outputs in self._outputs.items():
-                inputs = CameraInputs(self, stack, camera, self._settings, self._receive)
+                inputs = CameraInputs(
+                    self, stack, camera, self._settings, self._receive, clashes=self._clashes
+                )
                 health = CameraHealth(' or '.join(inputs.topics))
                 cameras[camera] = _Camera(inputs, outputs, health)
             self._worker = Worker(
@@ -206,27 +192,43 @@ class SegmentationNode(LifecycleNode):
         self._failure = message
         self.get_logger().error(message)
 
+    def _forget_problems(self, changes: list[Parameter]) -> SetParametersResult:
+        """Drop the complaint about a start-up value that somebody now replaces."""
+        for change in changes:
+            self._problems.pop(change.name, None)
+        return SetParametersResult(successful=True)
+
     def _release(self) -> None:
+        self._swap.forget()
         self._active.close()
         self._configured.close()
-        self._engine, self._outputs = None, {}
+        self._settings, self._outputs = None, {}
+
+    def _use(self, model: OpenModel) -> None:
+        self._engine, self._segmenter = model.engine, model.segmenter
+        self.get_logger().info(f'opened {model}')
+
+    def _close_model(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    def _exchange_model(self, model: OpenModel) -> None:
+        """Go on with another model; an active node is inactive meanwhile."""
+        was_active = self._state_machine.current_state[1] == 'active'
+        if was_active and self.trigger_deactivate() != TransitionCallbackReturn.SUCCESS:
+            model.engine.close()  # the old engine failed: the node is unconfigured and said why
+            return
+        self._close_model()
+        self._use(model)
+        self._label_info.publish(model.engine.card.labels)
+        if was_active:
+            self.trigger_activate()
 
     def _stop_worker(self) -> None:
         worker, self._worker = self._worker, None
         if worker is not None and not worker.stop(STOP_TIMEOUT_S):
             self.fail(f'the engine did not return within {STOP_TIMEOUT_S:.0f} s; restart the node')
-
-    def _publish_label_info(self, engine: SegmentationEngine, stack: ExitStack) -> None:
-        header = Header(stamp=self.get_clock().now().to_msg())
-        try:
-            message = label_info_message(header, engine.card.labels)
-        except ImportError:
-            self.get_logger().warning(
-                'vision_msgs is not installed, so ~/label_info is not published; '
-                'install ros-$ROS_DISTRO-vision-msgs'
-            )
-            return
-        advertise(self, stack, type(message), '~/label_info', latched=True).publish(message)
 
     def _receive(self, camera: str, topic: str, message: Image | CompressedImage) -> None:
         received_ns = time.monotonic_ns()
@@ -291,36 +293,20 @@ class SegmentationNode(LifecycleNode):
             self._report()
 
     def _report(self) -> None:
-        message = DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()))
-        message.status.append(self._status())
+        state = self._state_machine.current_state[1]
+        self._health.add_engine(state, self._failure, self._engine)
+        self._health.add_graph(self._clashes)
         if self._worker is not None:
-            replaced = self._mailbox.replaced()
-            message.status += [
-                camera.health.status(
-                    f'{self.get_name()}: {name or "image"}', replaced.get(name, 0)
+            replaced, clock, limits = self._mailbox.replaced(), read_clock(self), read_limits(self)
+            for name, camera in self._cameras.items():
+                verdict, values = camera.health.assess(
+                    replaced=replaced.get(name, 0),
+                    publishers=camera.inputs.count_publishers(),
+                    clock=clock,
+                    limits=limits,
                 )
-                for name, camera in self._cameras.items()
-            ]
-        self._diagnostics.publish(message)
-
-    def _status(self) -> DiagnosticStatus:
-        values = {'state': self._state_machine.current_state[1]}
-        if self._engine is not None:
-            info = self._engine.info
-            values |= {
-                'model': self._engine.card.name,
-                'engine': info.name,
-                'engine_version': info.version,
-                'device': info.device,
-                'precision': info.precision,
-            }
-        return DiagnosticStatus(
-            level=DiagnosticStatus.ERROR if self._failure else DiagnosticStatus.OK,
-            name=f'{self.get_name()}: engine',
-            message=self._failure or values['state'],
-            hardware_id=values.get('device', ''),
-            values=key_values(values),
-        )
+                self._health.add(name or 'image', camera.health.topic, verdict, values)
+        self._health.send()
 
 
 def main() -> int:
