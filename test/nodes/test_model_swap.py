@@ -13,8 +13,6 @@ import pytest
 pytest.importorskip('rclpy')
 
 from rcl_interfaces.msg import SetParametersResult
-from rcl_interfaces.srv import SetParametersAtomically
-from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 
@@ -44,19 +42,6 @@ def with_card(source: Path, target: Path, card: ModelCard) -> Path:
     return target
 
 
-def set_parameters(peer: Any, **values: Any) -> Any:
-    client = peer.node.create_client(
-        SetParametersAtomically, '/segmentation/set_parameters_atomically'
-    )
-    request = SetParametersAtomically.Request()
-    request.parameters = [
-        Parameter(name, value=value).to_parameter_msg() for name, value in values.items()
-    ]
-    result = peer.call(client, request).result
-    peer.node.destroy_client(client)
-    return result
-
-
 def engine_model(peer: Any) -> str | None:
     model: str | None = peer.values('segmentation: engine').get('model')
     return model
@@ -72,7 +57,7 @@ def test_an_active_node_goes_on_with_the_new_model(
     np.testing.assert_array_equal(peer.pixels(mask), picture.labels)
     old = node._engine
 
-    assert set_parameters(peer, model=str(swapped_model)).successful
+    assert peer.set_parameters(model=str(swapped_model)).successful
     peer.wait_for(lambda: node._engine is not old, 'exchange')
     assert old._session is None, 'closed'
     mask = peer.segment(picture.message(peer.header()), masks)
@@ -87,7 +72,7 @@ def test_an_inactive_node_stays_inactive(
 ) -> None:
     node = peer.start(model=str(tiny_model), diagnostics_period=0.1)
     assert peer.change('CONFIGURE')
-    assert set_parameters(peer, model=str(swapped_model)).successful
+    assert peer.set_parameters(model=str(swapped_model)).successful
     peer.wait_for(lambda: engine_model(peer) == 'swapped', 'exchange')
     assert peer.state() == 'inactive'
     assert not node.count_subscribers('/image')
@@ -102,14 +87,14 @@ def test_an_unconfigured_node_takes_it_with_configure(
 ) -> None:
     peer.start(model=str(tmp_path / 'none.onnx'))
     assert not peer.change('CONFIGURE')
-    assert set_parameters(peer, model=str(tiny_model)).successful
+    assert peer.set_parameters(model=str(tiny_model)).successful
     assert peer.change('CONFIGURE')
 
 
 def test_a_start_up_value_that_was_refused_can_be_replaced(peer: Any, tiny_model: Path) -> None:
     peer.start(model=str(tiny_model), overlay_opacity=7.0)
     assert not peer.change('CONFIGURE')
-    assert set_parameters(peer, overlay_opacity=0.7).successful
+    assert peer.set_parameters(overlay_opacity=0.7).successful
     assert peer.change('CONFIGURE')
 
 
@@ -131,7 +116,7 @@ def test_a_model_that_cannot_be_used_is_refused_and_the_old_one_goes_on(
         str(truncated): 'is not a complete ONNX file',
         str(tmp_path / 'foreign.onnx'): 'was not written for vidseg',
     }.items():
-        result = set_parameters(peer, model=model)
+        result = peer.set_parameters(model=model)
         assert not result.successful
         assert result.reason.startswith(f'model {model!r} is refused, the old one goes on: ')
         assert reason in result.reason
@@ -141,7 +126,7 @@ def test_a_model_that_cannot_be_used_is_refused_and_the_old_one_goes_on(
         np.testing.assert_array_equal(peer.pixels(mask), picture.labels)
     assert (node._engine, node._worker) == (engine, worker), 'not even interrupted'
     assert node.get_parameter('model').value == str(tiny_model)
-    assert not set_parameters(peer, model=7).successful
+    assert not peer.set_parameters(model=7).successful
 
 
 def test_an_engine_that_fails_to_warm_up_is_closed_and_refused(
@@ -156,7 +141,7 @@ def test_an_engine_that_fails_to_warm_up_is_closed_and_refused(
         raise ValueError(msg)
 
     monkeypatch.setattr('vidseg_ros.nodes.model_swap.Segmenter.warm_up', warm_up)
-    result = set_parameters(peer, model=str(swapped_model))
+    result = peer.set_parameters(model=str(swapped_model))
     assert not result.successful
     assert 'ValueError: a bug' in result.reason
     assert len(closed) == 1
@@ -176,7 +161,7 @@ def test_what_a_later_check_of_the_same_request_refuses_is_closed_again(
     monkeypatch.setattr('vidseg_ros.nodes.model_swap.open_model', recording_open)
     refusal = SetParametersResult(successful=False, reason='not today')
     node._on_set_parameters_callbacks.append(lambda _: refusal)  # rclpy only adds to the front
-    assert set_parameters(peer, model=str(swapped_model)).reason == 'not today'
+    assert peer.set_parameters(model=str(swapped_model)).reason == 'not today'
     (model,) = opened
     peer.wait_for(lambda: model.engine._session is None, 'end of the new model')
     assert node._engine is engine
@@ -186,7 +171,7 @@ def test_what_a_later_check_of_the_same_request_refuses_is_closed_again(
 def test_the_same_name_opens_the_file_again(peer: Any, tiny_model: Path, scene: Any) -> None:
     node = peer.start_active(model=str(tiny_model))
     engine = node._engine
-    assert set_parameters(peer, model=str(tiny_model)).successful
+    assert peer.set_parameters(model=str(tiny_model)).successful
     peer.wait_for(lambda: node._engine is not engine, 'exchange')
     peer.segment(scene().message(peer.header()), peer.listen(MASKS))
 
@@ -212,7 +197,7 @@ def test_the_names_of_the_ids_are_published_again(
 
     early = late_subscriber()
     assert early == ['red green blue']
-    assert set_parameters(peer, model=str(swapped_model)).successful
+    assert peer.set_parameters(model=str(swapped_model)).successful
     peer.wait_for(lambda: len(early) == 2, 'new names')
     assert early[1] == 'blue green red'
     assert late_subscriber() == ['blue green red']

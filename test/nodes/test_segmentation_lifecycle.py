@@ -48,6 +48,23 @@ def test_each_transition_does_its_part_and_can_be_undone(
     assert peer.state() == 'unconfigured'
 
 
+def test_a_transition_that_the_state_does_not_have_is_refused(
+    peer: Any, tiny_model: Path, scene: Any
+) -> None:
+    peer.start(model=str(tiny_model))
+    for transition in ('DEACTIVATE', 'ACTIVATE', 'CLEANUP', 'ACTIVE_SHUTDOWN'):
+        assert not peer.change(transition)
+        assert peer.state() == 'unconfigured'
+    peer.wait_for(
+        lambda: 'transition 4 is refused: the node is unconfigured' in peer.logs, 'log of it'
+    )
+    assert peer.change('CONFIGURE')
+    assert peer.change('ACTIVATE')
+    assert not peer.change('CONFIGURE')
+    assert peer.state() == 'active'
+    peer.segment(scene().message(peer.header()), peer.listen(MASKS))
+
+
 @pytest.mark.parametrize('state', ['UNCONFIGURED', 'INACTIVE', 'ACTIVE'])
 def test_shutdown_from_every_state(peer: Any, tiny_model: Path, state: str) -> None:
     node = peer.start(model=str(tiny_model))

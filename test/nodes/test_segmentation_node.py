@@ -11,8 +11,6 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-from rcl_interfaces.srv import SetParametersAtomically
-from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy
 from sensor_msgs.msg import Image
 
@@ -141,20 +139,11 @@ def test_the_opacity_changes_at_run_time_and_only_within_its_range(
     peer.start_active(model=str(tiny_model))
     overlays = peer.listen('/segmentation/overlay')
 
-    service = '/segmentation/set_parameters_atomically'
-    client = peer.node.create_client(SetParametersAtomically, service)
-
-    def set_parameter(name: str, value: Any) -> Any:
-        request = SetParametersAtomically.Request()
-        request.parameters = [Parameter(name, value=value).to_parameter_msg()]
-        return peer.call(client, request).result
-
-    assert set_parameter('overlay_opacity', 0.0).successful
+    assert peer.set_parameters(overlay_opacity=0.0).successful
     picture = scene()
     overlay = peer.segment(picture.message(peer.header()), overlays)
     np.testing.assert_array_equal(peer.pixels(overlay), picture.rgb)
-    assert not set_parameter('overlay_opacity', 1.5).successful
-    assert not set_parameter('model', 'other').successful
+    assert not peer.set_parameters(overlay_opacity=1.5).successful
 
 
 def test_masks_at_network_size(peer: Any, tiny_model: Path, scene: Any) -> None:

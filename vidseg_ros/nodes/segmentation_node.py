@@ -37,7 +37,7 @@ from vidseg_ros.nodes.camera_health import CameraHealth
 from vidseg_ros.nodes.camera_topics import CameraInputs, CameraOutputs
 from vidseg_ros.nodes.health_report import HealthReport, read_clock
 from vidseg_ros.nodes.label_info import LabelInfoTopic
-from vidseg_ros.nodes.lifecycle_step import lifecycle_step
+from vidseg_ros.nodes.lifecycle import lifecycle_step, refuse_impossible_transitions
 from vidseg_ros.nodes.messages import (
     decode_message,
     describe_format,
@@ -91,6 +91,7 @@ class SegmentationNode(LifecycleNode):
             parameter_overrides: Start-up values, over those of the command line.
         """
         super().__init__('segmentation', context=context, parameter_overrides=parameter_overrides)
+        refuse_impossible_transitions(self)
         self._problems = declare_parameters(self)
         self.add_on_set_parameters_callback(self._forget_problems)
         self._failure = ''

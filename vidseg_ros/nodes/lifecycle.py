@@ -1,13 +1,14 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""From a step that may raise to a lifecycle callback that answers."""
+"""What rclpy's managed nodes leave to do: answer instead of raising."""
 
 from collections.abc import Callable
 from functools import wraps
 import traceback
 from typing import Protocol, TypeVar
 
-from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from lifecycle_msgs.srv import ChangeState
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from vidseg_ros.core.errors import VidsegError
 
@@ -41,3 +42,30 @@ def lifecycle_step(
         return TransitionCallbackReturn.SUCCESS
 
     return callback
+
+
+def refuse_impossible_transitions(node: LifecycleNode) -> None:
+    """Let a node answer "no" to a transition that its state does not have, as rclcpp's do.
+
+    rclpy raises in the service's callback instead, which ends the executor and so the process:
+    a second *deactivate* of a supervisor would kill the node.
+
+    Args:
+        node: Any managed node.
+    """
+    service = node._service_change_state  # noqa: SLF001  # rclpy has no public way to it
+    change = service.callback
+
+    def answer(
+        request: ChangeState.Request, response: ChangeState.Response
+    ) -> ChangeState.Response:
+        state = node._state_machine.current_state[1]  # noqa: SLF001  # as above
+        try:
+            return change(request, response)
+        except RuntimeError:  # RCLError, which has no public name
+            wanted = request.transition.label or request.transition.id
+            node.get_logger().warning(f'transition {wanted} is refused: the node is {state}')
+            response.success = False
+            return response
+
+    service.callback = answer
