@@ -252,9 +252,18 @@ def test_an_engine_that_hangs_cannot_hold_the_node(
     assert late not in [mask.header for mask in masks], 'a mask from before the restart'
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ('state', 'numbers'),
+    [
+        ('active', [signal.SIGINT]),
+        ('active', [signal.SIGTERM]),
+        ('active', [signal.SIGINT, signal.SIGINT]),  # of launch and of the terminal
+        ('inactive', [signal.SIGTERM]),
+        ('unconfigured', [signal.SIGINT]),
+    ],
+)
 def test_a_signal_ends_the_process_cleanly(
-    peer: Any, tiny_model: Path, scene: Any, number: signal.Signals
+    peer: Any, tiny_model: Path, scene: Any, state: str, numbers: list[signal.Signals]
 ) -> None:
     command = [sys.executable, '-m', 'vidseg_ros.nodes.segmentation_node', '--ros-args']
     process = subprocess.Popen(
@@ -265,10 +274,14 @@ def test_a_signal_ends_the_process_cleanly(
         env=os.environ,
     )
     try:
-        assert peer.change('CONFIGURE')
-        assert peer.change('ACTIVATE')
-        peer.segment(scene().message(peer.header()), peer.listen(MASKS))
-        process.send_signal(number)
+        assert peer.state() == 'unconfigured'
+        if state != 'unconfigured':
+            assert peer.change('CONFIGURE')
+        if state == 'active':
+            assert peer.change('ACTIVATE')
+            peer.segment(scene().message(peer.header()), peer.listen(MASKS))
+        for number in numbers:
+            process.send_signal(number)
         _, stderr = process.communicate(timeout=15)
     finally:
         process.kill()
