@@ -233,3 +233,14 @@ def test_the_window_forgets(clock: FakeClock) -> None:
     found = assess(health).values
     assert (found['rate_hz'], found['received_hz']) == ('0.0', '0.0')
     assert (found['infer.p50_ms'], found['segmented']) == ('none', '1')
+
+
+def test_a_frame_whose_stamp_cannot_be_read_is_received_all_the_same(clock: FakeClock) -> None:
+    health = CameraHealth('/image')
+    assert not health.received(100)
+    clock.step(TIMEOUT_S)
+    assert not health.received(None)
+    clock.step(0.1)
+    status = assess(health)
+    assert (status.level, status.values['received']) == (OK, '2')
+    assert health.received(99), 'older than the last stamp that was read'

@@ -62,11 +62,11 @@ class CameraHealth:
         self._window: deque[_Published] = deque()
         self._newest: _Published | None = None
 
-    def received(self, stamp_ns: int) -> bool:
+    def received(self, stamp_ns: int | None) -> bool:
         """Count a message that arrived, good or bad.
 
         Args:
-            stamp_ns: Stamp of its header (ns).
+            stamp_ns: Stamp of its header (ns); None if it cannot be read.
 
         Returns:
             Whether the stamp is older than the one before.
@@ -75,6 +75,8 @@ class CameraHealth:
             self._received += 1
             self._last_received_ns = time.monotonic_ns()
             self._arrivals.append(self._last_received_ns)
+            if stamp_ns is None:
+                return False
             backwards = self._last_stamp_ns is not None and stamp_ns < self._last_stamp_ns
             self._last_stamp_ns = stamp_ns
             if backwards:
