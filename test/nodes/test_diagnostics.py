@@ -86,7 +86,7 @@ def test_graph_rules() -> None:
         ['namesake', 'incompatible_qos'],
         ('namesake',),
     )
-    assert 'another node is called /a,' in bad.texts['namesake']
+    assert 'another node is called /a (' in bad.texts['namesake']
     assert bad.texts['incompatible_qos'] == 'b'
 
 

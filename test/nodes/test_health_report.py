@@ -96,7 +96,7 @@ def test_a_second_node_of_the_same_name_is_a_warning(peer: Any) -> None:
     try:
         peer.wait_for(lambda: rules() == 'namesake', 'warning')
         assert peer.values(GRAPH)['namesakes'] == '1'
-        text = 'graph: another node is called /segmentation,'
+        text = 'graph: another node is called /segmentation ('
         peer.wait_for(lambda: any(log.startswith(text) for log in peer.logs), 'log')
         process.send_signal(signal.SIGINT)
         assert process.wait(15) == 0

@@ -120,8 +120,9 @@ GRAPH_RULES: Final[tuple[Rule[GraphFacts], ...]] = (
         'namesake',
         WARN,
         lambda facts: facts.namesakes > 0,
-        'another node is called {name}, requests and masks of the two get mixed up; give one of '
-        'them another name (--ros-args -r __node:=other) or namespace (-r __ns:=/other)',
+        'another node is called {name} (one that was killed counts for some 20 s more), requests '
+        'and masks of the two get mixed up; give one of them another name (--ros-args -r '
+        '__node:=other) or namespace (-r __ns:=/other)',
         logged=True,
     ),
     Rule('incompatible_qos', WARN, lambda facts: bool(facts.clashes), '{clashes}'),
