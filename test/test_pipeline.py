@@ -4,6 +4,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 import threading
 import time
@@ -181,6 +182,38 @@ def test_enlarged_labels_sit_at_pixel_centres(engine: SegmentationEngine) -> Non
     small = frame_of('front', painted(ids.repeat(10, axis=0).repeat(5, axis=1)))
     (found,) = Segmenter(engine).segment([small])
     np.testing.assert_array_equal(found.labels, ids.repeat(10, axis=0).repeat(5, axis=1))
+
+
+@pytest.mark.parametrize('mask_size', ['camera', 'network'])
+@pytest.mark.parametrize('scale', [1, 4])
+def test_labels_are_written_where_their_frame_wants_them(
+    engine: SegmentationEngine, mask_size: Literal['camera', 'network'], scale: int
+) -> None:
+    given: list[NDArray[np.uint8]] = []
+
+    def place(height: int, width: int) -> NDArray[np.uint8]:
+        # As in a serialised message: not aligned, in memory of somebody else.
+        memory = np.frombuffer(bytearray(height * width + 5), np.uint8, offset=5)
+        given.append(memory.reshape(height, width))
+        return given[-1]
+
+    frames = [
+        frame_of(name, painted(blocks(12, 16, scale, seed))) for seed, name in enumerate('ab')
+    ]
+    segmenter = Segmenter(engine, mask_size)
+    expected = segmenter.segment(frames, confidence=True)
+    found = segmenter.segment([replace(f, place=place) for f in frames], confidence=True)
+    for memory, wanted, result in zip(given, expected, found, strict=True):
+        assert result.labels is memory
+        np.testing.assert_array_equal(result.labels, wanted.labels)
+        np.testing.assert_array_equal(result.confidence, wanted.confidence)
+
+
+def test_memory_that_does_not_fit_is_a_bug(engine: SegmentationEngine) -> None:
+    frame = frame_of('a', painted(blocks(12, 16, 4)))
+    unfit = replace(frame, place=lambda height, width: np.empty((height + 1, width), np.uint8))
+    with pytest.raises(AssertionError):
+        Segmenter(engine).segment([unfit])
 
 
 def test_equal_sizes_are_one_batch_and_the_order_is_kept() -> None:

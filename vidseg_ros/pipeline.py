@@ -7,7 +7,7 @@ with the time that each stage took.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import threading
 import time
@@ -27,6 +27,10 @@ REPLACED: Final = 'replaced'
 """Reason under which frames are counted that a newer one replaced before their turn."""
 
 
+Place = Callable[[int, int], NDArray[np.uint8]]
+"""Gives the memory for labels of so many rows and columns: (height, width) uint8, contiguous."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frame:
     """One decoded camera image on its way through the pipeline."""
@@ -41,6 +45,8 @@ class Frame:
     """Monotonic clock when the message arrived, before decoding (ns)."""
     decoded_ns: int
     """Monotonic clock when the image was ready (ns)."""
+    place: Place | None = None
+    """Where its labels are to be written, asked when they are ready; None: into new memory."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,7 +56,7 @@ class Segmentation:
     frame: Frame
     """The frame it belongs to."""
     labels: NDArray[np.uint8]
-    """(H, W) uint8 ids at camera or network size."""
+    """(H, W) uint8 ids at camera or network size; in the frame's ``place`` if it has one."""
     confidence: NDArray[np.uint8] | None
     """(H, W) uint8, 255 = certain; None if not asked for or not in the model."""
     timings: StageTimings
@@ -168,7 +174,9 @@ class Segmenter:
         results = []
         for index, frame in enumerate(frames):
             fill_ns = time.monotonic_ns()
-            labels = self._fill(prediction.labels[index], frame, cv2.INTER_NEAREST_EXACT)
+            labels = self._fill(
+                prediction.labels[index], frame, cv2.INTER_NEAREST_EXACT, frame.place
+            )
             certainty = None
             if prediction.confidence is not None:
                 certainty = self._fill(prediction.confidence[index], frame, cv2.INTER_LINEAR)
@@ -184,10 +192,19 @@ class Segmenter:
         return results
 
     def _fill(
-        self, plane: NDArray[np.uint8], frame: Frame, interpolation: int
+        self,
+        plane: NDArray[np.uint8],
+        frame: Frame,
+        interpolation: int,
+        place: Place | None = None,
     ) -> NDArray[np.uint8]:
-        height, width = frame.image.shape[:2]
-        if self._mask_size == 'network' or plane.shape == (height, width):
-            return plane
-        resized = cv2.resize(plane, (width, height), interpolation=interpolation)
-        return resized.astype(np.uint8, copy=False)
+        height, width = (plane if self._mask_size == 'network' else frame.image).shape[:2]
+        memory = place(height, width) if place else None
+        if plane.shape == (height, width):
+            if memory is None:
+                return plane
+            np.copyto(memory, plane)
+            return memory
+        filled = cv2.resize(plane, (width, height), dst=memory, interpolation=interpolation)
+        assert memory is None or filled is memory  # OpenCV takes new memory where it does not fit
+        return filled.astype(np.uint8, copy=False)

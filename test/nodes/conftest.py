@@ -108,12 +108,14 @@ class Peer:
         self.publishers: dict[str, Any] = {}
         self.stamp_ns = 0
 
-    def start(self, **parameters: Any) -> 'SegmentationNode':
+    def start(self, *, serialized: bool = True, **parameters: Any) -> 'SegmentationNode':
         """Start a segmentation node in this process, unconfigured."""
         overrides = [
             Parameter(name.replace('__', '.'), value=value) for name, value in parameters.items()
         ]
-        node = SegmentationNode(context=self.context, parameter_overrides=overrides)
+        node = SegmentationNode(
+            context=self.context, parameter_overrides=overrides, serialized=serialized
+        )
         self.stack.callback(spin(self.context, node))
         return node
 

@@ -4,12 +4,15 @@ from array import array
 from copy import deepcopy
 import sys
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
 
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
@@ -20,6 +23,9 @@ from vidseg_ros.nodes.messages import (
     describe_format,
     image_message,
     label_info_message,
+    read_message,
+    result_message,
+    ros_header,
     scaled_camera_info,
     stamp_ns,
 )
@@ -52,6 +58,30 @@ def test_decode_honours_step_and_byte_order() -> None:
     np.testing.assert_array_equal(decode_message(message, 'rgb8'), [[[254] * 3], [[1] * 3]])
     message.is_bigendian = 0
     np.testing.assert_array_equal(decode_message(message, 'rgb8'), [[[1] * 3], [[254] * 3]])
+
+
+def test_serialised_messages_have_the_same_fields_and_pixels() -> None:
+    pixels = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    image = image_message(header(), pixels)
+    compressed = CompressedImage(header=header(), format='rgb8; png')
+    compressed.data = array('B', cv2.imencode('.png', pixels)[1].tobytes())
+    for message in (image, compressed):
+        read = read_message(serialize_message(message), type(message))
+        assert read_message(message, type(message)) is message
+        assert stamp_ns(read.header) == stamp_ns(message.header)
+        assert ros_header(read.header) == ros_header(message.header) == message.header
+        assert describe_format(read, pixels) == describe_format(message, pixels)
+        for order in ('rgb8', 'bgr8'):
+            expected = decode_message(message, order)
+            np.testing.assert_array_equal(decode_message(read, order), expected)
+        again = result_message(read.header, pixels)
+        assert deserialize_message(again, Image) == image == result_message(header(), pixels)
+
+
+@pytest.mark.parametrize('message_type', [Image, CompressedImage])
+def test_a_cut_message_is_an_image_error(message_type: Any) -> None:
+    with pytest.raises(ImageError, match='message is truncated'):
+        read_message(serialize_message(message_type(header=header()))[:-1], message_type)
 
 
 def test_a_bad_message_is_an_image_error() -> None:

@@ -4,7 +4,6 @@
 
 from dataclasses import dataclass, field
 from functools import cache
-import struct
 from typing import cast, Final, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 from rosbags.typesys.store import Typestore
 from rosbags.typesys.stores import ros2_jazzy as ros
 
+from vidseg_ros.core import serialized_image
 from vidseg_ros.core.errors import ImageError
 from vidseg_ros.core.image_codec import ColorOrder, decode_compressed, decode_image
 
@@ -102,17 +102,13 @@ class BagImage:
 def read_header(cdr: bytes) -> tuple[int, str] | None:
     """Return stamp (ns) and frame id of a serialised message that starts with a std_msgs/Header.
 
-    Only these bytes are read (layout: OMG CDR, classic encoding). None if they are damaged.
+    Only these bytes are read. None if they are damaged.
     """
-    byte_order = '<' if cdr[1:2] == b'\x01' else '>'
     try:
-        seconds, nanoseconds, length = struct.unpack_from(f'{byte_order}iII', cdr, 4)
-        frame_id = cdr[16 : 16 + length].decode()
-    except (struct.error, UnicodeDecodeError):
+        header = serialized_image.read_header(cdr)
+    except ImageError:
         return None
-    if not frame_id.endswith('\0'):
-        return None
-    return seconds * 1_000_000_000 + nanoseconds, frame_id[:-1]
+    return header.stamp_ns, header.frame_id
 
 
 def check_complete(image: BagImage) -> None:

@@ -4,6 +4,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, ExitStack
+from functools import partial
 from typing import Any, Final
 
 import cv2
@@ -17,20 +18,29 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import InvalidQosOverridesError
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.core.overlay import blend
-from vidseg_ros.nodes.messages import image_message, scaled_camera_info
+from vidseg_ros.core.serialized_image import LabelMapWriter, SerializedHeader
+from vidseg_ros.nodes.messages import (
+    CameraMessage,
+    image_message,
+    read_message,
+    result_message,
+    ros_header,
+    scaled_camera_info,
+)
 from vidseg_ros.nodes.parameters import NodeParameters
 from vidseg_ros.nodes.qos import overriding_options, QosClashes
-from vidseg_ros.pipeline import Segmentation
+from vidseg_ros.pipeline import Place, Segmentation
 
 SELECT_PERIOD_S: Final = 0.5
 """How often `CameraInputs` looks which of its topics is published, seconds."""
 
-Receive = Callable[[str, str, Image | CompressedImage], None]
-"""Called with camera, topic and message."""
+Receive = Callable[[str, str, Callable[[], CameraMessage]], None]
+"""Called with camera, topic, and what reads the message (see `read_message`)."""
 
 
 def advertise(  # noqa: PLR0913  # the last two by name
@@ -88,7 +98,7 @@ class CameraInputs:
     publishes raw images: a driver that offers both then does not compress for nothing.
     """
 
-    def __init__(  # noqa: PLR0913  # the last by name
+    def __init__(  # noqa: PLR0913  # the last two by name
         self,
         node: Node,
         stack: ExitStack,
@@ -97,6 +107,7 @@ class CameraInputs:
         receive: Receive,
         *,
         clashes: QosClashes,
+        serialized: bool = True,
     ) -> None:
         """Subscribe.
 
@@ -107,12 +118,14 @@ class CameraInputs:
             settings: Which topics.
             receive: Called with every message, in the node's executor.
             clashes: Hears of publishers that cannot connect.
+            serialized: Whether images are wanted as the middleware delivers them.
 
         Raises:
             ParameterError: If a QoS override is not a QoS setting.
         """
         self._node, self._camera, self._receive = node, camera, receive
         self._clashes = clashes
+        self._serialized = serialized
         raw = f'{camera}/image' if camera else 'image'
         self._raw_topic = node.resolve_topic_name(raw)
         # As in image_transport: it follows a remapped image topic, and may itself be remapped.
@@ -136,7 +149,7 @@ class CameraInputs:
             # With auto just to check its overrides: later, nobody would hear of a wrong one.
             self._join_compressed()
         if settings.input_type != 'compressed':
-            subscription = self._subscribe(Image, raw, self._receive_from(self._raw_topic))
+            subscription = self._subscribe_images(Image, raw, self._raw_topic)
             stack.callback(node.destroy_subscription, subscription)
         if settings.input_type == 'auto':
             self._leave_compressed()
@@ -153,14 +166,21 @@ class CameraInputs:
         if message.height and message.width:
             self.info = message
 
-    def _receive_from(self, topic: str) -> Callable[[Image | CompressedImage], None]:
-        return lambda message: self._receive(self._camera, topic, message)
+    def _subscribe_images(
+        self, message_type: type[Image | CompressedImage], name: str, topic: str
+    ) -> Subscription:
+        def received(message: Image | CompressedImage | bytes) -> None:
+            self._receive(self._camera, topic, partial(read_message, message, message_type))
+
+        return self._subscribe(message_type, name, received, raw=self._serialized)
 
     def _subscribe(
         self,
         message_type: Any,  # noqa: ANN401  # message classes have no common base
         name: str,
         received: Callable[[Any], None],
+        *,
+        raw: bool = False,
     ) -> Subscription:
         """Subscribe by name; a resolved topic would be remapped a second time."""
         qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -173,11 +193,12 @@ class CameraInputs:
                 qos,
                 event_callbacks=self._clashes.of_subscription(resolved),
                 qos_overriding_options=overriding_options(),
+                raw=raw,
             )
 
     def _join_compressed(self) -> None:
-        self._compressed = self._subscribe(
-            CompressedImage, self._compressed_name, self._receive_from(self._compressed_topic)
+        self._compressed = self._subscribe_images(
+            CompressedImage, self._compressed_name, self._compressed_topic
         )
 
     def _leave_compressed(self) -> None:
@@ -220,6 +241,7 @@ class CameraOutputs:
         self._label_map = advertise(node, stack, Image, f'{prefix}label_map', clashes=clashes)
         self._confidence = advertise(node, stack, Image, f'{prefix}confidence', clashes=clashes)
         self._overlay = advertise(node, stack, Image, f'{prefix}overlay', clashes=clashes)
+        self._writer = LabelMapWriter()
         self._info: Publisher | None = None
         if with_info:
             self._info = advertise(
@@ -236,23 +258,40 @@ class CameraOutputs:
         """Whether anybody listens to the overlay."""
         return bool(self._overlay.get_subscription_count())
 
+    def place_for(self, header: Header | SerializedHeader) -> Place | None:
+        """Return where to write the labels of a camera message; None: anywhere.
+
+        Those of a serialised message are written into the one that `publish_label_map` sends:
+        valid until the next frame of this camera is segmented.
+
+        Args:
+            header: Of the camera message.
+        """
+        if isinstance(header, SerializedHeader):
+            return partial(self._writer.place, header)
+        return None
+
     def publish_label_map(self, result: Segmentation, info: CameraInfo | None) -> None:
         """Publish the label map, and a CameraInfo of its size.
 
         Args:
-            result: The result.
+            result: The result; its frame's place is from `place_for`.
             info: Of the camera; None: not known.
         """
         header = result.frame.context
-        self._label_map.publish(image_message(header, result.labels))
+        if isinstance(header, SerializedHeader):
+            self._label_map.publish(self._writer.message())
+        else:
+            self._label_map.publish(image_message(header, result.labels))
         if self._info is not None and info is not None:
             height, width = result.labels.shape
-            self._info.publish(scaled_camera_info(info, header, height=height, width=width))
+            scaled = scaled_camera_info(info, ros_header(header), height=height, width=width)
+            self._info.publish(scaled)
 
     def publish_confidence(self, result: Segmentation) -> None:
         """Publish the confidence, if the result has one."""
         if result.confidence is not None:
-            self._confidence.publish(image_message(result.frame.context, result.confidence))
+            self._confidence.publish(result_message(result.frame.context, result.confidence))
 
     def publish_overlay(self, result: Segmentation, card: ModelCard, opacity: float) -> None:
         """Publish the picture, at the label map's size, with the classes painted over it.
@@ -269,4 +308,4 @@ class CameraOutputs:
         if card.input_order == 'bgr8':
             image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         painted = blend(image, result.labels, card.labels, opacity)
-        self._overlay.publish(image_message(result.frame.context, painted))
+        self._overlay.publish(result_message(result.frame.context, painted))

@@ -1,10 +1,23 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""Between ROS messages and numpy arrays."""
+"""Between ROS messages and numpy arrays.
+
+A message is either an object of its ROS class or its serialised bytes; a camera message that came
+as bytes is read in place, and what is published for it goes out as bytes too. Both ways put the
+same bytes on the wire.
+
+Copies of frame size that are left on the way of bytes, besides those of rclpy and the middleware:
+
+* in: none where the encoding is the model's colour order, otherwise the conversion; a compressed
+  file is copied once before it is decompressed;
+* label map: none up to the message, then one, because rclpy publishes nothing but ``bytes``;
+* confidence and overlay, only while somebody listens: one, from the array into the message.
+"""
 
 from array import array
-from typing import Any
+from typing import Any, TypeAlias
 
+from builtin_interfaces.msg import Time
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
@@ -12,16 +25,48 @@ from std_msgs.msg import Header
 
 from vidseg_ros.core.image_codec import ColorOrder, decode_compressed, decode_image
 from vidseg_ros.core.labels import LabelSet
+from vidseg_ros.core.serialized_image import (
+    read_compressed_image,
+    read_image,
+    serialize_image,
+    SerializedCompressedImage,
+    SerializedHeader,
+    SerializedImage,
+)
+
+CameraMessage: TypeAlias = 'Image | CompressedImage | SerializedImage | SerializedCompressedImage'
+"""A camera message with fields; those of the serialised ones are named alike."""
 
 _NS_PER_S = 10**9
 
 
-def stamp_ns(header: Header) -> int:
+def stamp_ns(header: Header | SerializedHeader) -> int:
     """Return the header's stamp as nanoseconds."""
+    if isinstance(header, SerializedHeader):
+        return header.stamp_ns
     return int(header.stamp.sec) * _NS_PER_S + int(header.stamp.nanosec)
 
 
-def decode_message(message: Image | CompressedImage, order: ColorOrder) -> NDArray[np.uint8]:
+def read_message(
+    message: Image | CompressedImage | bytes, message_type: type[Image | CompressedImage]
+) -> CameraMessage:
+    """Return a camera message with fields, none of its data copied.
+
+    Args:
+        message: As received; one that is not serialised is returned as it is.
+        message_type: Its class.
+
+    Raises:
+        ImageError: If the serialised message is truncated or damaged.
+    """
+    if not isinstance(message, bytes):
+        return message
+    if message_type is CompressedImage:
+        return read_compressed_image(message)
+    return read_image(message)
+
+
+def decode_message(message: CameraMessage, order: ColorOrder) -> NDArray[np.uint8]:
     """Decode a camera message.
 
     Returns:
@@ -30,7 +75,7 @@ def decode_message(message: Image | CompressedImage, order: ColorOrder) -> NDArr
     Raises:
         ImageError: If the message cannot be decoded; see `vidseg_ros.core.image_codec`.
     """
-    if isinstance(message, CompressedImage):
+    if isinstance(message, (CompressedImage, SerializedCompressedImage)):
         return decode_compressed(message.data, order=order)
     return decode_image(
         height=message.height,
@@ -43,10 +88,32 @@ def decode_message(message: Image | CompressedImage, order: ColorOrder) -> NDArr
     )
 
 
-def describe_format(message: Image | CompressedImage, image: NDArray[np.uint8]) -> str:
+def describe_format(message: CameraMessage, image: NDArray[np.uint8]) -> str:
     """Return size and encoding for people, such as ``640x480 bgr8``."""
-    encoding = message.format if isinstance(message, CompressedImage) else message.encoding
+    if isinstance(message, (CompressedImage, SerializedCompressedImage)):
+        encoding = message.format
+    else:
+        encoding = message.encoding
     return f'{image.shape[1]}x{image.shape[0]} {encoding}'
+
+
+def result_message(header: Header | SerializedHeader, pixels: NDArray[np.uint8]) -> Image | bytes:
+    """Make an image message that is serialised if the header is.
+
+    Args:
+        header: Of the camera message; goes into this one as it is.
+        pixels: (H, W) uint8 becomes mono8, (H, W, 3) uint8 RGB becomes rgb8; copied once.
+    """
+    if isinstance(header, SerializedHeader):
+        return serialize_image(header, pixels)
+    return image_message(header, pixels)
+
+
+def ros_header(header: Header | SerializedHeader) -> Header:
+    """Return the header as an object of its ROS class."""
+    if isinstance(header, SerializedHeader):
+        return Header(stamp=Time(sec=header.sec, nanosec=header.nanosec), frame_id=header.frame_id)
+    return header
 
 
 def image_message(header: Header, pixels: NDArray[np.uint8]) -> Image:

@@ -10,9 +10,10 @@ Pause and go on: ``ros2 lifecycle set /segmentation deactivate`` and ``activate`
 open and warm. Another model: ``ros2 param set /segmentation model …``, see `model_swap`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
+import os
 import signal
 import sys
 import time
@@ -27,8 +28,7 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.utilities import try_shutdown
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.utilities import get_rmw_implementation_identifier, try_shutdown
 
 from vidseg_ros.core.errors import ImageError, VidsegError
 from vidseg_ros.core.model_card import ModelCard
@@ -39,6 +39,7 @@ from vidseg_ros.nodes.health_report import HealthReport, read_clock
 from vidseg_ros.nodes.label_info import LabelInfoTopic
 from vidseg_ros.nodes.lifecycle import lifecycle_step, refuse_impossible_transitions
 from vidseg_ros.nodes.messages import (
+    CameraMessage,
     decode_message,
     describe_format,
     stamp_ns,
@@ -51,6 +52,7 @@ from vidseg_ros.nodes.parameters import (
     read_parameters,
 )
 from vidseg_ros.nodes.qos import QosClashes
+from vidseg_ros.nodes.shared_memory_room import shortage
 from vidseg_ros.nodes.worker import Worker
 from vidseg_ros.pipeline import Frame, Mailbox, Segmentation
 
@@ -83,15 +85,23 @@ class SegmentationNode(LifecycleNode):
         *,
         context: Context | None = None,
         parameter_overrides: list[Parameter] | None = None,
+        serialized: bool = True,
     ) -> None:
         """Declare the parameters and start to report on ``/diagnostics``.
 
         Args:
             context: What ``rclpy.init`` was called with; None is rclpy's default context.
             parameter_overrides: Start-up values, over those of the command line.
+            serialized: Whether images are received and sent as bytes. False makes rclpy convert
+                them: the slower reference that tests and benchmarks compare with. No parameter,
+                because the bytes on the wire are the same.
         """
+        no_room = shortage(get_rmw_implementation_identifier(), os.environ)
         super().__init__('segmentation', context=context, parameter_overrides=parameter_overrides)
         refuse_impossible_transitions(self)
+        if no_room:
+            self.get_logger().warning(no_room)
+        self._serialized = serialized
         self._problems = declare_parameters(self)
         self.add_on_set_parameters_callback(self._forget_problems)
         self._failure = ''
@@ -144,7 +154,13 @@ class SegmentationNode(LifecycleNode):
         with ExitStack() as stack:
             for camera, outputs in self._outputs.items():
                 inputs = CameraInputs(
-                    self, stack, camera, self._settings, self._receive, clashes=self._clashes
+                    self,
+                    stack,
+                    camera,
+                    self._settings,
+                    self._receive,
+                    clashes=self._clashes,
+                    serialized=self._serialized,
                 )
                 health = CameraHealth(' or '.join(inputs.topics))
                 cameras[camera] = _Camera(inputs, outputs, health)
@@ -231,18 +247,24 @@ class SegmentationNode(LifecycleNode):
         if worker is not None and not worker.stop(STOP_TIMEOUT_S):
             self.fail(f'the engine did not return within {STOP_TIMEOUT_S:.0f} s; restart the node')
 
-    def _receive(self, camera: str, topic: str, message: Image | CompressedImage) -> None:
+    def _receive(self, camera: str, topic: str, read: Callable[[], CameraMessage]) -> None:
         received_ns = time.monotonic_ns()
         assert self._engine is not None
         health, ros_log = self._cameras[camera].health, self.get_logger()
-        if health.received(stamp_ns(message.header)):
-            ros_log.warning(f'{topic}: a stamp jumped back', throttle_duration_sec=LOG_PERIOD_S)
+        stamp: int | None = None
         try:
+            message = read()
+            stamp = stamp_ns(message.header)
             image = decode_message(message, self._engine.card.input_order)
         except ImageError as error:
             health.dropped(error.reason)
             ros_log.warning(f'{topic}: frame skipped: {error}', throttle_duration_sec=LOG_PERIOD_S)
             return
+        finally:
+            if health.received(stamp):
+                ros_log.warning(
+                    f'{topic}: a stamp jumped back', throttle_duration_sec=LOG_PERIOD_S
+                )
         decoded_ns = time.monotonic_ns()
         found = f'{topic}: {describe_format(message, image)}'
         if self._formats.get(camera) != found:
@@ -256,6 +278,7 @@ class SegmentationNode(LifecycleNode):
                 context=message.header,
                 received_ns=received_ns,
                 decoded_ns=decoded_ns,
+                place=self._cameras[camera].outputs.place_for(message.header),
             )
         )
 
