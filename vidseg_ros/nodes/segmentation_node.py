@@ -27,7 +27,7 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.utilities import try_shutdown
+from rclpy.utilities import ok, try_shutdown
 from sensor_msgs.msg import CompressedImage, Image
 
 from vidseg_ros.core.errors import ImageError, VidsegError
@@ -323,6 +323,10 @@ def main() -> int:
             node.destroy_node()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RuntimeError:  # rclpy's RCLError
+        if ok():
+            raise
+        # The signal shut ROS down under a callback that was still using it.
     finally:
         try_shutdown()
     return 0
