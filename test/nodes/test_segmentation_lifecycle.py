@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 pytest.importorskip('rclpy')
 
+import rclpy
+
 from vidseg_ros.core.errors import EngineError
+from vidseg_ros.nodes import segmentation_node
 
 MASKS = '/segmentation/label_map'
 ERROR = b'\x02'
@@ -289,3 +293,31 @@ def test_a_signal_ends_the_process_cleanly(
     assert process.returncode == 0, stderr
     assert 'Traceback' not in stderr
     assert 'rror' not in stderr
+
+
+@pytest.mark.parametrize('ended', [True, False])
+def test_only_a_callback_that_meets_the_end_of_ros_may_fail(
+    monkeypatch: pytest.MonkeyPatch, *, ended: bool
+) -> None:
+    destroyed = []
+
+    def spin(_: Any) -> None:
+        if ended:
+            rclpy.shutdown()
+        msg = 'rcl_count_publishers: context is invalid'
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(rclpy, 'spin', spin)
+    fake = SimpleNamespace(destroy_node=lambda: destroyed.append(True))
+    monkeypatch.setattr(segmentation_node, 'SegmentationNode', lambda: fake)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        if ended:
+            assert segmentation_node.main() == 0
+        else:
+            with pytest.raises(RuntimeError, match='context is invalid'):
+                segmentation_node.main()
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert destroyed == [True]
+    assert not rclpy.ok()

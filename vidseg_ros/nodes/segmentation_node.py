@@ -28,7 +28,7 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.utilities import get_rmw_implementation_identifier, try_shutdown
+from rclpy.utilities import get_rmw_implementation_identifier, ok, try_shutdown
 
 from vidseg_ros.core.errors import ImageError, VidsegError
 from vidseg_ros.core.model_card import ModelCard
@@ -346,6 +346,10 @@ def main() -> int:
             node.destroy_node()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RuntimeError:  # rclpy's RCLError
+        if ok():
+            raise
+        # The signal shut ROS down under a callback that was still using it.
     finally:
         try_shutdown()
     return 0
