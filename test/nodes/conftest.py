@@ -21,6 +21,7 @@ if TYPE_CHECKING or find_spec('rclpy') is not None:
     from lifecycle_msgs.msg import Transition
     from lifecycle_msgs.srv import ChangeState, GetState
     from rcl_interfaces.msg import Log
+    from rcl_interfaces.srv import SetParametersAtomically
     from rclpy.context import Context
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.node import Node
@@ -100,9 +101,12 @@ class Peer:
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._diagnosed, 10)
         self._change_client = self.node.create_client(ChangeState, '/segmentation/change_state')
         self._state_client = self.node.create_client(GetState, '/segmentation/get_state')
+        self._parameters_client = self.node.create_client(
+            SetParametersAtomically, '/segmentation/set_parameters_atomically'
+        )
         stack.callback(spin(context, self.node))
         self.publishers: dict[str, Any] = {}
-        self.seconds = 100
+        self.stamp_ns = 0
 
     def start(self, *, serialized: bool = True, **parameters: Any) -> 'SegmentationNode':
         """Start a segmentation node in this process, unconfigured."""
@@ -116,7 +120,9 @@ class Peer:
         return node
 
     def start_active(self, **parameters: Any) -> 'SegmentationNode':
-        node = self.start(diagnostics_period=0.1, **parameters)
+        """Start one that segments; that this machine is busy shall be no trouble of its own."""
+        patient = {'diagnostics_period': 0.1, 'max_age': 60.0, 'camera_timeout': 60.0}
+        node = self.start(**patient | parameters)
         assert self.change('CONFIGURE')
         assert self.change('ACTIVATE')
         return node
@@ -143,24 +149,41 @@ class Peer:
     def change(self, transition: str) -> bool:
         """Ask for a transition as the command line does; whether it succeeded."""
         self.state()  # the younger client: when this one is answered, both are known
+        return self.request(transition)
+
+    def request(self, transition: str) -> bool:
+        """Ask a node that has answered before."""
         request = ChangeState.Request()
         request.transition.id = getattr(Transition, f'TRANSITION_{transition}')
         future = self._change_client.call_async(request)
         wait_for(future.done, f'answer to {transition}')
         return bool(future.result().success)
 
+    def set_parameters(self, **values: Any) -> Any:
+        """Set parameters of the node together, as `ros2 param set` does; the result."""
+        request = SetParametersAtomically.Request()
+        request.parameters = [
+            Parameter(name, value=value).to_parameter_msg() for name, value in values.items()
+        ]
+        return self.call(self._parameters_client, request).result
+
     def listen(self, topic: str, message_type: Any = None) -> list[Any]:
         """Subscribe; the list grows with every message."""
-        received: list[Any] = []
-        self.node.create_subscription(message_type or Image, topic, received.append, 10)
+        received = self.listen_later(topic, message_type)
         wait_for(lambda: self.node.count_publishers(topic), f'publisher of {topic}')
         return received
 
+    def listen_later(self, topic: str, message_type: Any = None) -> list[Any]:
+        """Subscribe before anybody publishes."""
+        received: list[Any] = []
+        self.node.create_subscription(message_type or Image, topic, received.append, 10)
+        return received
+
     def header(self, frame_id: str = 'front') -> 'Header':
-        """Return a header with a stamp one second after the last."""
-        self.seconds += 1
+        """Return a header with a stamp of its own: now."""
+        self.stamp_ns = max(self.stamp_ns + 1, time.time_ns())
         header = Header(frame_id=frame_id)
-        header.stamp.sec, header.stamp.nanosec = self.seconds, 123456789
+        header.stamp.sec, header.stamp.nanosec = divmod(self.stamp_ns, 10**9)
         return header
 
     def publisher(self, topic: str, message_type: Any = None) -> Any:

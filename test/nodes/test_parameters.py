@@ -15,9 +15,11 @@ import yaml
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.resources import find_config
+from vidseg_ros.nodes.diagnostics import Limits
 from vidseg_ros.nodes.parameters import (
     declare_parameters,
     NodeParameters,
+    read_limits,
     read_parameters,
 )
 
@@ -73,7 +75,7 @@ def test_values_that_are_not_allowed(field: str, value: Any, message: str) -> No
         replace(DEFAULTS, **{field: value})
 
 
-def test_every_parameter_is_described_and_only_the_opacity_may_change(context: Context) -> None:
+def test_every_parameter_is_described_and_what_is_fixed_says_why(context: Context) -> None:
     node = Node('parameters', context=context, start_parameter_services=False)
     declare_parameters(node)
     names = [
@@ -83,9 +85,22 @@ def test_every_parameter_is_described_and_only_the_opacity_may_change(context: C
     ]
     descriptors = node.describe_parameters(names)
     node.destroy_node()
-    assert len(descriptors) == 7
+    assert len(descriptors) == 9
     assert all(item.description and item.additional_constraints for item in descriptors)
-    assert [item.name for item in descriptors if not item.read_only] == ['overlay_opacity']
+    changeable = ['model', 'overlay_opacity', 'camera_timeout', 'max_age']
+    assert [item.name for item in descriptors if not item.read_only] == changeable
+    for item in descriptors:
+        when = 'only at start-up: ' if item.read_only else 'may change at run time'
+        assert f'; {when}' in item.additional_constraints
+
+
+def test_limits_are_read_as_they_are_now(context: Context) -> None:
+    node = Node('parameters', context=context, start_parameter_services=False)
+    declare_parameters(node)
+    assert read_limits(node) == Limits(camera_timeout_s=2.0, max_age_s=1.0)
+    node.set_parameters([Parameter('max_age', value=0.5), Parameter('camera_timeout', value=9.0)])
+    assert read_limits(node) == Limits(camera_timeout_s=9.0, max_age_s=0.5)
+    node.destroy_node()
 
 
 def test_the_shipped_file_has_every_default(context: Context) -> None:
@@ -97,4 +112,4 @@ def test_the_shipped_file_has_every_default(context: Context) -> None:
     defaults = {name: node.get_parameter(name).value for name in values}
     node.destroy_node()
     assert defaults == values
-    assert len(values) == 6, 'all but cameras, which is unset'
+    assert len(values) == 8, 'all but cameras, which is unset'

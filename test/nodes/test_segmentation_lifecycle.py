@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 pytest.importorskip('rclpy')
 
+import rclpy
+
 from vidseg_ros.core.errors import EngineError
+from vidseg_ros.nodes import segmentation_node
 
 MASKS = '/segmentation/label_map'
 ERROR = b'\x02'
@@ -46,6 +50,23 @@ def test_each_transition_does_its_part_and_can_be_undone(
         assert node._engine is None
     assert not node.count_publishers(MASKS)
     assert peer.state() == 'unconfigured'
+
+
+def test_a_transition_that_the_state_does_not_have_is_refused(
+    peer: Any, tiny_model: Path, scene: Any
+) -> None:
+    peer.start(model=str(tiny_model))
+    for transition in ('DEACTIVATE', 'ACTIVATE', 'CLEANUP', 'ACTIVE_SHUTDOWN'):
+        assert not peer.change(transition)
+        assert peer.state() == 'unconfigured'
+    peer.wait_for(
+        lambda: 'transition 4 is refused: the node is unconfigured' in peer.logs, 'log of it'
+    )
+    assert peer.change('CONFIGURE')
+    assert peer.change('ACTIVATE')
+    assert not peer.change('CONFIGURE')
+    assert peer.state() == 'active'
+    peer.segment(scene().message(peer.header()), peer.listen(MASKS))
 
 
 @pytest.mark.parametrize('state', ['UNCONFIGURED', 'INACTIVE', 'ACTIVE'])
@@ -201,8 +222,7 @@ def test_an_engine_that_hangs_cannot_hold_the_node(
     peer: Any, tiny_model: Path, scene: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr('vidseg_ros.nodes.segmentation_node.STOP_TIMEOUT_S', 0.05)
-    monkeypatch.setattr('vidseg_ros.nodes.diagnostics.SILENCE_S', 0.05)
-    node = peer.start_active(model=str(tiny_model))
+    node = peer.start_active(model=str(tiny_model), camera_timeout=0.1)
     masks = peer.listen(MASKS)
     busy, release = threading.Event(), threading.Event()
     segment = node._segmenter.segment
@@ -236,9 +256,18 @@ def test_an_engine_that_hangs_cannot_hold_the_node(
     assert late not in [mask.header for mask in masks], 'a mask from before the restart'
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ('state', 'numbers'),
+    [
+        ('active', [signal.SIGINT]),
+        ('active', [signal.SIGTERM]),
+        ('active', [signal.SIGINT, signal.SIGINT]),  # of launch and of the terminal
+        ('inactive', [signal.SIGTERM]),
+        ('unconfigured', [signal.SIGINT]),
+    ],
+)
 def test_a_signal_ends_the_process_cleanly(
-    peer: Any, tiny_model: Path, scene: Any, number: signal.Signals
+    peer: Any, tiny_model: Path, scene: Any, state: str, numbers: list[signal.Signals]
 ) -> None:
     command = [sys.executable, '-m', 'vidseg_ros.nodes.segmentation_node', '--ros-args']
     process = subprocess.Popen(
@@ -249,10 +278,14 @@ def test_a_signal_ends_the_process_cleanly(
         env=os.environ,
     )
     try:
-        assert peer.change('CONFIGURE')
-        assert peer.change('ACTIVATE')
-        peer.segment(scene().message(peer.header()), peer.listen(MASKS))
-        process.send_signal(number)
+        assert peer.state() == 'unconfigured'
+        if state != 'unconfigured':
+            assert peer.change('CONFIGURE')
+        if state == 'active':
+            assert peer.change('ACTIVATE')
+            peer.segment(scene().message(peer.header()), peer.listen(MASKS))
+        for number in numbers:
+            process.send_signal(number)
         _, stderr = process.communicate(timeout=15)
     finally:
         process.kill()
@@ -260,3 +293,31 @@ def test_a_signal_ends_the_process_cleanly(
     assert process.returncode == 0, stderr
     assert 'Traceback' not in stderr
     assert 'rror' not in stderr
+
+
+@pytest.mark.parametrize('ended', [True, False])
+def test_only_a_callback_that_meets_the_end_of_ros_may_fail(
+    monkeypatch: pytest.MonkeyPatch, *, ended: bool
+) -> None:
+    destroyed = []
+
+    def spin(_: Any) -> None:
+        if ended:
+            rclpy.shutdown()
+        msg = 'rcl_count_publishers: context is invalid'
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(rclpy, 'spin', spin)
+    fake = SimpleNamespace(destroy_node=lambda: destroyed.append(True))
+    monkeypatch.setattr(segmentation_node, 'SegmentationNode', lambda: fake)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        if ended:
+            assert segmentation_node.main() == 0
+        else:
+            with pytest.raises(RuntimeError, match='context is invalid'):
+                segmentation_node.main()
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert destroyed == [True]
+    assert not rclpy.ok()

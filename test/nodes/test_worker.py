@@ -1,10 +1,13 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+from collections import Counter
 from collections.abc import Callable
+from heapq import heappop, heappush
 import threading
 from typing import Any
 
 import numpy as np
+import pytest
 
 from vidseg_ros.nodes.worker import Worker
 from vidseg_ros.pipeline import Frame, Mailbox
@@ -134,3 +137,59 @@ def test_stop_is_bounded_and_what_fails_afterwards_is_nobodys_business() -> None
     release.set()
     assert worker.stop(5)
     assert failures == []
+
+
+class SlowSegmenter:
+    """Lets cameras take pictures while it works; time passes only here."""
+
+    def __init__(self, mailbox: Mailbox, periods_ms: list[float], frame_ms: float) -> None:
+        self.mailbox, self.periods_ms, self.frame_ms = mailbox, periods_ms, frame_ms
+        self.now_ms = 0.0
+        self.taken: Counter[str] = Counter()
+        self.done: Counter[str] = Counter()
+        self.due: list[tuple[float, int]] = []
+        for camera, period_ms in enumerate(periods_ms):
+            heappush(self.due, (period_ms * camera / len(periods_ms), camera))
+        self.work(1)
+
+    def segment(self, frames: list[Frame], *, confidence: bool) -> list[Frame]:
+        del confidence
+        self.work(len(frames))
+        self.done.update(frame.camera for frame in frames)
+        return frames
+
+    def work(self, frames: int) -> None:
+        self.now_ms += frames * self.frame_ms
+        while self.due[0][0] <= self.now_ms:
+            at_ms, camera = heappop(self.due)
+            heappush(self.due, (at_ms + self.periods_ms[camera], camera))
+            self.taken[str(camera)] += 1
+            self.mailbox.put(frame(str(camera)))
+
+
+@pytest.mark.parametrize('frame_ms', [20, 33, 47, 125])
+@pytest.mark.parametrize('periods_ms', [[100.0] * 6, [100.0] * 5 + [16.6]])
+def test_six_cameras_that_outrun_the_engine_get_fair_shares(
+    periods_ms: list[float], frame_ms: float
+) -> None:
+    mailbox = Mailbox()
+    segmenter: Any = SlowSegmenter(mailbox, periods_ms, frame_ms)
+    enough = threading.Event()
+
+    def publish(_: Any) -> None:
+        if segmenter.done.total() >= 600:
+            enough.set()
+
+    worker = Worker(
+        segmenter,
+        mailbox,
+        wants_confidence=lambda: False,
+        publish=(publish,),
+        failed=print,
+    )
+    assert enough.wait(30)
+    assert worker.stop(30)
+    share = segmenter.done.total() / len(periods_ms)
+    cameras = [str(camera) for camera in range(5)]  # the sixth may be faster
+    assert min(segmenter.done[camera] for camera in cameras) > 0.8 * share
+    assert segmenter.done.total() < 0.9 * segmenter.taken.total(), 'or else all had a turn'

@@ -15,7 +15,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos_overriding_options import InvalidQosOverridesError
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
@@ -33,6 +33,7 @@ from vidseg_ros.nodes.messages import (
     scaled_camera_info,
 )
 from vidseg_ros.nodes.parameters import NodeParameters
+from vidseg_ros.nodes.qos import overriding_options, QosClashes
 from vidseg_ros.pipeline import Place, Segmentation
 
 SELECT_PERIOD_S: Final = 0.5
@@ -42,12 +43,13 @@ Receive = Callable[[str, str, Callable[[], CameraMessage]], None]
 """Called with camera, topic, and what reads the message (see `read_message`)."""
 
 
-def advertise(
+def advertise(  # noqa: PLR0913  # the last two by name
     node: Node,
     stack: ExitStack,
     message_type: Any,  # noqa: ANN401  # message classes have no common base
     topic: str,
     *,
+    clashes: QosClashes,
     latched: bool = False,
 ) -> Publisher:
     """Create a reliable publisher of depth 1 whose QoS parameters ``qos_overrides`` can change.
@@ -57,6 +59,7 @@ def advertise(
         stack: Destroys the publisher when it closes.
         message_type: Message class.
         topic: Topic.
+        clashes: Hears of subscribers that cannot connect.
         latched: Whether late subscribers get the last message (transient local).
 
     Raises:
@@ -65,12 +68,14 @@ def advertise(
     durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
     # A profile of its own for every endpoint: the overrides are written into it.
     qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
-    with _refuse_overrides(f'{node.resolve_topic_name(topic)}.publisher'):
+    resolved = node.resolve_topic_name(topic)
+    with _refuse_overrides(f'{resolved}.publisher'):
         publisher = node.create_publisher(
             message_type,
             topic,
             qos,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            event_callbacks=clashes.of_publisher(resolved),
+            qos_overriding_options=overriding_options(),
         )
     stack.callback(node.destroy_publisher, publisher)
     return publisher
@@ -80,7 +85,7 @@ def advertise(
 def _refuse_overrides(endpoint: str) -> Iterator[None]:
     try:
         yield
-    except (ParameterException, RuntimeError) as error:
+    except (InvalidQosOverridesError, ParameterException, RuntimeError) as error:
         msg = f'parameter qos_overrides.{endpoint} cannot be used: {error}'
         raise ParameterError(msg) from None
 
@@ -93,7 +98,7 @@ class CameraInputs:
     publishes raw images: a driver that offers both then does not compress for nothing.
     """
 
-    def __init__(  # noqa: PLR0913 (one switch for tests and benchmarks)
+    def __init__(  # noqa: PLR0913  # the last two by name
         self,
         node: Node,
         stack: ExitStack,
@@ -101,6 +106,7 @@ class CameraInputs:
         settings: NodeParameters,
         receive: Receive,
         *,
+        clashes: QosClashes,
         serialized: bool = True,
     ) -> None:
         """Subscribe.
@@ -111,12 +117,14 @@ class CameraInputs:
             camera: Name of the camera; '' for the single topic ``image``.
             settings: Which topics.
             receive: Called with every message, in the node's executor.
+            clashes: Hears of publishers that cannot connect.
             serialized: Whether images are wanted as the middleware delivers them.
 
         Raises:
             ParameterError: If a QoS override is not a QoS setting.
         """
         self._node, self._camera, self._receive = node, camera, receive
+        self._clashes = clashes
         self._serialized = serialized
         raw = f'{camera}/image' if camera else 'image'
         self._raw_topic = node.resolve_topic_name(raw)
@@ -150,6 +158,10 @@ class CameraInputs:
             stack.callback(node.destroy_timer, timer)
             self._select()
 
+    def count_publishers(self) -> int:
+        """Return how many endpoints publish images of this camera, connected or not."""
+        return sum(self._node.count_publishers(topic) for topic in self.topics)
+
     def _receive_info(self, message: CameraInfo) -> None:
         if message.height and message.width:
             self.info = message
@@ -172,14 +184,16 @@ class CameraInputs:
     ) -> Subscription:
         """Subscribe by name; a resolved topic would be remapped a second time."""
         qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        with _refuse_overrides(f'{self._node.resolve_topic_name(name)}.subscription'):
+        resolved = self._node.resolve_topic_name(name)
+        with _refuse_overrides(f'{resolved}.subscription'):
             return self._node.create_subscription(
                 message_type,
                 name,
                 received,
                 qos,
+                event_callbacks=self._clashes.of_subscription(resolved),
+                qos_overriding_options=overriding_options(),
                 raw=raw,
-                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
 
     def _join_compressed(self) -> None:
@@ -202,26 +216,37 @@ class CameraInputs:
 class CameraOutputs:
     """Publishes the results of one camera."""
 
-    def __init__(self, node: Node, stack: ExitStack, camera: str, *, with_info: bool) -> None:
+    def __init__(
+        self,
+        node: Node,
+        stack: ExitStack,
+        camera: str,
+        *,
+        clashes: QosClashes,
+        with_info: bool,
+    ) -> None:
         """Create the publishers.
 
         Args:
             node: Owner.
             stack: Destroys the publishers when it closes.
             camera: Name of the camera; '' for the single topic ``image``.
+            clashes: Hears of subscribers that cannot connect.
             with_info: Whether a CameraInfo goes with each label map.
 
         Raises:
             ParameterError: If a QoS override is not a QoS setting.
         """
         prefix = f'~/{camera}/' if camera else '~/'
-        self._label_map = advertise(node, stack, Image, f'{prefix}label_map')
-        self._confidence = advertise(node, stack, Image, f'{prefix}confidence')
-        self._overlay = advertise(node, stack, Image, f'{prefix}overlay')
+        self._label_map = advertise(node, stack, Image, f'{prefix}label_map', clashes=clashes)
+        self._confidence = advertise(node, stack, Image, f'{prefix}confidence', clashes=clashes)
+        self._overlay = advertise(node, stack, Image, f'{prefix}overlay', clashes=clashes)
         self._writer = LabelMapWriter()
         self._info: Publisher | None = None
         if with_info:
-            self._info = advertise(node, stack, CameraInfo, f'{prefix}camera_info')
+            self._info = advertise(
+                node, stack, CameraInfo, f'{prefix}camera_info', clashes=clashes
+            )
 
     @property
     def wants_confidence(self) -> bool:

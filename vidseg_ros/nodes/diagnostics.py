@@ -1,189 +1,234 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""What the segmentation node says about its own health on ``/diagnostics``."""
+"""The rules by which the segmentation node judges itself on ``/diagnostics``.
 
-from collections import Counter, deque
-from collections.abc import Mapping
-import threading
-import time
-from typing import Final, NamedTuple
+It sends three kinds of status: ``<node>: engine`` (state, model, engine, device, real precision),
+``<node>: graph`` (how it gets on with other nodes), and while active ``<node>: <camera>`` (rates,
+ages, latencies of every stage, drops by reason; ``image`` without ``cameras``). The tables
+`ENGINE_RULES`, `GRAPH_RULES` and `CAMERA_RULES` give the level of each: that of the worst rule
+that holds. The message is what all rules of WARN and ERROR that hold have to say, and the value
+``rules`` their names, for machines.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from vidseg_ros.core.timing import StageTimings, summarize
 from vidseg_ros.pipeline import REPLACED
 
 WINDOW_S: Final = 10.0
-"""Rate, latencies and warnings look this far back, seconds."""
+"""Rates, latencies and warnings look this far back, seconds."""
 
-SILENCE_S: Final = 2.0
-"""No frame, or a frame without its mask, for longer than this is a warning, seconds."""
+BAD_SHARE: Final = 0.01
+"""A larger share of frames that cannot be decoded is a warning; one damaged frame is not."""
 
 STAMP_BACKWARDS: Final = 'stamp_backwards'
 """Key under which frames are counted whose stamp is older than the one before; not a drop."""
 
-_NS_PER_S: Final = 1e9
-_NS_PER_MS: Final = 1e6
+OK: Final = DiagnosticStatus.OK
+WARN: Final = DiagnosticStatus.WARN
+ERROR: Final = DiagnosticStatus.ERROR
 
 
-class _Published(NamedTuple):
-    at_ns: int
-    """Monotonic clock (ns)."""
-    timings: StageTimings
-    age_ns: int
+class Limits(NamedTuple):
+    """What an integrator may set, see `vidseg_ros.nodes.parameters`."""
+
+    camera_timeout_s: float
+    """Longest time without an image, or from an image to a mask, seconds."""
+    max_age_s: float
+    """Largest age of a mask when it is published, seconds."""
 
 
-class CameraHealth:
-    """Counts what happened to the frames of one camera. Safe to use from several threads."""
+@dataclass(frozen=True, kw_only=True)
+class EngineFacts:
+    """What `ENGINE_RULES` look at."""
 
-    def __init__(self, topic: str) -> None:
-        """Start counting now.
-
-        Args:
-            topic: Topic of the camera, for people.
-        """
-        self._topic = topic
-        self._lock = threading.Lock()
-        self._received = 0
-        self._dropped: Counter[str] = Counter()
-        self._stamp_backwards = 0
-        self._published = 0
-        self._last_received_ns = time.monotonic_ns()
-        self._last_stamp_ns: int | None = None
-        self._unanswered_ns: int | None = None
-        self._troubles: deque[tuple[int, str]] = deque()
-        self._window: deque[_Published] = deque()
-        self._newest: _Published | None = None
-
-    def received(self, stamp_ns: int | None) -> bool:
-        """Count a message that arrived, good or bad.
-
-        Args:
-            stamp_ns: Stamp of its header (ns); None if it cannot be read.
-
-        Returns:
-            Whether the stamp is older than the one before.
-        """
-        with self._lock:
-            self._received += 1
-            self._last_received_ns = time.monotonic_ns()
-            if stamp_ns is None:
-                return False
-            backwards = self._last_stamp_ns is not None and stamp_ns < self._last_stamp_ns
-            self._last_stamp_ns = stamp_ns
-            if backwards:
-                self._stamp_backwards += 1
-                self._troubles.append((self._last_received_ns, STAMP_BACKWARDS))
-            return backwards
-
-    def dropped(self, reason: str) -> None:
-        """Count a frame that could not be decoded; reasons as in `ImageError`."""
-        with self._lock:
-            self._dropped[reason] += 1
-            self._troubles.append((time.monotonic_ns(), reason))
-
-    def accepted(self) -> None:
-        """Note that a decoded frame is about to be given to the engine."""
-        with self._lock:
-            if self._unanswered_ns is None:
-                self._unanswered_ns = time.monotonic_ns()
-
-    def published(self, timings: StageTimings, age_ns: int) -> None:
-        """Count a published label map.
-
-        Args:
-            timings: Time in each stage (ns).
-            age_ns: ROS clock at publication minus the stamp of the frame (ns).
-        """
-        with self._lock:
-            self._published += 1
-            self._unanswered_ns = None
-            self._newest = _Published(time.monotonic_ns(), timings, age_ns)
-            self._window.append(self._newest)
-
-    def status(self, name: str, replaced: int) -> DiagnosticStatus:
-        """Summarise.
-
-        Args:
-            name: Name of the status.
-            replaced: Frames that a newer one replaced before their turn.
-        """
-        with self._lock:
-            now_ns = time.monotonic_ns()
-            self._forget(now_ns - int(WINDOW_S * _NS_PER_S))
-            level, message = self._judge(now_ns)
-            return DiagnosticStatus(
-                level=level,
-                name=name,
-                message=message,
-                hardware_id=self._topic,
-                values=key_values(self._values(now_ns, replaced)),
-            )
-
-    def _forget(self, before_ns: int) -> None:
-        while self._window and self._window[0].at_ns < before_ns:
-            self._window.popleft()
-        while self._troubles and self._troubles[0][0] < before_ns:
-            self._troubles.popleft()
-
-    def _judge(self, now_ns: int) -> tuple[bytes, str]:
-        if self._unanswered_ns is not None:
-            waiting_s = (now_ns - self._unanswered_ns) / _NS_PER_S
-            if waiting_s > SILENCE_S:
-                return DiagnosticStatus.WARN, (
-                    f'frames arrive, but no mask for {waiting_s:.0f} s: '
-                    'the engine is slow or hangs'
-                )
-        silent_s = (now_ns - self._last_received_ns) / _NS_PER_S
-        if silent_s > SILENCE_S:
-            return DiagnosticStatus.WARN, (
-                f'no frame on {self._topic} for {silent_s:.0f} s; '
-                'check the camera driver, the topic and its type'
-            )
-        if self._troubles:
-            counts = Counter(reason for _, reason in self._troubles)
-            listed = ', '.join(f'{reason} {count}' for reason, count in sorted(counts.items()))
-            return DiagnosticStatus.WARN, f'bad frames in the last {WINDOW_S:.0f} s: {listed}'
-        return DiagnosticStatus.OK, 'frames are segmented'
-
-    def _values(self, now_ns: int, replaced: int) -> dict[str, str]:
-        values = {
-            'rate_hz': f'{self._rate_hz(now_ns):.1f}',
-            'received': str(self._received),
-            'segmented': str(self._published),
-            f'dropped.{REPLACED}': str(replaced),
-        }
-        values |= {f'dropped.{reason}': str(n) for reason, n in sorted(self._dropped.items())}
-        values[STAMP_BACKWARDS] = str(self._stamp_backwards)
-        if self._newest is not None:
-            values['newest_age_ms'] = _ms(self._newest.age_ns + now_ns - self._newest.at_ns)
-        stages = {
-            'decode': [item.timings.decode_ns for item in self._window],
-            'wait': [item.timings.wait_ns for item in self._window],
-            'infer': [item.timings.infer_ns for item in self._window],
-            'fill': [item.timings.fill_ns for item in self._window],
-            'total': [item.timings.total_ns for item in self._window],
-            'age': [item.age_ns for item in self._window],
-        }
-        for stage, times_ns in stages.items():
-            summary = summarize(times_ns)
-            for percentile in ('p50_ms', 'p95_ms', 'p99_ms'):
-                value = getattr(summary, percentile)
-                values[f'{stage}.{percentile}'] = 'none' if value is None else f'{value:.2f}'
-        return values
-
-    def _rate_hz(self, now_ns: int) -> float:
-        """Frames per second between the first frame in the window and now."""
-        if not self._window:
-            return 0.0
-        span_ns = now_ns - self._window[0].at_ns
-        return (len(self._window) - 1) / span_ns * _NS_PER_S if span_ns else 0.0
+    state: str
+    """State of the lifecycle."""
+    failure: str
+    """Why the last transition or the engine failed; '' if neither did."""
 
 
-def key_values(values: Mapping[str, str]) -> list[KeyValue]:
-    """Return texts by name as diagnostic_msgs has them."""
-    return [KeyValue(key=key, value=value) for key, value in values.items()]
+@dataclass(frozen=True, kw_only=True)
+class GraphFacts:
+    """What `GRAPH_RULES` look at."""
+
+    name: str
+    """Full name of the node."""
+    namesakes: int
+    """How many other nodes have it too."""
+    clashes: str
+    """Endpoints that cannot connect, and what to change; '' if all can."""
 
 
-def _ms(time_ns: int) -> str:
-    return f'{time_ns / _NS_PER_MS:.2f}'
+@dataclass(frozen=True, kw_only=True)
+class CameraFacts:
+    """What `CAMERA_RULES` look at; counts and shares are of the last `WINDOW_S`."""
+
+    topic: str
+    """Topic of the camera, for people."""
+    publishers: int
+    """How many publish there."""
+    limits: Limits
+    """The integrator's limits."""
+    silent_s: float
+    """Time since the last image (s)."""
+    waiting_s: float
+    """How long the oldest image has waited that no mask came after (s)."""
+    bad_share: float
+    """Share of the images that could not be decoded, 0 to 1."""
+    bad: str
+    """Their numbers by reason, for people."""
+    backwards: int
+    """Stamps older than the one before."""
+    clock_problem: str
+    """What is wrong with stamps or clock; '' if nothing is."""
+    age_s: float
+    """95th percentile of the masks' age (s); 0 without masks."""
+    replaced_share: float
+    """Share of all images since activation that a newer one replaced, 0 to 1."""
+
+
+_Facts = TypeVar('_Facts')
+
+
+@dataclass(frozen=True)
+class Rule(Generic[_Facts]):
+    """One line of a table of rules."""
+
+    name: str
+    """For machines, in the value ``rules``."""
+    level: bytes
+    """Level of the status if it holds."""
+    holds: Callable[[_Facts], bool]
+    """Whether it does."""
+    text: str
+    """For people: what is wrong and how to fix it; fields of the facts in braces."""
+    logged: bool = False
+    """Whether the node's log says it too when it begins; others are logged where they happen."""
+
+
+ENGINE_RULES: Final[tuple[Rule[EngineFacts], ...]] = (
+    Rule('failed', ERROR, lambda facts: bool(facts.failure), '{failure}'),
+    Rule('state', OK, lambda _: True, '{state}'),
+)
+
+GRAPH_RULES: Final[tuple[Rule[GraphFacts], ...]] = (
+    Rule(
+        'namesake',
+        WARN,
+        lambda facts: facts.namesakes > 0,
+        'another node is called {name} (one that was killed counts for some 20 s more), requests '
+        'and masks of the two get mixed up; give one of them another name (--ros-args -r '
+        '__node:=other) or namespace (-r __ns:=/other)',
+        logged=True,
+    ),
+    Rule('incompatible_qos', WARN, lambda facts: bool(facts.clashes), '{clashes}'),
+    Rule('fine', OK, lambda _: True, 'every endpoint can connect'),
+)
+
+CAMERA_RULES: Final[tuple[Rule[CameraFacts], ...]] = (
+    Rule(
+        'no_masks',
+        ERROR,
+        lambda facts: facts.waiting_s > facts.limits.camera_timeout_s,
+        'frames arrive, but no mask for {waiting_s:.0f} s: the engine is slow or hangs',
+        logged=True,
+    ),
+    Rule(
+        'no_publisher',
+        ERROR,
+        lambda facts: facts.silent_s > facts.limits.camera_timeout_s and not facts.publishers,
+        'no frame on {topic} for {silent_s:.0f} s, and nobody publishes there; check the camera '
+        "driver and the topic's name",
+        logged=True,
+    ),
+    Rule(
+        'no_images',
+        ERROR,
+        lambda facts: facts.silent_s > facts.limits.camera_timeout_s and facts.publishers > 0,
+        'no frame on {topic} for {silent_s:.0f} s, although somebody publishes there; check the '
+        'camera, the QoS of both sides and the room in /dev/shm',
+        logged=True,
+    ),
+    Rule(
+        'bad_frames',
+        WARN,
+        lambda facts: facts.bad_share > BAD_SHARE,
+        f'bad frames in the last {WINDOW_S:.0f} s: {{bad}}',
+    ),
+    Rule(
+        STAMP_BACKWARDS,
+        WARN,
+        lambda facts: facts.backwards > 0,
+        f'stamps jumped back in the last {WINDOW_S:.0f} s: {STAMP_BACKWARDS} {{backwards}}; a '
+        'bag that loops does that, a camera must not',
+    ),
+    Rule('clock', WARN, lambda facts: bool(facts.clock_problem), '{clock_problem}', logged=True),
+    Rule(
+        'age',
+        WARN,
+        # Against another clock an age says nothing.
+        lambda facts: facts.age_s > facts.limits.max_age_s and not facts.clock_problem,
+        'masks are {age_s:.2f} s old when they are published, the limit is {limits.max_age_s:g} s '
+        '(parameter max_age); use a smaller model or mask_size: network',
+        logged=True,
+    ),
+    Rule(
+        REPLACED,
+        OK,
+        lambda facts: facts.replaced_share > 0,
+        'frames are segmented; {replaced_share:.0%} were replaced by newer ones before their turn',
+    ),
+    Rule('fine', OK, lambda _: True, 'frames are segmented'),
+)
+
+
+class Verdict(NamedTuple):
+    """What a table of rules makes of the facts."""
+
+    level: bytes
+    """A level of DiagnosticStatus."""
+    texts: dict[str, str]
+    """What each rule of WARN and ERROR that holds says, by name; of the first one if none does."""
+    logged: tuple[str, ...]
+    """Names of those that the log shall have too."""
+
+
+def judge(rules: Sequence[Rule[_Facts]], facts: _Facts) -> Verdict:
+    """Look which rules hold.
+
+    Args:
+        rules: A table; its last rule always holds.
+        facts: What the rules look at.
+    """
+    holding = [rule for rule in rules if rule.holds(facts)]
+    bad = [rule for rule in holding if rule.level > OK]
+    return Verdict(
+        level=max(rule.level for rule in holding),
+        texts={rule.name: rule.text.format(**vars(facts)) for rule in bad or holding[:1]},
+        logged=tuple(rule.name for rule in bad if rule.logged),
+    )
+
+
+def make_status(
+    name: str, hardware_id: str, verdict: Verdict, values: Mapping[str, str]
+) -> DiagnosticStatus:
+    """Make a status of a verdict.
+
+    Args:
+        name: Its name.
+        hardware_id: Device or topic, for people.
+        verdict: Its level and message.
+        values: Its values, after the names of the rules.
+    """
+    named = {'rules': ', '.join(verdict.texts), **values}
+    return DiagnosticStatus(
+        level=verdict.level,
+        name=name,
+        message='; '.join(verdict.texts.values()),
+        hardware_id=hardware_id,
+        values=[KeyValue(key=key, value=value) for key, value in named.items()],
+    )

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parameters of the segmentation node: declared once, checked when the node is configured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 import re
 from typing import Any, Final, get_args, Literal
@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.inference.engine import ENGINES
+from vidseg_ros.nodes.diagnostics import Limits
 from vidseg_ros.pipeline import MaskSize
 
 InputType = Literal['auto', 'image', 'compressed']
@@ -21,6 +22,8 @@ InputType = Literal['auto', 'image', 'compressed']
 _CAMERA_NAME: Final = re.compile(r'[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*')
 _OPACITY: Final = (0.0, 1.0)
 _PERIOD_S: Final = (0.1, 60.0)
+_TIMEOUT_S: Final = (0.1, 3600.0)
+_AGE_S: Final = (0.01, 3600.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,15 +85,17 @@ class _Declaration:
     description: str
     allowed: str
     """What a value must be, for people."""
+    fixed: str = ''
+    """Why it cannot change while the node runs; '' if it can."""
     limits: tuple[float, float] | None = None
-    read_only: bool = True
 
     def descriptor(self) -> ParameterDescriptor:
         limits = self.limits
+        when = f'only at start-up: {self.fixed}' if self.fixed else 'may change at run time'
         return ParameterDescriptor(
             description=self.description,
-            additional_constraints=self.allowed,
-            read_only=self.read_only,
+            additional_constraints=f'{self.allowed}; {when}',
+            read_only=bool(self.fixed),
             floating_point_range=[]
             if limits is None
             else [FloatingPointRange(from_value=limits[0], to_value=limits[1])],
@@ -100,79 +105,107 @@ class _Declaration:
 _DECLARATIONS: Final = {
     'model': _Declaration(
         default='camvid_fddwnet',
-        description='Name of a shipped model, or the path of a model file (.onnx)',
+        description='Name of a shipped model, or the path of a model file (.onnx); one that '
+        'cannot be used is refused, and the model before goes on',
         allowed='text',
     ),
     'engine': _Declaration(
         default='onnxruntime',
         description='What runs the model',
         allowed=f'text, one of: {", ".join(ENGINES)}',
+        fixed='it belongs to the machine',
     ),
     'cameras': _Declaration(
         default=Parameter.Type.STRING_ARRAY,
         description='Cameras, each with the topic <camera>/image; unset: one topic, image',
         allowed='a list of relative topic names, such as [front, rear]',
+        fixed='whoever listens to the topics relies on them',
     ),
     'input_type': _Declaration(
         default='auto',
         description='sensor_msgs/Image on <topic>, CompressedImage on <topic>/compressed, or '
         'auto: whatever is published, Image first',
         allowed=f'text, one of: {", ".join(get_args(InputType))}',
+        fixed='the subscriptions follow from it',
     ),
     'mask_size': _Declaration(
         default='camera',
         description='Size of the published masks: as the camera image, or as the network gives, '
         'then with a CameraInfo of that size',
         allowed=f'text, one of: {", ".join(get_args(MaskSize))}',
+        fixed='consumers rely on the size',
     ),
     'overlay_opacity': _Declaration(
         default=0.5,
-        description='Opacity of the classes over the picture in ~/overlay; may change any time',
+        description='Opacity of the classes over the picture in ~/overlay',
         allowed=f'a decimal number from {_OPACITY[0]} to {_OPACITY[1]}',
         limits=_OPACITY,
-        read_only=False,
+    ),
+    'camera_timeout': _Declaration(
+        default=2.0,
+        description='Seconds without an image, or from an image to a mask, after which '
+        '/diagnostics reports an error of that camera',
+        allowed=f'a decimal number from {_TIMEOUT_S[0]} to {_TIMEOUT_S[1]}',
+        limits=_TIMEOUT_S,
+    ),
+    'max_age': _Declaration(
+        default=1.0,
+        description='Age of published masks (clock minus stamp, 95 of 100), in seconds, above '
+        'which /diagnostics warns',
+        allowed=f'a decimal number from {_AGE_S[0]} to {_AGE_S[1]}',
+        limits=_AGE_S,
     ),
     'diagnostics_period': _Declaration(
         default=1.0,
         description='Seconds between two messages on /diagnostics',
         allowed=f'a decimal number from {_PERIOD_S[0]} to {_PERIOD_S[1]}',
+        fixed='monitors are set up for one period',
         limits=_PERIOD_S,
     ),
 }
 
 
-def declare_parameters(node: Node) -> list[str]:
+def declare_parameters(node: Node) -> dict[str, str]:
     """Declare every parameter of the node; start-up values that do not fit are set aside.
 
     rclpy refuses a bad start-up value at declaration, long before anybody listens. Here the
     parameter gets its default instead, and the complaint is for `read_parameters`.
 
     Returns:
-        One message for each refused value: name, value and what is allowed.
+        By name of the parameter, a message for each refused value: name, value and what is
+        allowed.
     """
-    problems = []
+    problems = {}
     for name, declaration in _DECLARATIONS.items():
         descriptor = declaration.descriptor()
         try:
             node.declare_parameter(name, declaration.default, descriptor)
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            problems.append(f'parameter {name} must be {declaration.allowed}: {error}')
+            problems[name] = f'parameter {name} must be {declaration.allowed}: {error}'
             node.declare_parameter(name, declaration.default, descriptor, ignore_override=True)
     return problems
 
 
-def read_parameters(node: Node, problems: Sequence[str]) -> NodeParameters:
-    """Read and check the start-up parameters.
+def read_limits(node: Node) -> Limits:
+    """Read what may change at any time: the limits for `vidseg_ros.nodes.diagnostics`."""
+    return Limits(
+        camera_timeout_s=node.get_parameter('camera_timeout').value,
+        max_age_s=node.get_parameter('max_age').value,
+    )
+
+
+def read_parameters(node: Node, problems: Mapping[str, str]) -> NodeParameters:
+    """Read and check what the node is configured with.
 
     Args:
         node: The node after `declare_parameters`.
-        problems: What `declare_parameters` returned.
+        problems: What `declare_parameters` returned, less what was set since.
 
     Raises:
         ParameterError: If there are problems, or a value is not allowed.
     """
     if problems:
-        raise ParameterError('; '.join(problems))
+        raise ParameterError('; '.join(problems.values()))
     cameras = node.get_parameter_or(
         'cameras', Parameter('cameras', Parameter.Type.STRING_ARRAY, [])
     )

@@ -5,11 +5,14 @@
 ``ros2 run vidseg_ros segmentation_node``; without a ROS installation
 ``python -m vidseg_ros.nodes.segmentation_node``. It starts unconfigured: the launch file, or
 ``ros2 lifecycle set /segmentation configure`` and ``activate``, makes it run.
+
+Pause and go on: ``ros2 lifecycle set /segmentation deactivate`` and ``activate``; the model stays
+open and warm. Another model: ``ros2 param set /segmentation model …``, see `model_swap`.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import closing, ExitStack
-from functools import partial, wraps
+from contextlib import ExitStack
+from functools import partial
 import os
 import signal
 import sys
@@ -17,7 +20,7 @@ import time
 import traceback
 from typing import Final, NamedTuple
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import SetParametersResult
 import rclpy
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
@@ -25,27 +28,33 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.utilities import get_rmw_implementation_identifier, try_shutdown
-from std_msgs.msg import Header
+from rclpy.utilities import get_rmw_implementation_identifier, ok, try_shutdown
 
 from vidseg_ros.core.errors import ImageError, VidsegError
 from vidseg_ros.core.model_card import ModelCard
-from vidseg_ros.core.resources import find_model
-from vidseg_ros.inference.engine import create_engine
 from vidseg_ros.inference.prediction import SegmentationEngine
-from vidseg_ros.nodes.camera_topics import advertise, CameraInputs, CameraOutputs
-from vidseg_ros.nodes.diagnostics import CameraHealth, key_values
+from vidseg_ros.nodes.camera_health import CameraHealth
+from vidseg_ros.nodes.camera_topics import CameraInputs, CameraOutputs
+from vidseg_ros.nodes.health_report import HealthReport, read_clock
+from vidseg_ros.nodes.label_info import LabelInfoTopic
+from vidseg_ros.nodes.lifecycle import lifecycle_step, refuse_impossible_transitions
 from vidseg_ros.nodes.messages import (
     CameraMessage,
     decode_message,
     describe_format,
-    label_info_message,
     stamp_ns,
 )
-from vidseg_ros.nodes.parameters import declare_parameters, read_parameters
+from vidseg_ros.nodes.model_swap import ModelSwap, open_model, OpenModel
+from vidseg_ros.nodes.parameters import (
+    declare_parameters,
+    NodeParameters,
+    read_limits,
+    read_parameters,
+)
+from vidseg_ros.nodes.qos import QosClashes
 from vidseg_ros.nodes.shared_memory_room import shortage
 from vidseg_ros.nodes.worker import Worker
-from vidseg_ros.pipeline import Frame, Mailbox, Segmentation, Segmenter
+from vidseg_ros.pipeline import Frame, Mailbox, Segmentation
 
 STOP_TIMEOUT_S: Final = 10.0
 """Longest wait for the inference in work when the node stops, seconds."""
@@ -60,32 +69,6 @@ class _Camera(NamedTuple):
     inputs: CameraInputs
     outputs: CameraOutputs
     health: CameraHealth
-
-
-_Step = Callable[['SegmentationNode'], None]
-_Transition = Callable[['SegmentationNode', LifecycleState], TransitionCallbackReturn]
-
-
-def _transition(step: _Step) -> _Transition:
-    """Turn a step that may raise into a lifecycle callback.
-
-    A `VidsegError` is a FAILURE: the node stays where it was. Anything else is an ERROR, and the
-    node ends unconfigured. rclpy drops exceptions without a word, so they are logged here.
-    """
-
-    @wraps(step)
-    def callback(node: 'SegmentationNode', _state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            step(node)
-        except VidsegError as error:
-            node.fail(str(error))
-            return TransitionCallbackReturn.FAILURE
-        except Exception:  # noqa: BLE001  # a bug: the node must say so and stay alive
-            node.fail(traceback.format_exc())
-            return TransitionCallbackReturn.ERROR
-        return TransitionCallbackReturn.SUCCESS
-
-    return callback
 
 
 class SegmentationNode(LifecycleNode):
@@ -115,12 +98,15 @@ class SegmentationNode(LifecycleNode):
         """
         no_room = shortage(get_rmw_implementation_identifier(), os.environ)
         super().__init__('segmentation', context=context, parameter_overrides=parameter_overrides)
+        refuse_impossible_transitions(self)
         if no_room:
             self.get_logger().warning(no_room)
         self._serialized = serialized
         self._problems = declare_parameters(self)
+        self.add_on_set_parameters_callback(self._forget_problems)
         self._failure = ''
         self._configured, self._active = ExitStack(), ExitStack()
+        self._settings: NodeParameters | None = None
         self._engine: SegmentationEngine | None = None
         self._worker: Worker | None = None
         self._mailbox = Mailbox()
@@ -128,7 +114,9 @@ class SegmentationNode(LifecycleNode):
         self._cameras: dict[str, _Camera] = {}
         self._formats: dict[str, str] = {}
         self._worker_failed = self.create_guard_condition(self._leave_active)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
+        self._clashes = QosClashes(self)
+        self._health = HealthReport(self)
+        self._swap = ModelSwap(self, lambda: self._settings, self._exchange_model)
         # The steady clock: the node reports on itself even while simulated time stands still.
         self.create_timer(
             self.get_parameter('diagnostics_period').value,
@@ -136,33 +124,30 @@ class SegmentationNode(LifecycleNode):
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
 
-    @_transition
+    @lifecycle_step
     def on_configure(self) -> None:
         """Check parameters, open and warm up the engine, create the publishers."""
         self._failure = ''
         with ExitStack() as stack:
-            parameters = read_parameters(self, self._problems)
-            path = find_model(parameters.model)
-            engine = create_engine(parameters.engine, path)
-            stack.enter_context(closing(engine))
-            segmenter = Segmenter(engine, parameters.mask_size)
-            segmenter.warm_up()
-            outputs = {
-                camera: CameraOutputs(self, stack, camera, with_info=parameters.wants_info)
-                for camera in parameters.cameras or ('',)
+            settings = read_parameters(self, self._problems)
+            stack.callback(self._close_model)
+            self._use(open_model(settings))
+            self._outputs = {
+                camera: CameraOutputs(
+                    self, stack, camera, clashes=self._clashes, with_info=settings.wants_info
+                )
+                for camera in settings.cameras or ('',)
             }
-            self._publish_label_info(engine, stack)
+            self._label_info = LabelInfoTopic(
+                self, stack, self._segmenter.engine.card.labels, self._clashes
+            )
             self._configured = stack.pop_all()
-        self._settings, self._engine, self._segmenter = parameters, engine, segmenter
-        self._outputs = outputs
-        info = engine.info
-        self.get_logger().info(
-            f'opened {path} with {info.name} {info.version} on {info.device}, {info.precision}'
-        )
+        self._settings = settings
 
-    @_transition
+    @lifecycle_step
     def on_activate(self) -> None:
         """Subscribe to the cameras and start to segment."""
+        assert self._settings is not None
         self._failure = ''
         self._mailbox, self._cameras, self._formats = Mailbox(), {}, {}
         cameras = self._cameras  # the thread keeps these, should it outlive the activation
@@ -174,6 +159,7 @@ class SegmentationNode(LifecycleNode):
                     camera,
                     self._settings,
                     self._receive,
+                    clashes=self._clashes,
                     serialized=self._serialized,
                 )
                 health = CameraHealth(' or '.join(inputs.topics))
@@ -223,27 +209,43 @@ class SegmentationNode(LifecycleNode):
         self._failure = message
         self.get_logger().error(message)
 
+    def _forget_problems(self, changes: list[Parameter]) -> SetParametersResult:
+        """Drop the complaint about a start-up value that somebody now replaces."""
+        for change in changes:
+            self._problems.pop(change.name, None)
+        return SetParametersResult(successful=True)
+
     def _release(self) -> None:
+        self._swap.forget()
         self._active.close()
         self._configured.close()
-        self._engine, self._outputs = None, {}
+        self._settings, self._outputs = None, {}
+
+    def _use(self, model: OpenModel) -> None:
+        self._engine, self._segmenter = model.engine, model.segmenter
+        self.get_logger().info(f'opened {model}')
+
+    def _close_model(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    def _exchange_model(self, model: OpenModel) -> None:
+        """Go on with another model; an active node is inactive meanwhile."""
+        was_active = self._state_machine.current_state[1] == 'active'
+        if was_active and self.trigger_deactivate() != TransitionCallbackReturn.SUCCESS:
+            model.engine.close()  # the old engine failed: the node is unconfigured and said why
+            return
+        self._close_model()
+        self._use(model)
+        self._label_info.publish(model.engine.card.labels)
+        if was_active:
+            self.trigger_activate()
 
     def _stop_worker(self) -> None:
         worker, self._worker = self._worker, None
         if worker is not None and not worker.stop(STOP_TIMEOUT_S):
             self.fail(f'the engine did not return within {STOP_TIMEOUT_S:.0f} s; restart the node')
-
-    def _publish_label_info(self, engine: SegmentationEngine, stack: ExitStack) -> None:
-        header = Header(stamp=self.get_clock().now().to_msg())
-        try:
-            message = label_info_message(header, engine.card.labels)
-        except ImportError:
-            self.get_logger().warning(
-                'vision_msgs is not installed, so ~/label_info is not published; '
-                'install ros-$ROS_DISTRO-vision-msgs'
-            )
-            return
-        advertise(self, stack, type(message), '~/label_info', latched=True).publish(message)
 
     def _receive(self, camera: str, topic: str, read: Callable[[], CameraMessage]) -> None:
         received_ns = time.monotonic_ns()
@@ -315,36 +317,20 @@ class SegmentationNode(LifecycleNode):
             self._report()
 
     def _report(self) -> None:
-        message = DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()))
-        message.status.append(self._status())
+        state = self._state_machine.current_state[1]
+        self._health.add_engine(state, self._failure, self._engine)
+        self._health.add_graph(self._clashes)
         if self._worker is not None:
-            replaced = self._mailbox.replaced()
-            message.status += [
-                camera.health.status(
-                    f'{self.get_name()}: {name or "image"}', replaced.get(name, 0)
+            replaced, clock, limits = self._mailbox.replaced(), read_clock(self), read_limits(self)
+            for name, camera in self._cameras.items():
+                verdict, values = camera.health.assess(
+                    replaced=replaced.get(name, 0),
+                    publishers=camera.inputs.count_publishers(),
+                    clock=clock,
+                    limits=limits,
                 )
-                for name, camera in self._cameras.items()
-            ]
-        self._diagnostics.publish(message)
-
-    def _status(self) -> DiagnosticStatus:
-        values = {'state': self._state_machine.current_state[1]}
-        if self._engine is not None:
-            info = self._engine.info
-            values |= {
-                'model': self._engine.card.name,
-                'engine': info.name,
-                'engine_version': info.version,
-                'device': info.device,
-                'precision': info.precision,
-            }
-        return DiagnosticStatus(
-            level=DiagnosticStatus.ERROR if self._failure else DiagnosticStatus.OK,
-            name=f'{self.get_name()}: engine',
-            message=self._failure or values['state'],
-            hardware_id=values.get('device', ''),
-            values=key_values(values),
-        )
+                self._health.add(name or 'image', camera.health.topic, verdict, values)
+        self._health.send()
 
 
 def main() -> int:
@@ -360,6 +346,10 @@ def main() -> int:
             node.destroy_node()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RuntimeError:  # rclpy's RCLError
+        if ok():
+            raise
+        # The signal shut ROS down under a callback that was still using it.
     finally:
         try_shutdown()
     return 0

@@ -1,0 +1,246 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from typing import NamedTuple
+
+import pytest
+
+pytest.importorskip('rclpy')
+
+from vidseg_ros.core.timing import StageTimings
+from vidseg_ros.nodes import camera_health
+from vidseg_ros.nodes.camera_health import CameraHealth
+from vidseg_ros.nodes.clock_check import ClockReading
+from vidseg_ros.nodes.diagnostics import ERROR, Limits, OK, WARN, WINDOW_S
+
+SECOND = 10**9
+MS = 10**6
+TIMINGS = StageTimings(decode_ns=1 * MS, wait_ns=2 * MS, infer_ns=30 * MS, fill_ns=4 * MS)
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.now_ns = 50 * SECOND
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def step(self, seconds: float) -> None:
+        self.now_ns += int(seconds * SECOND)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    fake = FakeClock()
+    monkeypatch.setattr(camera_health, 'time', fake)
+    return fake
+
+
+class Status(NamedTuple):
+    level: bytes
+    message: str
+    rules: list[str]
+    values: dict[str, str]
+
+
+TIMEOUT_S = 2.0
+NOW_NS = 1000 * SECOND
+NOW = ClockReading(NOW_NS, simulated=False)
+
+
+def assess(
+    health: CameraHealth, *, replaced: int = 0, publishers: int = 1, clock: ClockReading = NOW
+) -> Status:
+    verdict, values = health.assess(
+        replaced=replaced,
+        publishers=publishers,
+        clock=clock,
+        limits=Limits(camera_timeout_s=TIMEOUT_S, max_age_s=1.0),
+    )
+    return Status(verdict.level, '; '.join(verdict.texts.values()), list(verdict.texts), values)
+
+
+def test_rates_age_and_latencies(clock: FakeClock) -> None:
+    health = CameraHealth('/image')
+    for number in range(11):
+        health.received(NOW_NS + number)
+        if number % 2 == 0:
+            health.published(TIMINGS, age_ns=(100 + number) * MS)
+        clock.step(0.25)
+    status = assess(health, replaced=5)
+    found = status.values
+    assert (status.level, status.rules) == (OK, ['replaced'])
+    assert status.message == (
+        'frames are segmented; 45% were replaced by newer ones before their turn'
+    )
+    assert health.topic == '/image'
+    assert (found['received_hz'], found['rate_hz']) == (f'{10 / 2.75:.1f}', f'{5 / 2.75:.1f}')
+    assert (found['received'], found['segmented'], found['dropped.replaced']) == ('11', '6', '5')
+    assert found['newest_age_ms'] == '360.00'  # 110 at publication, 250 since then
+    assert found['clock_offset_ms'] == '67.00'  # the lower middle age, 104, less 37 in the node
+    assert [found[f'{s}.p50_ms'] for s in ('decode', 'wait', 'infer', 'fill', 'total')] == [
+        '1.00',
+        '2.00',
+        '30.00',
+        '4.00',
+        '37.00',
+    ]
+    assert (found['age.p50_ms'], found['age.p95_ms'], found['age.p99_ms']) == (
+        '105.00',
+        '109.50',
+        '109.90',
+    )
+
+
+def test_before_the_first_frame(clock: FakeClock) -> None:
+    health = CameraHealth('/image')
+    clock.step(0.1)
+    status = assess(health)
+    assert (status.level, status.message) == (OK, 'frames are segmented')
+    assert (status.values['rate_hz'], status.values['infer.p99_ms']) == ('0.0', 'none')
+    assert 'newest_age_ms' not in status.values
+
+
+@pytest.mark.parametrize(
+    ('publishers', 'rule', 'text'),
+    [(0, 'no_publisher', 'nobody publishes there'), (1, 'no_images', 'although somebody')],
+)
+def test_silence_is_an_error(clock: FakeClock, publishers: int, rule: str, text: str) -> None:
+    health = CameraHealth('/front/image')
+    clock.step(TIMEOUT_S)
+    assert assess(health, publishers=publishers).level == OK
+    clock.step(1.2)
+    status = assess(health, publishers=publishers)
+    assert (status.level, status.rules) == (ERROR, [rule])
+    assert status.message.startswith('no frame on /front/image for 3 s, ')
+    assert text in status.message
+    health.received(NOW_NS)
+    assert assess(health, publishers=publishers).level == OK
+
+
+def test_frames_without_a_mask_are_an_error_until_the_next_mask(clock: FakeClock) -> None:
+    health = CameraHealth('/image')
+    for number in range(8):
+        clock.step(0.4)
+        health.received(NOW_NS + number)
+        health.accepted()
+        if number == 0:
+            health.published(TIMINGS, age_ns=0)
+        waiting_s = 0.4 * (number - 1)
+        assert (assess(health).level == OK) == (waiting_s <= TIMEOUT_S)
+    status = assess(health)
+    assert (status.level, status.rules) == (ERROR, ['no_masks'])
+    assert status.message == 'frames arrive, but no mask for 2 s: the engine is slow or hangs'
+    clock.step(5)
+    assert 'no mask for 7 s' in assess(health).message, 'whether or not more arrive'
+    health.received(NOW_NS + 8)
+    health.accepted()
+    health.published(TIMINGS, age_ns=0)
+    assert assess(health).level == OK
+
+
+def test_frames_that_cannot_be_decoded_do_not_blame_the_engine(clock: FakeClock) -> None:
+    health = CameraHealth('/image')
+    for number in range(8):
+        clock.step(0.4)
+        health.received(NOW_NS + number)
+        health.dropped('corrupt')
+    status = assess(health)
+    assert (status.level, status.message) == (WARN, 'bad frames in the last 10 s: corrupt 8')
+
+
+def test_bad_frames_warn_for_a_while_and_are_counted_for_good(clock: FakeClock) -> None:
+    health = CameraHealth('/image')
+    for reason in ('step', 'truncated', 'step'):
+        health.received(NOW_NS)
+        health.dropped(reason)
+    status = assess(health)
+    assert (status.level, status.rules) == (WARN, ['bad_frames'])
+    assert status.message == 'bad frames in the last 10 s: step 2, truncated 1'
+    clock.step(WINDOW_S + 0.1)
+    health.received(NOW_NS)
+    status = assess(health)
+    assert status.level == OK
+    assert status.values['dropped.step'] == '2'
+
+
+def test_one_bad_frame_among_a_hundred_is_no_warning(clock: FakeClock) -> None:
+    del clock
+    health = CameraHealth('/image')
+    for _ in range(100):
+        health.received(NOW_NS)
+    health.dropped('corrupt')
+    assert assess(health).level == OK
+    health.dropped('corrupt')
+    assert assess(health).level == WARN
+
+
+def test_only_a_stamp_that_jumps_back_counts_as_one(clock: FakeClock) -> None:
+    health = CameraHealth('/image')
+    assert [health.received(stamp) for stamp in (5, 6, 6, 3, 4)] == [
+        False,
+        False,
+        False,
+        True,
+        False,
+    ]
+    status = assess(health)
+    assert (status.level, status.rules) == (WARN, ['stamp_backwards'])
+    assert 'stamp_backwards 1; a bag that loops does that' in status.message
+    clock.step(WINDOW_S + 0.1)
+    health.received(5)
+    status = assess(health)
+    assert (status.level, status.values['stamp_backwards']) == (OK, '1')
+
+
+def test_old_masks_are_a_warning(clock: FakeClock) -> None:
+    health = CameraHealth('/image')
+    for age_ms in (900, 1200):
+        health.received(NOW_NS)
+        health.published(TIMINGS, age_ns=age_ms * MS)
+    status = assess(health)
+    assert (status.level, status.rules) == (WARN, ['age'])
+    assert 'masks are 1.19 s old' in status.message
+    assert 'the limit is 1 s (parameter max_age)' in status.message
+    clock.step(WINDOW_S + 0.1)
+    health.received(NOW_NS)
+    assert assess(health).level == OK
+
+
+def test_another_clock_is_a_warning_and_no_matter_of_age(clock: FakeClock) -> None:
+    del clock
+    health = CameraHealth('/image')
+    health.received(NOW_NS - 3600 * SECOND)
+    health.published(TIMINGS, age_ns=3600 * SECOND)
+    status = assess(health)
+    assert (status.level, status.rules) == (WARN, ['clock'])
+    assert 'stamps are 60.0 min behind' in status.message
+
+
+def test_a_few_images_that_meet_a_clock_that_was_set_back_do_not_matter(clock: FakeClock) -> None:
+    del clock
+    health = CameraHealth('/image')
+    for age_s in (0, 0, 0, -500, -500):
+        health.received(NOW_NS)
+        health.published(TIMINGS, age_ns=age_s * SECOND)
+    assert assess(health).level == OK
+
+
+def test_the_window_forgets(clock: FakeClock) -> None:
+    health = CameraHealth('/image')
+    health.received(NOW_NS)
+    health.published(TIMINGS, age_ns=0)
+    clock.step(WINDOW_S + 0.1)
+    found = assess(health).values
+    assert (found['rate_hz'], found['received_hz']) == ('0.0', '0.0')
+    assert (found['infer.p50_ms'], found['segmented']) == ('none', '1')
+
+
+def test_a_frame_whose_stamp_cannot_be_read_is_received_all_the_same(clock: FakeClock) -> None:
+    health = CameraHealth('/image')
+    assert not health.received(100)
+    clock.step(TIMEOUT_S)
+    assert not health.received(None)
+    clock.step(0.1)
+    status = assess(health)
+    assert (status.level, status.values['received']) == (OK, '2')
+    assert health.received(99), 'older than the last stamp that was read'

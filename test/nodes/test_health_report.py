@@ -1,0 +1,106 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip('rclpy')
+
+from builtin_interfaces.msg import Time
+
+from vidseg_ros.nodes import health_report
+from vidseg_ros.nodes.diagnostics import OK, Verdict, WARN
+from vidseg_ros.nodes.health_report import HealthReport, LOG_AGAIN_S
+
+GRAPH = 'segmentation: graph'
+BAD = Verdict(level=WARN, texts={'clock': 'odd stamps', 'age': 'old'}, logged=('clock',))
+GOOD = Verdict(level=OK, texts={'fine': 'all is well'}, logged=())
+
+
+class FakeNode:
+    """Keeps what it is given to publish and to log."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+        self.log: list[str] = []
+
+    def create_publisher(self, *_: Any) -> Any:
+        return SimpleNamespace(publish=self.sent.append)
+
+    def get_name(self) -> str:
+        return 'node'
+
+    def get_logger(self) -> Any:
+        return SimpleNamespace(warning=self.log.append)
+
+    def get_clock(self) -> Any:
+        return SimpleNamespace(now=lambda: SimpleNamespace(to_msg=lambda: Time(sec=7)))
+
+
+def test_statuses_are_sent_together_and_once() -> None:
+    node: Any = FakeNode()
+    report = HealthReport(node)
+    report.add('front', '/front/image', BAD, {'rate_hz': '1.0'})
+    report.add('rear', '/rear/image', GOOD, {})
+    report.send()
+    report.send()
+    first, second = node.sent
+    assert first.header.stamp == Time(sec=7)
+    assert [(status.name, status.level) for status in first.status] == [
+        ('node: front', WARN),
+        ('node: rear', OK),
+    ]
+    assert first.status[0].message == 'odd stamps; old'
+    assert not second.status
+
+
+def test_what_begins_is_logged_once_for_each_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = SimpleNamespace(s=5.0)
+    monkeypatch.setattr(health_report, 'time', SimpleNamespace(monotonic=lambda: now.s))
+    node: Any = FakeNode()
+    report = HealthReport(node)
+    for _ in range(200):  # longer than LOG_AGAIN_S, but it never went away
+        now.s += 1
+        report.add('front', '', BAD, {})
+    report.add('rear', '', BAD, {})
+    assert node.log == ['front: odd stamps', 'rear: odd stamps']
+    report.add('front', '', GOOD, {})
+    now.s += LOG_AGAIN_S / 2
+    report.add('front', '', BAD, {})
+    assert len(node.log) == 2, 'it comes and goes'
+    now.s += LOG_AGAIN_S
+    report.add('front', '', BAD, {})
+    assert node.log[2:] == ['front: odd stamps']
+
+
+def test_a_second_node_of_the_same_name_is_a_warning(peer: Any) -> None:
+    peer.start(diagnostics_period=0.1)
+
+    def rules() -> str | None:
+        found: str | None = peer.values(GRAPH).get('rules')
+        return found
+
+    peer.wait_for(lambda: rules() == 'fine', 'diagnostic')
+    command = [sys.executable, '-m', 'vidseg_ros.nodes.segmentation_node', '--ros-args']
+    process = subprocess.Popen(
+        [*command, '--disable-external-lib-logs', '-p', 'diagnostics_period:=60.0'],
+        cwd=Path(__file__).parents[2],
+        env=os.environ,
+    )
+    try:
+        peer.wait_for(lambda: rules() == 'namesake', 'warning')
+        assert peer.values(GRAPH)['namesakes'] == '1'
+        text = 'graph: another node is called /segmentation ('
+        peer.wait_for(lambda: any(log.startswith(text) for log in peer.logs), 'log')
+        process.send_signal(signal.SIGINT)
+        assert process.wait(15) == 0
+    finally:
+        process.kill()
+        process.wait()
+    peer.wait_for(lambda: rules() == 'fine', 'end of the warning')

@@ -1,0 +1,205 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""What happened to the frames of one camera, counted and timed."""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from statistics import median_low
+import threading
+import time
+from typing import Final, NamedTuple
+
+from vidseg_ros.core.timing import StageTimings, summarize
+from vidseg_ros.nodes.clock_check import ClockReading, find_clock_problem
+from vidseg_ros.nodes.diagnostics import (
+    CAMERA_RULES,
+    CameraFacts,
+    judge,
+    Limits,
+    STAMP_BACKWARDS,
+    Verdict,
+    WINDOW_S,
+)
+from vidseg_ros.pipeline import REPLACED
+
+_NS_PER_S: Final = 1e9
+_NS_PER_MS: Final = 1e6
+
+
+class _Published(NamedTuple):
+    at_ns: int
+    """Monotonic clock (ns)."""
+    timings: StageTimings
+    age_ns: int
+
+    @property
+    def offset_ns(self) -> int:
+        """ROS clock when the frame arrived minus its stamp (ns)."""
+        return self.age_ns - self.timings.total_ns
+
+
+class CameraHealth:
+    """Counts what happened to the frames of one camera. Safe to use from several threads."""
+
+    def __init__(self, topic: str) -> None:
+        """Start counting now.
+
+        Args:
+            topic: Topic of the camera, for people.
+        """
+        self.topic = topic
+        self._lock = threading.Lock()
+        self._received = 0
+        self._dropped: Counter[str] = Counter()
+        self._stamp_backwards = 0
+        self._published = 0
+        self._last_received_ns = time.monotonic_ns()
+        self._last_stamp_ns: int | None = None
+        self._unanswered_ns: int | None = None
+        # What happened in the last WINDOW_S, oldest first; times of the monotonic clock (ns).
+        self._arrivals: deque[int] = deque()
+        self._troubles: deque[tuple[int, str]] = deque()
+        self._window: deque[_Published] = deque()
+        self._newest: _Published | None = None
+
+    def received(self, stamp_ns: int | None) -> bool:
+        """Count a message that arrived, good or bad.
+
+        Args:
+            stamp_ns: Stamp of its header (ns); None if it cannot be read.
+
+        Returns:
+            Whether the stamp is older than the one before.
+        """
+        with self._lock:
+            self._received += 1
+            self._last_received_ns = time.monotonic_ns()
+            self._arrivals.append(self._last_received_ns)
+            if stamp_ns is None:
+                return False
+            backwards = self._last_stamp_ns is not None and stamp_ns < self._last_stamp_ns
+            self._last_stamp_ns = stamp_ns
+            if backwards:
+                self._stamp_backwards += 1
+                self._troubles.append((self._last_received_ns, STAMP_BACKWARDS))
+            return backwards
+
+    def dropped(self, reason: str) -> None:
+        """Count a frame that could not be decoded; reasons as in `ImageError`."""
+        with self._lock:
+            self._dropped[reason] += 1
+            self._troubles.append((time.monotonic_ns(), reason))
+
+    def accepted(self) -> None:
+        """Note that a decoded frame is about to be given to the engine."""
+        with self._lock:
+            if self._unanswered_ns is None:
+                self._unanswered_ns = time.monotonic_ns()
+
+    def published(self, timings: StageTimings, age_ns: int) -> None:
+        """Count a published label map.
+
+        Args:
+            timings: Time in each stage (ns).
+            age_ns: ROS clock at publication minus the stamp of the frame (ns).
+        """
+        with self._lock:
+            self._published += 1
+            self._unanswered_ns = None
+            self._newest = _Published(time.monotonic_ns(), timings, age_ns)
+            self._window.append(self._newest)
+
+    def assess(
+        self, *, replaced: int, publishers: int, clock: ClockReading, limits: Limits
+    ) -> tuple[Verdict, dict[str, str]]:
+        """Judge by `CAMERA_RULES`.
+
+        Args:
+            replaced: Frames since the start that a newer one replaced before their turn.
+            publishers: How many publish on the topic.
+            clock: The node's clock now.
+            limits: The integrator's limits.
+
+        Returns:
+            The verdict, and the values for the status.
+        """
+        with self._lock:
+            now_ns = time.monotonic_ns()
+            self._forget(now_ns - int(WINDOW_S * _NS_PER_S))
+            facts = self._facts(now_ns, replaced, publishers, clock, limits)
+            return judge(CAMERA_RULES, facts), self._values(now_ns, replaced)
+
+    def _forget(self, before_ns: int) -> None:
+        while self._window and self._window[0].at_ns < before_ns:
+            self._window.popleft()
+        while self._troubles and self._troubles[0][0] < before_ns:
+            self._troubles.popleft()
+        while self._arrivals and self._arrivals[0] < before_ns:
+            self._arrivals.popleft()
+
+    def _facts(
+        self, now_ns: int, replaced: int, publishers: int, clock: ClockReading, limits: Limits
+    ) -> CameraFacts:
+        waiting_ns = 0 if self._unanswered_ns is None else now_ns - self._unanswered_ns
+        bad = Counter(reason for _, reason in self._troubles)
+        backwards = bad.pop(STAMP_BACKWARDS, 0)
+        ages_ns = [item.age_ns for item in self._window]
+        return CameraFacts(
+            topic=self.topic,
+            publishers=publishers,
+            limits=limits,
+            silent_s=(now_ns - self._last_received_ns) / _NS_PER_S,
+            waiting_s=waiting_ns / _NS_PER_S,
+            bad_share=sum(bad.values()) / max(len(self._arrivals), 1),
+            bad=', '.join(f'{reason} {count}' for reason, count in sorted(bad.items())),
+            backwards=backwards,
+            clock_problem=find_clock_problem(self._last_stamp_ns, self._offset_ns(), clock),
+            age_s=(summarize(ages_ns).p95_ms or 0.0) / 1e3,
+            replaced_share=replaced / max(self._received, 1),
+        )
+
+    def _offset_ns(self) -> int | None:
+        """Return the usual offset between clock and stamps (ns); None if no mask tells.
+
+        The median: when a played bag starts again, a few images meet the clock of the other
+        round.
+        """
+        return median_low(item.offset_ns for item in self._window) if self._window else None
+
+    def _values(self, now_ns: int, replaced: int) -> dict[str, str]:
+        values = {
+            'rate_hz': f'{_rate_hz([item.at_ns for item in self._window], now_ns):.1f}',
+            'received_hz': f'{_rate_hz(self._arrivals, now_ns):.1f}',
+            'received': str(self._received),
+            'segmented': str(self._published),
+            f'dropped.{REPLACED}': str(replaced),
+        }
+        values |= {f'dropped.{reason}': str(n) for reason, n in sorted(self._dropped.items())}
+        values[STAMP_BACKWARDS] = str(self._stamp_backwards)
+        if (offset_ns := self._offset_ns()) is not None:
+            values['clock_offset_ms'] = f'{offset_ns / _NS_PER_MS:.2f}'
+        if self._newest is not None:
+            age_ns = self._newest.age_ns + now_ns - self._newest.at_ns
+            values['newest_age_ms'] = f'{age_ns / _NS_PER_MS:.2f}'
+        stages = {
+            'decode': [item.timings.decode_ns for item in self._window],
+            'wait': [item.timings.wait_ns for item in self._window],
+            'infer': [item.timings.infer_ns for item in self._window],
+            'fill': [item.timings.fill_ns for item in self._window],
+            'total': [item.timings.total_ns for item in self._window],
+            'age': [item.age_ns for item in self._window],
+        }
+        for stage, times_ns in stages.items():
+            summary = summarize(times_ns)
+            for percentile in ('p50_ms', 'p95_ms', 'p99_ms'):
+                value = getattr(summary, percentile)
+                values[f'{stage}.{percentile}'] = 'none' if value is None else f'{value:.2f}'
+        return values
+
+
+def _rate_hz(times_ns: Sequence[int], now_ns: int) -> float:
+    """Return events per second between the first of these times and now."""
+    if not times_ns:
+        return 0.0
+    span_ns = now_ns - times_ns[0]
+    return (len(times_ns) - 1) / span_ns * _NS_PER_S if span_ns else 0.0

@@ -1,0 +1,105 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Sends what the node finds about itself to ``/diagnostics``, and the worst of it to the log."""
+
+from collections.abc import Mapping
+import time
+from typing import Final
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.node import Node
+from std_msgs.msg import Header
+
+from vidseg_ros.inference.prediction import SegmentationEngine
+from vidseg_ros.nodes.clock_check import ClockReading
+from vidseg_ros.nodes.diagnostics import (
+    ENGINE_RULES,
+    EngineFacts,
+    GRAPH_RULES,
+    GraphFacts,
+    judge,
+    make_status,
+    Verdict,
+)
+from vidseg_ros.nodes.qos import QosClashes
+
+LOG_AGAIN_S: Final = 60.0
+"""A trouble that comes back is logged again only if it was away for so long, seconds."""
+
+
+class HealthReport:
+    """Collects statuses and sends them together. Belongs to the node's executor."""
+
+    def __init__(self, node: Node) -> None:
+        """Offer ``/diagnostics``.
+
+        Args:
+            node: Owner; gives names, clock and log.
+        """
+        self._node = node
+        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 1)
+        self._statuses: list[DiagnosticStatus] = []
+        self._last_seen: dict[tuple[str, str], float] = {}
+
+    def add(
+        self, name: str, hardware_id: str, verdict: Verdict, values: Mapping[str, str]
+    ) -> None:
+        """Add a status to what is sent next, and log what it has begun to complain about.
+
+        Args:
+            name: What it is about; the node's name goes in front.
+            hardware_id: Device or topic, for people.
+            verdict: Level, message and what to log.
+            values: Its values.
+        """
+        for rule in verdict.logged:
+            now_s = time.monotonic()
+            if now_s - self._last_seen.get((name, rule), -LOG_AGAIN_S) >= LOG_AGAIN_S:
+                self._node.get_logger().warning(f'{name}: {verdict.texts[rule]}')
+            self._last_seen[name, rule] = now_s
+        full_name = f'{self._node.get_name()}: {name}'
+        self._statuses.append(make_status(full_name, hardware_id, verdict, values))
+
+    def add_engine(self, state: str, failure: str, engine: SegmentationEngine | None) -> None:
+        """Add the state of the node and what the engine really runs on.
+
+        Args:
+            state: State of the lifecycle.
+            failure: Why the last transition or the engine failed; '' if neither did.
+            engine: The engine, if it is open.
+        """
+        values = {'state': state}
+        if engine is not None:
+            info = engine.info
+            values |= {
+                'model': engine.card.name,
+                'engine': info.name,
+                'engine_version': info.version,
+                'device': info.device,
+                'precision': info.precision,
+            }
+        verdict = judge(ENGINE_RULES, EngineFacts(state=state, failure=failure))
+        self.add('engine', values.get('device', ''), verdict, values)
+
+    def add_graph(self, clashes: QosClashes) -> None:
+        """Add how the node gets on with others: namesakes, endpoints that cannot connect."""
+        name = self._node.get_fully_qualified_name()
+        facts = GraphFacts(
+            name=name,
+            namesakes=self._node.get_fully_qualified_node_names().count(name) - 1,
+            clashes='; '.join(clashes.messages()),
+        )
+        values = {'namesakes': str(max(facts.namesakes, 0))}
+        self.add('graph', name, judge(GRAPH_RULES, facts), values)
+
+    def send(self) -> None:
+        """Publish what was added since the last time."""
+        header = Header(stamp=self._node.get_clock().now().to_msg())
+        self._publisher.publish(DiagnosticArray(header=header, status=self._statuses))
+        self._statuses = []
+
+
+def read_clock(node: Node) -> ClockReading:
+    """Read the node's ROS clock."""
+    simulated = bool(node.get_parameter('use_sim_time').value)
+    return ClockReading(node.get_clock().now().nanoseconds, simulated)
