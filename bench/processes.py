@@ -12,6 +12,7 @@ from typing import Any, Final, final, Literal
 from uuid import uuid4
 
 from vidseg_ros.core.resources import find_config
+from vidseg_ros.nodes.dds_profile import PROFILE_VARIABLES
 from vidseg_ros.nodes.shared_memory import segments_of
 
 Transport = Literal['profile', 'default']
@@ -19,7 +20,6 @@ Transport = Literal['profile', 'default']
 
 PROFILE: Final = 'fastdds_local.xml'
 
-_PROFILE_VARIABLES: Final = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 _DOMAINS: Final = 101
 
 Work = Callable[..., Any]
@@ -54,8 +54,8 @@ class Group:
     def environment(self, transport: Transport) -> dict[str, str]:
         """Return all environment variables of a process of the group."""
         profile = str(find_config(PROFILE))
-        kept = {key: value for key, value in os.environ.items() if key not in _PROFILE_VARIABLES}
-        ours = dict.fromkeys(_PROFILE_VARIABLES, profile) if transport == 'profile' else {}
+        kept = {key: value for key, value in os.environ.items() if key not in PROFILE_VARIABLES}
+        ours = dict.fromkeys(PROFILE_VARIABLES, profile) if transport == 'profile' else {}
         return (
             kept
             | ours

@@ -19,7 +19,7 @@ from vidseg_ros.inference.wrap_settings import WrapSettings
 
 Foreign = Callable[..., Path]
 PAGE = Path(__file__).parents[2] / 'docs' / 'model_file.md'
-FLAGS = ['--labels', 'cityscapes', '--mean', '0', '0', '0', '--std', '1', '1', '1']
+FLAGS = ['--classes', 'cityscapes', '--mean', '0', '0', '0', '--std', '1', '1', '1']
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_errors_are_one_line(
     target = tmp_path / 'mine.onnx'
     wrap = ['inspect', '--out', str(target), '--wrap', str(foreign())]
     for more, message in (
-        ([], 'labels is missing'),
+        ([], 'classes is missing'),
         (FLAGS, 'has no axis of 19 classes, as many as there are names'),
         ([*FLAGS, '--frames', str(tmp_path / 'none.mp4')], 'none.mp4: the path does not exist'),
         ([*FLAGS, '--settings', str(tmp_path / 'none.yaml')], 'cannot read settings'),
@@ -114,7 +114,7 @@ def test_errors_are_one_line(
         (['street', '--mean', '0', '0', '0'], '--mean needs --wrap'),
         (['street', '--no-confidence'], '--no-confidence needs --wrap'),
         (['street', '--frames', 'x'], '--frames needs --wrap'),
-        (['--wrap', 'a.onnx', '--out', 'b.onnx', '--labels', 'coco'], 'invalid choice'),
+        (['--wrap', 'a.onnx', '--out', 'b.onnx', '--classes', 'coco'], 'invalid choice'),
     ],
 )
 def test_arguments_that_do_not_go_together(

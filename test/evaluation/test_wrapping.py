@@ -27,7 +27,7 @@ from vidseg_ros.inference.wrap_settings import WrapSettings
 Foreign = Callable[..., Path]
 LABELS = LabelSet(names=('red', 'green', 'blue'), colors=((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 MEAN, STD = (0.5, 0.25, 0.125), (0.25, 0.5, 1.0)
-SETTINGS: dict[str, Any] = {'labels': LABELS, 'mean': MEAN, 'std': STD}
+SETTINGS: dict[str, Any] = {'classes': LABELS, 'mean': MEAN, 'std': STD}
 
 
 def frames(count: int = 3) -> list[NDArray[np.uint8]]:
@@ -122,7 +122,7 @@ def test_colour_order_and_scale_are_the_networks_own(foreign: Foreign, tmp_path:
     """Numbers from -1 to 1, blue first."""
     target = tmp_path / 'mine.onnx'
     settings = WrapSettings(
-        labels=LABELS, mean=(1, 1, 1), std=(1, 1, 1), scale=1 / 127.5, order='bgr8'
+        classes=LABELS, mean=(1, 1, 1), std=(1, 1, 1), scale=1 / 127.5, order='bgr8'
     )
     images = frames()
     wrap_model(foreign(), target, settings, images)
@@ -201,7 +201,7 @@ def test_a_size_that_the_network_does_not_accept(foreign: Foreign, tmp_path: Pat
 def test_an_id_without_a_name_is_noticed_on_any_frame(foreign: Foreign, tmp_path: Path) -> None:
     two = LabelSet(names=LABELS.names[:2], colors=LABELS.colors[:2])
     red, blue = (np.full((48, 64, 3), color, np.uint8) for color in ([255, 0, 0], [0, 0, 255]))
-    settings = WrapSettings(labels=two, mean=(0, 0, 0), std=(1, 1, 1))
+    settings = WrapSettings(classes=two, mean=(0, 0, 0), std=(1, 1, 1))
     with pytest.raises(ModelError, match='ids from 2 to 2, but the 2 names are those of 0 to 1'):
         wrap_model(foreign(gives='ids'), tmp_path / 'm.onnx', settings, [red, red, blue])
 

@@ -17,7 +17,7 @@ Foreign = Callable[..., Path]
 
 
 def settings(**more: Any) -> WrapSettings:
-    return WrapSettings(labels=CAMVID, mean=(0, 0, 0), std=(1, 1, 1), **more)
+    return WrapSettings(classes=CAMVID, mean=(0, 0, 0), std=(1, 1, 1), **more)
 
 
 def refused(path: Path, message: str, **more: Any) -> None:

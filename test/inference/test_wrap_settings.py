@@ -9,12 +9,12 @@ from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import CITYSCAPES
 from vidseg_ros.inference.wrap_settings import load_settings, WrapSettings
 
-GOOD: dict[str, Any] = {'labels': 'cityscapes', 'mean': [0, 0.5, 1], 'std': [1, 2, 3]}
+GOOD: dict[str, Any] = {'classes': 'cityscapes', 'mean': [0, 0.5, 1], 'std': [1, 2, 3]}
 
 
 def test_flags_alone_and_the_defaults() -> None:
     settings = load_settings(None, GOOD | {'size': None, 'order': None})
-    assert settings == WrapSettings(labels=CITYSCAPES, mean=(0, 0.5, 1), std=(1, 2, 3))
+    assert settings == WrapSettings(classes=CITYSCAPES, mean=(0, 0.5, 1), std=(1, 2, 3))
     assert (settings.scale, settings.order, settings.size) == (1 / 255, 'rgb8', None)
     assert (settings.layout, settings.gives, settings.output) == (None, None, None)
     assert (settings.confidence, settings.licence) == (True, 'not stated')
@@ -23,7 +23,7 @@ def test_flags_alone_and_the_defaults() -> None:
 def test_flags_go_over_the_file(tmp_path: Path) -> None:
     path = tmp_path / 'theirs.yaml'
     path.write_text("""
-        labels: [road, {name: sky, color: [1, 2, 3]}, car]
+        classes: [road, {name: sky, color: [1, 2, 3]}, car]
         mean: [123.7, 116.3, 103.5]
         std: [58.4, 57.1, 57.4]
         scale: 1
@@ -38,8 +38,8 @@ def test_flags_go_over_the_file(tmp_path: Path) -> None:
         licence: MIT
     """)
     settings = load_settings(path, {'order': 'rgb8', 'size': [256, 512], 'name': None})
-    assert settings.labels.names == ('road', 'sky', 'car')
-    assert settings.labels.colors[1] == (1, 2, 3)
+    assert settings.classes.names == ('road', 'sky', 'car')
+    assert settings.classes.colors[1] == (1, 2, 3)
     assert settings.mean == (123.7, 116.3, 103.5)
     assert (settings.scale, settings.size, settings.order) == (1, (256, 512), 'rgb8')
     assert (settings.layout, settings.output, settings.gives) == (
@@ -52,18 +52,18 @@ def test_flags_go_over_the_file(tmp_path: Path) -> None:
 
 
 def test_classes_without_a_colour_get_one_each() -> None:
-    settings = load_settings(None, GOOD | {'labels': [f'class {n}' for n in range(150)]})
-    assert settings.labels.colors[:3] == ((128, 0, 0), (0, 128, 0), (128, 128, 0))
-    assert len(set(settings.labels.colors)) == 150
+    settings = load_settings(None, GOOD | {'classes': [f'class {n}' for n in range(150)]})
+    assert settings.classes.colors[:3] == ((128, 0, 0), (0, 128, 0), (128, 128, 0))
+    assert len(set(settings.classes.colors)) == 150
 
 
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
         ({'mean': None}, r'the flags: mean is missing; .* \(--mean, or mean in the YAML file\)'),
-        ({'labels': None}, 'labels is missing'),
+        ({'classes': None}, 'classes is missing'),
         ({'std': None}, 'std is missing'),
-        ({'means': [1, 2, 3]}, "no setting 'means'; choose from labels, mean, std"),
+        ({'means': [1, 2, 3]}, "no setting 'means'; choose from classes, mean, std"),
         ({'mean': [1, 2]}, r'mean must be three numbers, one for each channel, not \[1, 2\]'),
         ({'mean': [1, 2, 'x']}, 'mean must be three numbers'),
         ({'mean': 0.5}, 'mean must be three numbers'),
@@ -75,12 +75,12 @@ def test_classes_without_a_colour_get_one_each() -> None:
         ({'order': 'gbr'}, "order must be one of rgb8, bgr8, not 'gbr'"),
         ({'layout': 'chw'}, 'layout must be one of nchw, nhwc'),
         ({'gives': 'masks'}, 'gives must be one of logits, probabilities, ids'),
-        ({'labels': 'coco'}, "labels must be one of camvid, cityscapes, street, not 'coco'"),
-        ({'labels': 19}, 'labels must be a list of classes, or one of camvid'),
-        ({'labels': ['a', {'name': 'b'}]}, r'labels must be class names, or \{name: '),
-        ({'labels': ['a', 'a']}, 'class names repeat'),
-        ({'labels': [str(number) for number in range(300)]}, 'needs 1 to 254 classes'),
-        ({'labels': [{'name': 'a', 'color': [1, 2, 256]}]}, 'is not three numbers from 0 to 255'),
+        ({'classes': 'coco'}, "classes must be one of camvid, cityscapes, street, or a list, not 'coco'"),
+        ({'classes': 19}, 'classes must be a list of classes, or one of camvid'),
+        ({'classes': ['a', {'name': 'b'}]}, r'classes must be class names, or \{name: '),
+        ({'classes': ['a', 'a']}, 'class names repeat'),
+        ({'classes': [str(number) for number in range(300)]}, 'needs 1 to 254 classes'),
+        ({'classes': [{'name': 'a', 'color': [1, 2, 256]}]}, 'is not three numbers from 0 to 255'),
         ({'confidence': 'no'}, 'confidence must be true or false'),
         ({'name': ''}, 'name must be a text'),
     ],
@@ -97,7 +97,7 @@ def test_a_wrong_setting_is_named(change: dict[str, Any], message: str) -> None:
         (b'\xff\xfe\x00', 'cannot read settings'),
         (b'- mean\n- std\n', 'are no YAML mapping'),
         (b'', 'are no YAML mapping'),
-        (b'mean: [1]\nlabels: camvid\nstd: [1, 1, 1]\n', r'bad.yaml and the flags: mean must be'),
+        (b'mean: [1]\nclasses: camvid\nstd: [1, 1, 1]\n', r'bad.yaml and the flags: mean must be'),
     ],
 )
 def test_a_file_that_cannot_be_used(tmp_path: Path, content: bytes, message: str) -> None:

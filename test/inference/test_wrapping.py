@@ -23,7 +23,7 @@ from vidseg_ros.inference.wrapping import OutputForm, precision_of, read_form, w
 
 Foreign = Callable[..., Path]
 LABELS = LabelSet(names=('red', 'green', 'blue'), colors=((255, 0, 0), (0, 255, 0), (0, 0, 255)))
-SETTINGS = WrapSettings(labels=LABELS, mean=(0, 0, 0), std=(1, 1, 1))
+SETTINGS = WrapSettings(classes=LABELS, mean=(0, 0, 0), std=(1, 1, 1))
 LOGITS = np.random.default_rng(0).normal(size=(1, 3, 5, 7)).astype(np.float32)
 CARD = ModelCard(
     name='wrapped',

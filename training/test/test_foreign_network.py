@@ -56,7 +56,7 @@ def test_a_network_of_torch_becomes_a_model_file(tmp_path: Path, opset: int) -> 
             external_data=True,
             verbose=False,
         )
-    settings = WrapSettings(labels=CAMVID, mean=MEAN, std=STD)
+    settings = WrapSettings(classes=CAMVID, mean=MEAN, std=STD)
     frames = street_frames('rgb8')
     agreement = wrap_model(source, target, settings, frames)
     assert min(agreement.pixels, agreement.miou) > 0.999

@@ -7,8 +7,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 import torch
-import yaml
 
 from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.core.labels import CITYSCAPES, LabelSet
@@ -42,14 +42,14 @@ def drive(tmp_path: Path) -> Path:
             picture = np.full((20, 32, 3), (250, 0, 0), np.uint8)  # blue, in OpenCV's order
             cv2.imwrite(str(tmp_path / split / 'pictures' / f'{name}.{ending}'), picture)
             cv2.imwrite(str(tmp_path / split / 'masks' / f'{name}.png'), mask)
-    (tmp_path / 'dataset.yaml').write_text(yaml.safe_dump(_DESCRIPTION), encoding='utf-8')
+    _describe(tmp_path)
     return tmp_path
 
 
 def _describe(folder: Path, **changes: Any) -> None:
     plain = {**_DESCRIPTION, **changes}
     plain = {key: value for key, value in plain.items() if value is not None}
-    (folder / 'dataset.yaml').write_text(yaml.safe_dump(plain), encoding='utf-8')
+    YAML(typ='safe').dump(plain, folder / 'dataset.yaml')
 
 
 def test_images_come_with_their_masks(drive: Path) -> None:
@@ -85,8 +85,9 @@ def test_without_test_images_the_validation_images_score(drive: Path) -> None:
     ('changes', 'message'),
     [
         ({'licence': None}, 'licence is missing'),
-        ({'classes': [{'name': 'road'}]}, 'classes must be a list of'),
-        ({'classes': 'road'}, 'classes must be a list of'),
+        ({'classes': [{'name': 'road'}]}, 'classes must be class names, or'),
+        ({'classes': 'road'}, "or a list, not 'road'"),
+        ({'classes': 3}, 'classes must be a list of'),
         ({'void': [300]}, r'void must be a list of ids from 0 to 255, not \[300\]'),
         ({'train': 'train'}, 'train must be {images: FOLDER, masks: FOLDER}, not train'),
         ({'train': {'images': 'nowhere', 'masks': 'x'}}, r'train: no images .* in .*nowhere'),

@@ -17,12 +17,13 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from vidseg_ros.core.class_list import LABEL_SETS
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.model_card import ColorOrder, ModelCard
 from vidseg_ros.core.resources import find_model
 from vidseg_ros.inference.model_builder import Gives
 from vidseg_ros.inference.model_file import ModelFile, read_model
-from vidseg_ros.inference.wrap_settings import LABEL_SETS, Layout
+from vidseg_ros.inference.wrap_settings import Layout
 
 
 def main(argv: Sequence[str]) -> int:
@@ -101,7 +102,7 @@ def _add_settings(group: argparse._ArgumentGroup) -> list[argparse.Action]:
     add = partial(group.add_argument, default=None)
     three = partial(add, nargs=3, type=float, metavar='X')
     return [
-        add('--labels', choices=LABEL_SETS, help='class names; a list of your own: in YAML'),
+        add('--classes', choices=LABEL_SETS, help='class names; a list of your own: in YAML'),
         three('--mean', help='input is (pixel * scale - mean) / std'),
         three('--std', help='one number for each channel'),
         add('--scale', type=float, help='default: 1/255'),

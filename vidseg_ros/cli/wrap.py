@@ -38,7 +38,7 @@ def wrap(args: argparse.Namespace) -> None:
         f'{args.out} agrees with {args.wrap} on {agreement.pixels:.2%} of the pixels, '
         f'mIoU {agreement.miou:.4f}, over {len(frames)} frames of {footage}'
     )
-    seen, classes = len(agreement.classes), len(settings.labels)
+    seen, classes = len(agreement.classes), len(settings.classes)
     console.print(f'{seen} of {classes} classes were seen: {", ".join(agreement.classes)}')
     if seen == 1:
         console.print(

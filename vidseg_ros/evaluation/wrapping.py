@@ -191,7 +191,7 @@ def _card(network: ForeignNetwork, target: Path, settings: WrapSettings) -> Mode
     return ModelCard(
         name=settings.name or target.stem,
         network=settings.network or network.path.stem,
-        labels=settings.labels,
+        labels=settings.classes,
         input_order=settings.order,
         input_size=network.size,
         precision=precision_of(network.model),

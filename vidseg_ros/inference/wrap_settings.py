@@ -12,16 +12,14 @@ from typing import Any, Final, get_args, Literal, NoReturn, TypeGuard
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from vidseg_ros.core.class_list import parse_classes
 from vidseg_ros.core.errors import ModelError, ParameterError
-from vidseg_ros.core.labels import CAMVID, CITYSCAPES, LabelSet, STREET
+from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.model_card import ColorOrder
 from vidseg_ros.inference.model_builder import Gives
 
 Layout = Literal['nchw', 'nhwc']
 """Order of an image's axes: batch, channel, height, width, or the channel last."""
-
-LABEL_SETS: Final = {'camvid': CAMVID, 'cityscapes': CITYSCAPES, 'street': STREET}
-"""Class lists that have a name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +29,7 @@ class WrapSettings:
     Its input is ``(pixel * scale - mean) / std`` of each channel, pixels from 0 to 255.
 
     Attributes:
-        labels: Classes, in the order of the network's channels or ids.
+        classes: Classes, in the order of the network's channels or ids.
         mean: Of each channel, in ``order``.
         std: Of each channel, in ``order``; above 0.
         scale: Above 0.
@@ -46,7 +44,7 @@ class WrapSettings:
         licence: What its data allow users of the weights.
     """
 
-    labels: LabelSet
+    classes: LabelSet
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     scale: float = 1 / 255
@@ -65,8 +63,8 @@ def load_settings(path: Path | None, flags: Mapping[str, object]) -> WrapSetting
     """Read settings from a YAML file and flags.
 
     Args:
-        path: A mapping with names of `WrapSettings`; ``labels`` is a name out of `LABEL_SETS` or
-            a list of class names, each alone or as ``{name: ..., color: [red, green, blue]}``.
+        path: A mapping with names of `WrapSettings`; ``classes`` as in
+            `vidseg_ros.core.class_list.parse_classes`.
         flags: The same, over those of the file; None is not given.
 
     Raises:
@@ -81,7 +79,7 @@ def load_settings(path: Path | None, flags: Mapping[str, object]) -> WrapSetting
         if name not in known:
             msg = f'{where}: no setting {name!r}; choose from {", ".join(known)}'
             raise ParameterError(msg)
-    for name in ('labels', 'mean', 'std'):
+    for name in ('classes', 'mean', 'std'):
         if name not in plain:
             msg = (
                 f'{where}: {name} is missing; it must be what the network was trained with '
@@ -151,35 +149,12 @@ def _choice(name: str, value: object, *, choices: Sequence[str]) -> Any:  # noqa
     return value if value in choices else _refuse(name, f'one of {", ".join(choices)}', value)
 
 
-def _labels(name: str, value: object) -> LabelSet:
-    if isinstance(value, str):
-        return LABEL_SETS[_choice(name, value, choices=tuple(LABEL_SETS))]
-    if not isinstance(value, list):
-        _refuse(name, f'a list of classes, or one of {", ".join(LABEL_SETS)}', value)
-    names, colors = [], []
-    for number, item in enumerate(value, start=1):
-        match item:
-            case str():
-                names.append(item)
-                colors.append(_distinct_color(number))
-            case {'name': str(text), 'color': [int(red), int(green), int(blue)]}:
-                names.append(text)
-                colors.append((red, green, blue))
-            case _:
-                _refuse(name, 'class names, or {name: ..., color: [red, green, blue]}', item)
-    return LabelSet(names=tuple(names), colors=tuple(colors))
-
-
-def _distinct_color(number: int) -> tuple[int, int, int]:
-    """Deal the bits of a number out to red, green and blue: 1, 2, 3, … give colours far apart."""
-    channels = [0, 0, 0]
-    for bit in range(8):
-        channels[bit % 3] |= (number >> bit & 1) << (7 - bit // 3)
-    return channels[0], channels[1], channels[2]
+def _classes(_name: str, value: object) -> LabelSet:
+    return parse_classes(value)
 
 
 _CHECKS: Final[dict[str, Callable[[str, object], Any]]] = {
-    'labels': _labels,
+    'classes': _classes,
     'mean': _three,
     'std': _three_positive,
     'scale': _positive,

@@ -51,7 +51,7 @@ def read_form(
         ModelError: If it is none of logits, probabilities and ids, or does not fit the classes.
     """
     found = f'{network.path}: output {network.output} {result.dtype} {result.shape}'
-    classes, gives = len(settings.labels), settings.gives
+    classes, gives = len(settings.classes), settings.gives
     if result.ndim not in (3, 4) or result.shape[0] != 1:
         msg = f'{found} must be (N, h, w) or have four axes; choose another output'
         raise ModelError(msg)

@@ -1,13 +1,13 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""The Fast DDS profile for the processes that the launch files start."""
+"""The Fast DDS profile of the processes that we start."""
 
 from collections.abc import Mapping
 from typing import Final
 
 from vidseg_ros.core.resources import find_config
 
-VARIABLES: Final = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+PROFILE_VARIABLES: Final = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """Where Fast DDS looks for profiles: up to version 2 (Humble, Jazzy), and later."""
 
 
@@ -23,6 +23,6 @@ def profile_variables(environment: Mapping[str, str]) -> dict[str, str]:
     Raises:
         ParameterError: If the profile is not installed.
     """
-    if any(environment.get(name) for name in VARIABLES):
+    if any(environment.get(name) for name in PROFILE_VARIABLES):
         return {}
-    return dict.fromkeys(VARIABLES, str(find_config('fastdds_shared_memory.xml')))
+    return dict.fromkeys(PROFILE_VARIABLES, str(find_config('fastdds_shared_memory.xml')))

@@ -38,6 +38,7 @@ from vidseg_ros.evaluation.writers import LABEL_MAP_TOPIC
 from vidseg_ros.inference.engine import create_engine
 from vidseg_ros.nodes.bag_player import BagPlayer
 from vidseg_ros.nodes.child_process import ChildNode
+from vidseg_ros.nodes.dds_profile import PROFILE_VARIABLES
 from vidseg_ros.nodes.mask_pairing import pair_masks, Published, Received
 from vidseg_ros.nodes.mask_recorder import MaskRecorder
 
@@ -328,8 +329,7 @@ def _local_ros(arguments: list[str]) -> Iterator[tuple[Context, dict[str, str]]]
     ours = {
         'ROS_DOMAIN_ID': str(domain_id),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        'FASTRTPS_DEFAULT_PROFILES_FILE': profile,
-        'FASTDDS_DEFAULT_PROFILES_FILE': profile,
+        **dict.fromkeys(PROFILE_VARIABLES, profile),
     }
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)

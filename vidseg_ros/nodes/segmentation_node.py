@@ -52,7 +52,7 @@ from vidseg_ros.nodes.parameters import (
     read_parameters,
 )
 from vidseg_ros.nodes.qos import QosClashes
-from vidseg_ros.nodes.shared_memory_room import shortage
+from vidseg_ros.nodes.shared_memory import shortage
 from vidseg_ros.nodes.worker import Worker
 from vidseg_ros.pipeline import Frame, Mailbox, Segmentation
 

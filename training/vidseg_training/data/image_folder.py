@@ -24,8 +24,10 @@ from typing import Any, Final, Literal, NoReturn
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
+from vidseg_ros.core.class_list import parse_classes
 from vidseg_ros.core.errors import ModelError, SourceError
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
@@ -124,8 +126,8 @@ class ImageFolder:
 
     def _read_description(self) -> Mapping[str, Any]:
         try:
-            plain = yaml.safe_load(self._path.read_text(encoding='utf-8'))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            plain = YAML(typ='safe').load(self._path.read_text(encoding='utf-8'))
+        except (OSError, UnicodeDecodeError, YAMLError) as error:
             self._refuse(f'cannot be read: {error}')
         if not isinstance(plain, dict):
             self._refuse('is no mapping')
@@ -136,13 +138,9 @@ class ImageFolder:
 
     def _read_classes(self, plain: Mapping[str, Any]) -> LabelSet:
         try:
-            colors = [tuple(item['color']) for item in plain['classes']]
-            return LabelSet(
-                names=tuple(str(item['name']) for item in plain['classes']),
-                colors=tuple((red, green, blue) for red, green, blue in colors),
-            )
-        except (ModelError, KeyError, TypeError, ValueError) as error:
-            self._refuse(f'classes must be a list of {{name, color: [red, green, blue]}}: {error}')
+            return parse_classes(plain['classes'])
+        except ModelError as error:
+            self._refuse(str(error))
 
     def _id_table(self, plain: Mapping[str, Any]) -> NDArray[np.int16]:
         """Return the label of each of the 256 ids of a mask."""
