@@ -84,7 +84,7 @@ def test_frames_of_video_come_after_the_images_without_labels(
     camvid_folder: Path, video: Path
 ) -> None:
     labelled = CamVid(camvid_folder, 'train')
-    images = WithFootage(labelled, [video, video], 3, (48, 64))
+    images = WithFootage(labelled, [video, video], 3)
     assert len(images) == 6 + 2 * 3  # frames 0, 3, 6 of each
     np.testing.assert_array_equal(images[5][0], labelled[5][0])
     image, labels = images[7]
@@ -97,7 +97,7 @@ def test_frames_of_video_come_after_the_images_without_labels(
 def test_an_unreadable_video_is_named(camvid_folder: Path, tmp_path: Path) -> None:
     (tmp_path / 'drive.mp4').write_bytes(b'no video')
     with pytest.raises(SourceError, match=r'cannot read video .*drive\.mp4'):
-        WithFootage(CamVid(camvid_folder, 'train'), [tmp_path / 'drive.mp4'], 1, (48, 64))
+        WithFootage(CamVid(camvid_folder, 'train'), [tmp_path / 'drive.mp4'], 1)
 
 
 def test_a_teacher_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_teacher_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_soft_labels_are_made_once_and_kept(
     camvid_folder: Path, video: Path, weights: Path, tmp_path: Path
 ) -> None:
-    images = WithFootage(CamVid(camvid_folder, 'train'), [video], 3, (48, 64))
+    images = WithFootage(CamVid(camvid_folder, 'train'), [video], 3)
     teacher = Teacher(weights, 96)
     path = tmp_path / 'teacher.npy'
     soft = soft_labels(teacher, images, path)
@@ -116,7 +116,7 @@ def test_soft_labels_are_made_once_and_kept(
     assert np.abs(soft.sum(axis=-1, dtype=int) - 255).max() <= 6  # rounding of 11 shares
     np.testing.assert_array_equal(soft[8], teacher.probabilities(images.original(8), (48, 64)))
     np.testing.assert_array_equal(soft_labels(Teacher(weights, 48), images, path), soft)
-    fewer = WithFootage(CamVid(camvid_folder, 'train'), [], 3, (48, 64))
+    fewer = WithFootage(CamVid(camvid_folder, 'train'), [], 3)
     with pytest.raises(SourceError, match='remove it'):
         soft_labels(teacher, fewer, path)
 

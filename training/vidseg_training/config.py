@@ -53,8 +53,8 @@ class TrainConfig:
     teacher: Path | None = None
     """Published weights of a network to learn from beside the labels (see
     `vidseg_training.distillation`); None: the labels alone."""
-    teacher_scale: float = 2.0
-    """Height at which the teacher works, as a multiple of the height of ``input_size``."""
+    teacher_height: int = 720
+    """Height in pixels to which images are resized for the teacher."""
     distillation_weight: float = 1.0
     """Weight of the distillation loss beside the cross-entropy."""
     unlabelled: tuple[Path, ...] = ()
@@ -82,7 +82,7 @@ class TrainConfig:
             'learning_rate',
             'checkpoint_steps',
             'validate_epochs',
-            'teacher_scale',
+            'teacher_height',
             'distillation_weight',
             'unlabelled_step',
         )

@@ -92,8 +92,8 @@ def run(config: TrainConfig, folder: Path) -> Path:
         raise ParameterError(msg)
     if config.teacher is None:
         return fit(config, network, TrainingSet(labelled), validation, folder)
-    train = WithFootage(labelled, config.unlabelled, config.unlabelled_step, config.input_size)
-    teacher = Teacher(config.teacher, round(config.teacher_scale * config.input_size[0]))
+    train = WithFootage(labelled, config.unlabelled, config.unlabelled_step)
+    teacher = Teacher(config.teacher, config.teacher_height)
     folder.mkdir(parents=True, exist_ok=True)
     soft = soft_labels(teacher, train, folder / SOFT_LABELS)
     return fit(config, network, TrainingSet(train, soft), validation, folder)

@@ -26,14 +26,14 @@ def camvid_fddwnet() -> TrainConfig:
         name='camvid_fddwnet',
         network='fddwnet',
         dataset='camvid',
-        input_size=(360, 480),
+        input_size=(480, 640),
         crop_size=(360, 480),
-        color_jitter=0.4,
-        night=0.1,
-        epochs=20,
+        scale_range=(0.95, 2.0),
+        night=0.05,
+        epochs=14,
         batch_size=4,
         learning_rate=5e-4,
-        class_weight_offset=None,
+        distillation_weight=0.3,
     )
 
 

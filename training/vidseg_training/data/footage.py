@@ -39,29 +39,26 @@ def read_frames(video: Path, step: int) -> list[NDArray[np.uint8]]:
 class WithFootage:
     """A labelled data set followed by frames of unlabelled video.
 
-    Frames are shrunk to the network's input the way the model file does it, so that the network
-    meets the aspect ratio it will meet in use.
+    Frames are brought to the size of the labelled images, whatever their aspect ratio, as the
+    model file brings every camera image to the size of its network.
 
     Attributes:
         label_set: Of the labelled images.
     """
 
-    def __init__(
-        self, labelled: LabelledImages, videos: Sequence[Path], step: int, size: tuple[int, int]
-    ) -> None:
+    def __init__(self, labelled: LabelledImages, videos: Sequence[Path], step: int) -> None:
         """Read the frames.
 
         Args:
-            labelled: The labelled images.
+            labelled: The labelled images, all of one size.
             videos: Video files.
             step: Every n-th frame is taken.
-            size: Height and width in pixels of the network's input.
 
         Raises:
             SourceError: If a video cannot be read.
         """
         self.label_set = labelled.label_set
-        self._labelled, self._size = labelled, size
+        self._labelled, self._size = labelled, labelled[0][1].shape
         self._frames = [frame for video in videos for frame in read_frames(video, step)]
 
     def __len__(self) -> int:
