@@ -1,6 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-from dataclasses import replace
+from dataclasses import asdict, replace
 import json
 from pathlib import Path
 import signal
@@ -17,6 +17,7 @@ from vidseg_ros.core.errors import ParameterError
 from vidseg_training.config import TrainConfig
 from vidseg_training.fitting import run
 from vidseg_training.loop import CHECKPOINT, poly_learning_rate, segmentation_loss
+from vidseg_training.recipes import RECIPES
 
 
 def _losses(folder: Path) -> dict[int, float]:
@@ -65,11 +66,11 @@ def killed_run(small_config: TrainConfig, tmp_path: Path) -> Path:
     small_config = replace(small_config, epochs=20)
     folder = tmp_path / 'killed'
     arguments = ['fit', 'camvid_fddwnet', '--out', str(folder)]
-    for name in ('data', 'network', 'epochs', 'batch_size', 'learning_rate', 'warmup_steps'):
-        arguments += [f'--{name.replace("_", "-")}', str(getattr(small_config, name))]
-    for name in ('input_size', 'crop_size'):
-        arguments += [f'--{name.replace("_", "-")}', *map(str, getattr(small_config, name))]
-    arguments += ['--checkpoint-steps', '2', '--validate-epochs', '3']
+    recipe = asdict(RECIPES['camvid_fddwnet']())
+    for name, value in asdict(small_config).items():
+        if value != recipe[name]:
+            values = value if isinstance(value, tuple) else (value,)
+            arguments += [f'--{name.replace("_", "-")}', *map(str, values)]
     code = f'from vidseg_training.cli import main; main({arguments!r})'
     with (tmp_path / 'log').open('wb') as log:
         process = subprocess.Popen([sys.executable, '-c', code], stdout=log, stderr=log)

@@ -42,7 +42,7 @@ def test_the_card_tells_what_really_ran(camvid_folder: Path) -> None:
         '--epochs 3'
     )
     assert describe_score(config, test) == (
-        'CamVid test (6 images), last epoch, network input 480x360, 11 classes scored at 64x48, '
+        'CamVid test (6 images), last epoch, network input 640x480, 11 classes scored at 64x48, '
         'void ignored, one scale, no flip'
     )
     assert describe_sources(config, test) == (CamVid.source,)

@@ -234,7 +234,7 @@ def fit(
             progress.update(task, advance=1, description=text)
             done = run.epoch if run.batch == 0 else 0
             if validation and done and done % config.validate_epochs == 0:
-                confusion = score(run.network, validation)
+                confusion = score(run.network, validation, config.input_size)
                 run._log(epoch=done, validation_miou=confusion.miou())  # noqa: SLF001  # same file
                 run.network.train()
     return run.finish()
