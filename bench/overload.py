@@ -220,6 +220,8 @@ def _row(scenario: Scenario, run: Run) -> dict[str, Any]:
         'lost_by_the_middleware': len(run.sent)
         - sum(account['received'] for account in accounts.values()),
         'accounts': accounts,
+        'masks_lost': sum(account['published'] for account in accounts.values())
+        - len(run.masks.received),
         'masks': masks,
         'least_share': min(masks.values()) / share,
         'age': summarize(ages_ns).to_dict(),
@@ -261,6 +263,7 @@ def _targets(name: str, row: Mapping[str, Any]) -> list[Target]:
     missing = [abs(account['missing']) for account in row['accounts'].values()]
     targets = [
         most('frames received, but neither published nor dropped', max(missing, default=1), 0),
+        most('masks published, but not received', row['masks_lost'], 0),
         most('growth of own memory, MB', row['memory_mb']['own']['growth'], MOST_GROWTH_MB),
     ]
     if row['cameras'] == 1:

@@ -80,10 +80,11 @@ def test_real_labels_carried_one_frame_on_are_as_right_as_measured(data_dir: Pat
     assert len(names) == 101
 
     def read(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        image = cv2.imread(str(folder / 'val' / name), cv2.IMREAD_COLOR_RGB)
+        image = cv2.imread(str(folder / 'val' / name), cv2.IMREAD_COLOR)
         labels = cv2.imread(str(folder / 'valannot' / name), cv2.IMREAD_UNCHANGED)
         assert image is not None
         assert labels is not None
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         return image.astype(np.uint8), np.where(labels == 11, IGNORE_ID, labels).astype(np.uint8)
 
     copied, moved, visible = Confusion(11), Confusion(11), []

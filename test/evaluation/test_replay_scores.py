@@ -12,6 +12,7 @@ import pytest
 
 from vidseg_ros.core.errors import ModelError, SourceError
 from vidseg_ros.core.labels import LabelSet
+from vidseg_ros.evaluation.consistency import ConsistencyMeter
 from vidseg_ros.evaluation.replay import ReplayResults
 from vidseg_ros.evaluation.sources import LabelDirectory, SourceFrame
 
@@ -136,3 +137,25 @@ def test_consistency_is_left_out_unless_asked_for_or_without_a_pair() -> None:
             for index in range(frames):
                 results.add(frame(index), IMAGE, IDS)
         assert results.consistency() is None
+
+
+def test_clips_end_where_true_labels_change_their_size_or_time_goes_back() -> None:
+    truth = np.zeros((12, 16), np.uint8)
+    meter = ConsistencyMeter(LABELS)
+    for stamp, size in ((0, 1), (1, 1), (2, 2), (3, 2), (1, 2), (2, 2)):
+        meter.add(IMAGE, truth, stamp, truth.repeat(size, axis=0))
+        meter.result()  # asking changes nothing
+    assert meter._video[0].clips == []  # no stretch has eight frames
+    for stamp in range(3, 10):
+        meter.add(IMAGE, truth, stamp, truth.repeat(2, axis=0))
+    found = meter.result()
+    assert found is not None
+    assert found.pairs == 4 + 7
+    assert [window.window for window in found.windows] == [8]
+
+
+def test_ids_that_are_no_class_are_the_models_fault() -> None:
+    with ReplayResults(LABELS, consistency=True) as results:
+        results.add(frame(0), IMAGE, np.full((12, 16), 7, np.uint8))
+        with pytest.raises(ModelError, match='id 7 is out of range for 3 classes; the model does'):
+            results.add(frame(1), IMAGE, np.full((12, 16), 7, np.uint8))

@@ -161,7 +161,7 @@ def test_shrinking_before_the_graph_changes_next_to_nothing(kind: str, data_dir:
             expected, _ = session.run([LABELS, CONFIDENCE], {INPUT: image[None]})
             assert (engine.infer([image]).labels == expected).mean() >= 0.99
         for name in camvid:
-            image = cv2.imread(str(name), cv2.IMREAD_COLOR_RGB)
+            image = cv2.cvtColor(cv2.imread(str(name)), cv2.COLOR_BGR2RGB)
             image = cv2.resize(image, (960, 720), interpolation=cv2.INTER_CUBIC)
             truth = cv2.imread(str(data_dir / 'camvid' / 'testannot' / name.name), 0)
             truth[truth >= 11] = 255

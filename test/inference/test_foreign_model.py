@@ -38,12 +38,12 @@ def changed(path: Path, change: Callable[[onnx.ModelProto], None]) -> Path:
 def test_layout_size_and_batch_are_read(foreign: Foreign, layout: str) -> None:
     network = read_network(foreign(layout=layout, batch=1, size=(12, 16)), settings())
     assert (network.image, network.output) == ('pixels', 'result')
-    assert (network.layout, network.size, network.fixed_batch) == (layout, (12, 16), True)
+    assert (network.layout, network.size) == (layout, (12, 16))
     assert not network.half
     free = read_network(
         foreign(layout=layout, size=('H', 'W'), half=True), settings(size=(360, 480))
     )
-    assert (free.layout, free.size, free.fixed_batch) == (layout, (360, 480), False)
+    assert (free.layout, free.size) == (layout, (360, 480))
     assert free.half
 
 

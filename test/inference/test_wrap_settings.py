@@ -75,7 +75,10 @@ def test_classes_without_a_colour_get_one_each() -> None:
         ({'order': 'gbr'}, "order must be one of rgb8, bgr8, not 'gbr'"),
         ({'layout': 'chw'}, 'layout must be one of nchw, nhwc'),
         ({'gives': 'masks'}, 'gives must be one of logits, probabilities, ids'),
-        ({'classes': 'coco'}, "classes must be one of camvid, cityscapes, street, or a list, not 'coco'"),
+        (
+            {'classes': 'coco'},
+            "classes must be one of camvid, cityscapes, street, or a list, not 'coco'",
+        ),
         ({'classes': 19}, 'classes must be a list of classes, or one of camvid'),
         ({'classes': ['a', {'name': 'b'}]}, r'classes must be class names, or \{name: '),
         ({'classes': ['a', 'a']}, 'class names repeat'),

@@ -19,10 +19,11 @@ from vidseg_training.data.footage import WithFootage
 from vidseg_training.distillation import (
     CITYSCAPES_AS_CAMVID,
     distillation_loss,
+    SOFT_LABELS,
     soft_labels,
     Teacher,
 )
-from vidseg_training.fitting import run, SOFT_LABELS
+from vidseg_training.fitting import run
 from vidseg_training.networks.fddwnet import FDDWNet
 
 
@@ -91,7 +92,10 @@ def test_frames_of_video_come_after_the_images_without_labels(
     assert image.shape == (48, 64, 3)
     assert abs(float(image.mean()) - 90) < 4
     assert (labels == 255).all()
-    assert images.original(7).shape == (40, 80, 3)
+    originals = list(images.originals())
+    assert len(originals) == 12
+    assert originals[7].shape == (40, 80, 3)
+    np.testing.assert_array_equal(originals[5], labelled[5][0])
 
 
 def test_an_unreadable_video_is_named(camvid_folder: Path, tmp_path: Path) -> None:
@@ -100,25 +104,50 @@ def test_an_unreadable_video_is_named(camvid_folder: Path, tmp_path: Path) -> No
         WithFootage(CamVid(camvid_folder, 'train'), [tmp_path / 'drive.mp4'], 1)
 
 
-def test_a_teacher_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r'cannot load the teacher .*nothing\.pth'):
-        Teacher(tmp_path / 'nothing.pth', 96)
+def test_a_teacher_that_cannot_be_read_is_named(camvid_folder: Path, tmp_path: Path) -> None:
+    for call in (
+        lambda path: Teacher(path, 96),
+        lambda path: soft_labels(
+            path, 96, WithFootage(CamVid(camvid_folder, 'train'), [], 1), tmp_path
+        ),
+    ):
+        with pytest.raises(SourceError, match=r'cannot load the teacher .*nothing\.pth'):
+            call(tmp_path / 'nothing.pth')
 
 
 def test_soft_labels_are_made_once_and_kept(
     camvid_folder: Path, video: Path, weights: Path, tmp_path: Path
 ) -> None:
     images = WithFootage(CamVid(camvid_folder, 'train'), [video], 3)
-    teacher = Teacher(weights, 96)
-    path = tmp_path / 'teacher.npy'
-    soft = soft_labels(teacher, images, path)
+    soft = soft_labels(weights, 96, images, tmp_path)
     assert soft.shape == (9, 48, 64, 11)
     assert np.abs(soft.sum(axis=-1, dtype=int) - 255).max() <= 6  # rounding of 11 shares
-    np.testing.assert_array_equal(soft[8], teacher.probabilities(images.original(8), (48, 64)))
-    np.testing.assert_array_equal(soft_labels(Teacher(weights, 48), images, path), soft)
-    fewer = WithFootage(CamVid(camvid_folder, 'train'), [], 3)
-    with pytest.raises(SourceError, match='remove it'):
-        soft_labels(teacher, fewer, path)
+    last = list(images.originals())[8]
+    expected = Teacher(weights, 96).probabilities(last, (48, 64))
+    np.testing.assert_array_equal(soft[8], expected)
+    made = (tmp_path / SOFT_LABELS).stat().st_mtime_ns
+    np.testing.assert_array_equal(soft_labels(weights, 96, images, tmp_path), soft)
+    assert (tmp_path / SOFT_LABELS).stat().st_mtime_ns == made
+
+
+def test_soft_labels_of_another_teacher_or_of_other_images_are_refused(
+    camvid_folder: Path, video: Path, weights: Path, tmp_path: Path
+) -> None:
+    labelled = CamVid(camvid_folder, 'train')
+    images = WithFootage(labelled, [video], 3)
+    soft_labels(weights, 96, images, tmp_path)
+    other = tmp_path / 'other.pth'
+    torch.manual_seed(1)
+    torch.save({'state_dict': FDDWNet(len(CITYSCAPES)).state_dict()}, other)
+    namesake = video.rename(video.with_name('second.avi'))
+    for teacher, height, seen in (
+        (other, 96, images),
+        (weights, 48, images),
+        (weights, 96, WithFootage(labelled, [], 3)),
+        (weights, 96, WithFootage(labelled, [namesake], 3)),
+    ):
+        with pytest.raises(SourceError, match='another teacher said, or of other images'):
+            soft_labels(teacher, height, seen, tmp_path)
 
 
 def test_the_teacher_treats_an_image_and_its_mirror_image_alike(

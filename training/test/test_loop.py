@@ -14,9 +14,11 @@ import torch
 import torch.nn.functional as F
 
 from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.labels import CITYSCAPES
 from vidseg_training.config import TrainConfig
 from vidseg_training.fitting import run
 from vidseg_training.loop import CHECKPOINT, poly_learning_rate, segmentation_loss
+from vidseg_training.networks.fddwnet import FDDWNet
 from vidseg_training.recipes import RECIPES
 
 
@@ -114,6 +116,24 @@ def test_a_run_goes_on_where_its_data_have_moved(
     moved.symlink_to(camvid_folder)
     run(replace(config, data=moved, checkpoint_steps=1), tmp_path / 'run')
     assert len(_losses(tmp_path / 'run')) == 3
+
+
+def test_a_run_goes_on_only_with_the_files_it_began_with(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    """Files may have moved; that there is one, and which, belongs to the run."""
+    torch.manual_seed(0)
+    weights = tmp_path / 'weights.pth'
+    torch.save({'state_dict': FDDWNet(len(CITYSCAPES)).state_dict()}, weights)
+    config = replace(small_config, epochs=1, teacher=weights)
+    run(config, tmp_path / 'run')
+    with pytest.raises(ParameterError, match=r'other settings \(teacher\)'):
+        run(replace(config, teacher=None), tmp_path / 'run')
+    with pytest.raises(ParameterError, match=r'other settings \(init, network\)'):
+        run(replace(config, network='fddwnet', init=weights), tmp_path / 'run')
+    (tmp_path / 'moved').mkdir()
+    moved = weights.rename(tmp_path / 'moved' / weights.name)
+    run(replace(config, teacher=moved), tmp_path / 'run')
 
 
 def test_too_few_images_for_a_batch_are_refused(small_config: TrainConfig, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_ros.core.model_card import DataSource
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.street import Street
-from vidseg_training.fitting import CITYSCAPES_TO_CAMVID
+from vidseg_training.fitting import CAMVID_FROM_CITYSCAPES
 from vidseg_training.networks import NETWORKS, STRIDES
 from vidseg_training.provenance import (
     describe_recipe,
@@ -92,5 +92,5 @@ def test_weights_from_own_data_have_the_licence_of_the_data() -> None:
 
 
 def test_every_camvid_class_starts_from_a_cityscapes_class() -> None:
-    assert tuple(CITYSCAPES_TO_CAMVID) == CAMVID.names
-    assert set(CITYSCAPES_TO_CAMVID.values()) <= set(CITYSCAPES.names)
+    assert tuple(CAMVID_FROM_CITYSCAPES) == CAMVID.names
+    assert set(CAMVID_FROM_CITYSCAPES.values()) <= set(CITYSCAPES.names)

@@ -49,7 +49,7 @@ class TrainConfig:
     """Decoupled weight decay of AdamW."""
     class_weight_offset: float | None = 1.1
     """c in the class weights 1 / ln(c + share) of Paszke et al. 2016 (ENet); None: no weights.
-    The export takes them out of the logits again."""
+    Without a teacher the export takes them out of the logits again."""
     teacher: Path | None = None
     """Published weights of a network to learn from beside the labels (see
     `vidseg_training.distillation`); None: the labels alone."""

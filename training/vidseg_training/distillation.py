@@ -7,6 +7,8 @@ enough for it there, so it knows more than the same network at the student's own
 once over the training images; its class probabilities are kept in a file of the run.
 """
 
+import hashlib
+import json
 import logging
 import os
 from pathlib import Path
@@ -27,6 +29,8 @@ from vidseg_training.networks import normalise
 from vidseg_training.networks.fddwnet import load_fddwnet
 
 _logger = logging.getLogger(__name__)
+
+SOFT_LABELS: Final = 'teacher.npy'
 
 CITYSCAPES_AS_CAMVID: Final = {
     'road': 'road',
@@ -104,33 +108,53 @@ class Teacher:
         return soft
 
 
-def soft_labels(teacher: Teacher, images: WithFootage, path: Path) -> NDArray[np.uint8]:
+def soft_labels(
+    weights: Path, height: int, images: WithFootage, folder: Path
+) -> NDArray[np.uint8]:
     """Ask the teacher about every image, or open what it said before.
 
     Args:
-        teacher: The teacher.
+        weights: The teacher's published weights.
+        height: Height in pixels to which images are resized for it.
         images: All of one size.
-        path: File that keeps the probabilities (.npy).
+        folder: Keeps the probabilities, `SOFT_LABELS`, and beside them whose they are.
 
     Returns:
         (N, H, W, 11) uint8, 255 = 1; read from the file as needed.
 
     Raises:
-        SourceError: If the file does not belong to these images.
+        SourceError: If the weights or a video cannot be read, or the folder has what another
+            teacher said, or what was said of other images.
     """
+    path, described = folder / SOFT_LABELS, folder / f'{SOFT_LABELS}.json'
     shape = (len(images), *images[0][1].shape, len(CAMVID))
+    try:
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    except OSError as error:
+        msg = f'cannot load the teacher {weights}: {error}'
+        raise SourceError(msg) from error
+    origin = {
+        'weights': digest,
+        'height': height,
+        'shape': list(shape),
+        'videos': images.videos,
+        'step': images.step,
+    }
     if not path.is_file():
+        teacher = Teacher(weights, height)
         partial = path.with_suffix('.partial')
         table = np.lib.format.open_memmap(partial, 'w+', np.uint8, shape)
-        for index in track(range(len(images)), description='teacher'):
-            table[index] = teacher.probabilities(images.original(index), shape[1:3])
+        originals = track(images.originals(), description='teacher', total=len(images))
+        for index, image in enumerate(originals):
+            table[index] = teacher.probabilities(image, shape[1:3])
         table.flush()
+        described.write_text(json.dumps(origin), encoding='utf-8')
         os.replace(partial, path)  # noqa: PTH105  # atomic on POSIX
         _logger.info('the teacher looked at %d images: %s', len(images), path)
-    kept: NDArray[np.uint8] = np.load(path, mmap_mode='r')
-    if kept.shape != shape:
-        msg = f'{path} has the shape {kept.shape}, not {shape}; remove it'
+    if not described.is_file() or json.loads(described.read_text('utf-8')) != origin:
+        msg = f'{path} has what another teacher said, or of other images; choose another --out'
         raise SourceError(msg)
+    kept: NDArray[np.uint8] = np.load(path, mmap_mode='r')
     return kept
 
 

@@ -186,9 +186,10 @@ def load_run(
     test = open_dataset(config, 'test')
     network = NETWORKS[config.network](len(test.label_set))
     network.load_state_dict(state['network'])
-    if config.class_weight_offset is not None:
+    if config.class_weight_offset is not None and config.teacher is None:
         # Under weights w the network learns p(class) * w; this gives p(class) back
-        # (logit adjustment, Menon et al., ICLR 2021).
+        # (logit adjustment, Menon et al., ICLR 2021). What a teacher says is not weighted, so with
+        # one there is nothing exact to take out; docs/models.md has what validation says.
         weights = class_weights(open_dataset(config, 'train'), config.class_weight_offset)
         network.shift_logits(-torch.from_numpy(weights).log())
     return config, network.eval(), test

@@ -14,14 +14,12 @@ from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.data.footage import WithFootage
 from vidseg_training.data.sampling import TrainingSet
-from vidseg_training.distillation import soft_labels, Teacher
+from vidseg_training.distillation import soft_labels
 from vidseg_training.loop import fit
 from vidseg_training.networks import NETWORKS, STRIDES
 from vidseg_training.networks.fddwnet import load_fddwnet
 
-SOFT_LABELS: Final = 'teacher.npy'
-
-CITYSCAPES_TO_CAMVID: Final = {
+CAMVID_FROM_CITYSCAPES: Final = {
     'sky': 'sky',
     'building': 'building',
     'pole': 'pole',
@@ -40,8 +38,8 @@ CITYSCAPES_TO_CAMVID: Final = {
 def initial_network(config: TrainConfig, labels: LabelSet) -> nn.Module:
     """Build the network with its starting weights.
 
-    With published weights, the classifier of a class starts from the Cityscapes class of that
-    name, or of `CITYSCAPES_TO_CAMVID`; otherwise from random weights.
+    With published weights, the classifier of a class starts from the Cityscapes class that
+    `CAMVID_FROM_CITYSCAPES` names, or that has its name; otherwise from random weights.
 
     Args:
         config: Gives network, seed and the file of starting weights.
@@ -59,7 +57,7 @@ def initial_network(config: TrainConfig, labels: LabelSet) -> nn.Module:
         raise ParameterError(msg)
     rows = [
         CITYSCAPES.names.index(known) if known in CITYSCAPES.names else None
-        for known in (CITYSCAPES_TO_CAMVID.get(name, name) for name in labels.names)
+        for known in (CAMVID_FROM_CITYSCAPES.get(name, name) for name in labels.names)
     ]
     try:
         published = torch.load(config.init, map_location='cpu', weights_only=True)
@@ -93,7 +91,6 @@ def run(config: TrainConfig, folder: Path) -> Path:
     if config.teacher is None:
         return fit(config, network, TrainingSet(labelled), validation, folder)
     train = WithFootage(labelled, config.unlabelled, config.unlabelled_step)
-    teacher = Teacher(config.teacher, config.teacher_height)
     folder.mkdir(parents=True, exist_ok=True)
-    soft = soft_labels(teacher, train, folder / SOFT_LABELS)
+    soft = soft_labels(config.teacher, config.teacher_height, train, folder)
     return fit(config, network, TrainingSet(train, soft), validation, folder)

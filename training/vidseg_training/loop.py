@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training loop: one readable pass, exact resume after a kill."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 import json
 import logging
@@ -44,8 +44,21 @@ _logger = logging.getLogger(__name__)
 CHECKPOINT = 'last.ckpt'
 WEIGHTS = 'last.safetensors'
 
-FREELY = ('data', 'init', 'teacher', 'checkpoint_steps', 'validate_epochs')
+FREELY = ('data', 'checkpoint_steps', 'validate_epochs')
 """Settings that may change between two calls of one run: they do not touch its outcome."""
+
+MOVABLE = ('init', 'teacher', 'unlabelled')
+"""Settings that name files: those may lie elsewhere in the next call, but not be others."""
+
+
+def _outcome(name: str, settings: Mapping[str, Any]) -> object:
+    """Return what of a setting decides the outcome of a run."""
+    value = settings.get(name)
+    if name in FREELY or value is None:
+        return None
+    if name in MOVABLE:
+        return [Path(path).name for path in ([value] if isinstance(value, str) else value)]
+    return value
 
 
 def poly_learning_rate(step: int, steps: int, config: TrainConfig) -> float:
@@ -134,7 +147,7 @@ class Run:
         state: dict[str, Any] = {'network': self.network, 'optimizer': self._optimizer}
         rest = self._fabric.load(path, state)
         before, now = json.loads(rest['settings']), json.loads(self._settings())
-        changed = [name for name in now if now[name] != before.get(name) and name not in FREELY]
+        changed = [name for name in now if _outcome(name, now) != _outcome(name, before)]
         if changed:
             msg = (
                 f'{path} belongs to a run with other settings ({", ".join(changed)}); '

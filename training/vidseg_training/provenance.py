@@ -4,6 +4,7 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
+import shlex
 from typing import Final
 
 from vidseg_ros.core.model_card import DataSource
@@ -58,7 +59,7 @@ def describe_recipe(config: TrainConfig) -> str:
             values = value if isinstance(value, tuple) else (value,)
             words.append(f'--{field.replace("_", "-")}')
             words += [item.name if isinstance(item, Path) else str(item) for item in values]
-    return ' '.join(words)
+    return shlex.join(words)
 
 
 def describe_score(config: TrainConfig, test: TrainingData) -> str:

@@ -20,7 +20,7 @@ def camvid_fddwnet() -> TrainConfig:
             --unlabelled-licence MIT
 
     The classifier starts from the Cityscapes class nearest to each CamVid class, see
-    `vidseg_training.fitting.CITYSCAPES_TO_CAMVID`.
+    `vidseg_training.fitting.CAMVID_FROM_CITYSCAPES`.
     """
     return TrainConfig(
         name='camvid_fddwnet',

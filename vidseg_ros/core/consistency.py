@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_ros.core.metrics import Confusion
-from vidseg_ros.core.motion import dis_flow, FlowMethod, occlusion, warp_labels
+from vidseg_ros.core.motion import dis_flow, flow_targets, FlowMethod, occlusion, warp_labels
 
 EVALUATION_SIZE: Final = (360, 480)
 """Height and width in pixels at which motion is estimated and label maps are compared."""
@@ -143,11 +143,11 @@ class TemporalConsistency:
         return self.carried.iou()
 
     def legacy_tc(self) -> float:
-        """Return TC as the official evaluation of ETC computes it, 0 to 1; NaN without any pair.
+        """Return TC with the faults of ETC's official evaluation, 0 to 1; NaN without any pair.
 
-        It has faults, and serves comparison only: ids are warped bilinearly, which invents
-        classes along every edge, occluded pixels count, and a class that never occurs counts as
-        0. The flow is ours (the official one is FlowNet2).
+        For comparison only: ids are warped bilinearly, which invents classes along every edge,
+        occluded pixels count, and a class that never occurs counts as 0. Flow and resolution are
+        ours (officially FlowNet2 at full size).
         """
         if not self.legacy.pixels:
             return float('nan')
@@ -167,14 +167,9 @@ class TemporalConsistency:
 
 def _warp_ids_bilinear(labels: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Warp ids as if they were grey levels and cut off what is behind the point."""
-    height, width = labels.shape
-    y, x = np.mgrid[:height, :width].astype(np.float32)  # H W each
+    x, y = flow_targets(flow)
     warped = cv2.remap(
-        labels.astype(np.float32),
-        x + flow[..., 0],
-        y + flow[..., 1],
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
+        labels.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return warped.astype(np.uint8)
 
@@ -183,9 +178,13 @@ class VideoConsistency:
     """VC_n of clips whose every frame has a label map (Miao et al., CVPR 2021, VSPW).
 
     Over each window of n frames, among the pixels whose true label is the same in all of them:
-    the share whose prediction is the same in all of them (*self*, as the official script counts)
-    and besides equals the true label (*correct*, as the paper words it). Mean over the windows of
-    a clip, then over clips. Void pixels are left out.
+    the share whose prediction is the same in all of them (*self*) and besides equals the true
+    label (*correct*, as the paper words it). Mean over the windows of a clip, then over clips.
+    Void pixels are left out.
+
+    The official script counts *self* too, but with void pixels, without the last window of a clip
+    and without clips of n frames or less, as one mean over all windows: published figures compare
+    with ours only roughly.
 
     Attributes:
         window: n.
@@ -263,9 +262,9 @@ class VideoConsistency:
         self.clips += other.clips
 
     def self_consistency(self) -> float:
-        """Return VC_n as the official script counts, 0 to 1; NaN without a finished clip."""
+        """Return the share of steady predictions, 0 to 1; NaN without a finished clip."""
         return float(np.mean([clip[0] for clip in self.clips])) if self.clips else float('nan')
 
     def correct_consistency(self) -> float:
-        """Return VC_n as the paper words it, 0 to 1; NaN without a finished clip."""
+        """Return the share of steady, right predictions, 0 to 1; NaN without a finished clip."""
         return float(np.mean([clip[1] for clip in self.clips])) if self.clips else float('nan')

@@ -39,7 +39,7 @@ def dis_flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.
     return np.asarray(method.calc(grey[0], grey[1], start), np.float32)
 
 
-def _target(flow: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def flow_targets(flow: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return where every pixel goes: x and y, (H, W) float32 px each."""
     height, width = flow.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32)  # H W each
@@ -56,7 +56,7 @@ def warp_labels(labels: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArray
     Returns:
         (H, W) uint8 ids at frame a; ``IGNORE_ID`` where the flow leaves the picture.
     """
-    x, y = (np.rint(side) for side in _target(flow))
+    x, y = (np.rint(side) for side in flow_targets(flow))
     return cv2.remap(
         labels, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=IGNORE_ID
     ).astype(np.uint8, copy=False)
@@ -77,7 +77,7 @@ def occlusion(forward: NDArray[np.float32], backward: NDArray[np.float32]) -> ND
         (H, W) bool, True where occluded.
     """
     height, width = forward.shape[:2]
-    x, y = _target(forward)
+    x, y = flow_targets(forward)
     back = cv2.remap(backward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     gap = np.square(forward + back).sum(axis=-1)  # H W
     length = np.square(forward).sum(axis=-1) + np.square(back).sum(axis=-1)  # H W

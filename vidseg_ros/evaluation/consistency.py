@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How steady the label maps of a replay are, for its summary."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 from math import isnan
 
@@ -35,9 +36,9 @@ class WindowConsistency:
     window: int
     """Frames of a window."""
     self_consistency: float
-    """VC as the official script counts, 0 to 1."""
+    """Share of steady predictions, 0 to 1, right or wrong."""
     correct_consistency: float
-    """VC as the paper words it, 0 to 1."""
+    """Share of steady predictions that are right, 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +47,13 @@ class Consistency:
 
     pairs: int
     """Pairs of consecutive frames that were compared."""
-    tc: float
-    """Temporal consistency along DIS flow without occluded pixels, 0 to 1."""
-    legacy_tc: float
-    """The same as the official evaluation of ETC computes it, for comparison only."""
-    flips_per_second: float
-    """Label flips per visible pixel and second."""
+    tc: float | None
+    """Temporal consistency along DIS flow without occluded pixels, 0 to 1; None where the motion
+    leaves no pixel visible."""
+    legacy_tc: float | None
+    """The same with the faults of ETC's official evaluation, for comparison only."""
+    flips_per_second: float | None
+    """Label flips per visible pixel and second; None where the motion leaves none visible."""
     classes: tuple[ClassConsistency, ...]
     """Every class, in the order of the ids."""
     windows: tuple[WindowConsistency, ...]
@@ -66,6 +68,7 @@ class ConsistencyMeter:
         self._labels = labels
         self._pairs = 0
         self._temporal = TemporalConsistency(len(labels))
+        self._shape: tuple[int, ...] | None = None  # of the true labels of the frame before
         self._video = tuple(VideoConsistency(window) for window in WINDOWS)
 
     def add(
@@ -85,14 +88,19 @@ class ConsistencyMeter:
 
         Returns:
             How it agrees with the frame before; None if there is none to compare with.
+
+        Raises:
+            ValueError: If a predicted id is none of the classes.
         """
         pair = self._temporal.add(image, labels, stamp_ns)
         self._pairs += pair is not None
+        shape = None if truth is None else truth.shape
         for score in self._video:
-            if truth is None:
+            if pair is None or shape != self._shape:
                 score.end_clip()
-            else:
+            if truth is not None:
                 score.add(truth, resize_labels(labels, truth.shape))
+        self._shape = shape
         return pair
 
     def cut(self) -> None:
@@ -105,14 +113,15 @@ class ConsistencyMeter:
         """Return how steady the frames so far are; None without a pair of frames."""
         if not self._pairs:
             return None
-        for score in self._video:
+        video = deepcopy(self._video)  # the clip that is under way goes on
+        for score in video:
             score.end_clip()
         temporal = self._temporal
         return Consistency(
             pairs=self._pairs,
-            tc=temporal.tc(),
-            legacy_tc=temporal.legacy_tc(),
-            flips_per_second=temporal.flips(),
+            tc=_known(temporal.tc()),
+            legacy_tc=_known(temporal.legacy_tc()),
+            flips_per_second=_known(temporal.flips()),
             classes=tuple(
                 ClassConsistency(name=name, tc=_known(tc), flips_per_second=_known(flips))
                 for name, tc, flips in zip(
@@ -125,7 +134,7 @@ class ConsistencyMeter:
                     self_consistency=score.self_consistency(),
                     correct_consistency=score.correct_consistency(),
                 )
-                for score in self._video
+                for score in video
                 if score.clips
             ),
         )

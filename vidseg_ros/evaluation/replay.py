@@ -3,8 +3,8 @@
 """Segment recorded footage, collect masks, pictures and scores, and sum the run up."""
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, ExitStack
 from dataclasses import dataclass
 from itertools import islice
 import logging
@@ -183,7 +183,8 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         if truth is not None:
             self._score(frame, image, labels, truth)
         if self._consistency is not None:
-            self._consistency.add(image, labels, frame.stamp_ns, truth)
+            with _blame_the_model(frame):
+                self._consistency.add(image, labels, frame.stamp_ns, truth)
         if self._masks is not None:
             self._masks.write(frame, labels)
         if self._video is not None or self._sheet is not None:
@@ -234,16 +235,22 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
                 f'{width}x{height}: another aspect ratio; use the labels of this footage'
             )
             raise SourceError(msg)
-        try:
+        with _blame_the_model(frame):
             self._confusion.add(truth, resize_labels(labels, truth.shape))
-        except ValueError as error:
-            msg = f'frame {frame.name}: {error}; the model does not fit its card'
-            raise ModelError(msg) from error
         self._scored += 1
 
     def _write_sheet(self, sheet: ContactSheet, path: Path) -> None:
         if self.segmented:
             sheet.write(path)
+
+
+@contextmanager
+def _blame_the_model(frame: SourceFrame) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        msg = f'frame {frame.name}: {error}; the model does not fit its card'
+        raise ModelError(msg) from error
 
 
 def replay_offline(

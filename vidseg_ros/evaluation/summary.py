@@ -17,7 +17,7 @@ from rich.table import Table
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.timing import LatencySummary
-from vidseg_ros.evaluation.consistency import Consistency
+from vidseg_ros.evaluation.consistency import ClassConsistency, Consistency
 from vidseg_ros.inference.prediction import EngineInfo
 
 SCHEMA: Final = 1
@@ -201,16 +201,19 @@ def _consistency_table(consistency: Consistency) -> Table:
     title = f'consistency over {consistency.pairs} pairs of frames, along the motion'
     table = Table(title=title, title_justify='left', show_footer=True)
     table.add_column('class', 'all', style='bold')
-    table.add_column('TC, %', f'{consistency.tc * 100:.1f}', justify='right')
-    flips = f'{consistency.flips_per_second:.3f}'
+    tc, flips = _consistency_cells(consistency)
+    table.add_column('TC, %', tc, justify='right')
     table.add_column('label flips per pixel and second', flips, justify='right')
     for item in consistency.classes:
-        values = (
-            '-' if item.tc is None else f'{item.tc * 100:.1f}',
-            '-' if item.flips_per_second is None else f'{item.flips_per_second:.3f}',
-        )
-        table.add_row(escape(item.name), *values)
+        table.add_row(escape(item.name), *_consistency_cells(item))
     for window in consistency.windows:
         correct, same = window.correct_consistency * 100, window.self_consistency * 100
         table.add_row(f'VC{window.window} correct / self', f'{correct:.1f} / {same:.1f}', '')
     return table
+
+
+def _consistency_cells(item: Consistency | ClassConsistency) -> tuple[str, str]:
+    return (
+        '-' if item.tc is None else f'{item.tc * 100:.1f}',
+        '-' if item.flips_per_second is None else f'{item.flips_per_second:.3f}',
+    )

@@ -143,10 +143,10 @@ def _write_checked(  # noqa: PLR0913, PLR0917
 ) -> Agreement:
     """Write the file that agrees with the original.
 
-    A network whose file says one image at a time often takes any number all the same. Where it
-    does not, its frames go through it one by one, inside the model file.
+    What a graph says of its batch is often not what it can do, so it is tried with two frames.
+    Where it cannot, its frames go through it one by one, inside the model file.
     """
-    for frame_by_frame in (False, True) if network.fixed_batch else (False,):
+    for frame_by_frame in (False, True):
         problem: ModelError | EngineError
         try:
             onnx.save(wrap(network, form, settings, card, frame_by_frame=frame_by_frame), draft)

@@ -31,7 +31,6 @@ class ForeignNetwork:
         half: Whether the input is float16 instead of float32.
         layout: Axes of the input.
         size: Height and width of the input, px.
-        fixed_batch: Whether it takes exactly one image; else any number.
         output: Name of the output.
     """
 
@@ -41,7 +40,6 @@ class ForeignNetwork:
     half: bool
     layout: Layout
     size: tuple[int, int]
-    fixed_batch: bool
     output: str
 
 
@@ -61,7 +59,7 @@ def read_network(path: Path, settings: WrapSettings) -> ForeignNetwork:
     try:
         model = _in_contract_opset(_with_standard_operators(model))
         image = _choose_input(model)
-        layout, size, fixed_batch = _read_shape(image, settings)
+        layout, size = _read_shape(image, settings)
         return ForeignNetwork(
             path=path,
             model=model,
@@ -69,7 +67,6 @@ def read_network(path: Path, settings: WrapSettings) -> ForeignNetwork:
             half=image.type.tensor_type.elem_type == TensorProto.FLOAT16,
             layout=layout,
             size=size,
-            fixed_batch=fixed_batch,
             output=_choose_output(model, settings.output),
         )
     except ModelError as error:
@@ -174,8 +171,8 @@ def _choose_input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
 
 def _read_shape(
     image: onnx.ValueInfoProto, settings: WrapSettings
-) -> tuple[Layout, tuple[int, int], bool]:
-    """Return layout, size (height, width) and whether the batch is fixed to 1."""
+) -> tuple[Layout, tuple[int, int]]:
+    """Return layout and size (height, width)."""
     found = tensor_info(image)
     dims = [dim.dim_value or None for dim in image.type.tensor_type.shape.dim]
     layouts: list[Layout] = [
@@ -200,7 +197,7 @@ def _read_shape(
     if height not in (wanted_height, None) or width not in (wanted_width, None):
         msg = f'input {found} is fixed, not {wanted_height} x {wanted_width}; leave size out'
         raise ModelError(msg)
-    return layout, (wanted_height, wanted_width), dims[0] == 1
+    return layout, (wanted_height, wanted_width)
 
 
 def _choose_output(model: onnx.ModelProto, wanted: str | None) -> str:

@@ -228,7 +228,11 @@ def _certainty(gives: Gives) -> list[onnx.NodeProto]:
     Of logits it is 1 / sum(exp(logit - max logit)), cheaper than the softmax itself.
     """
     if gives == 'probabilities':
-        return [helper.make_node('Mul', ['peak', 'vidseg.full'], ['certainty'], 'vidseg/Mul255')]
+        return [
+            helper.make_node('Mul', ['peak', 'vidseg.full'], ['scaled_peak'], 'vidseg/Mul255'),
+            # 1.005 would round to 256, and that is 0 in uint8
+            helper.make_node('Min', ['scaled_peak', 'vidseg.full'], ['certainty'], 'vidseg/Min'),
+        ]
     return [
         helper.make_node('Sub', ['sampled', 'peak'], ['below_peak'], 'vidseg/SubPeak'),
         helper.make_node('Exp', ['below_peak'], ['odds'], 'vidseg/Exp'),

@@ -65,10 +65,10 @@ class CamVid:
             SourceError: If a file is not a readable PNG.
         """
         name = self.names[index]
-        image = cv2.imread(str(self._images / name), cv2.IMREAD_COLOR_RGB)
+        image = cv2.imread(str(self._images / name), cv2.IMREAD_COLOR)
         labels = cv2.imread(str(self._labels / name), cv2.IMREAD_UNCHANGED)
         if image is None or labels is None or labels.ndim != 2:
             msg = f'cannot read {name} of {self._images}; {_HOW}'
             raise SourceError(msg)
         known = np.where(labels < len(CAMVID), labels, IGNORE_ID).astype(np.uint8)
-        return image.astype(np.uint8, copy=False), known
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False), known

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Unlabelled video behind a labelled data set: frames to learn from a teacher alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,26 +14,25 @@ from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.data.sampling import LabelledImages
 
 
-def read_frames(video: Path, step: int) -> list[NDArray[np.uint8]]:
-    """Read every ``step``-th frame of a video: (H, W, 3) uint8 RGB each.
+def read_frames(video: Path, step: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield every ``step``-th frame of a video: (H, W, 3) uint8 RGB each.
 
     Raises:
-        SourceError: If OpenCV cannot read a frame of it.
+        SourceError: If OpenCV cannot read a single frame of it.
     """
     capture = cv2.VideoCapture(str(video))
-    frames = []
-    index = 0
+    index = found = 0
     while capture.grab():
         if index % step == 0:
             whole, frame = capture.retrieve()
             if whole:
-                frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False))
+                found += 1
+                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
         index += 1
     capture.release()
-    if not frames:
+    if not found:
         msg = f'cannot read video {video}; give a file that OpenCV opens, such as H.264 in MP4'
         raise SourceError(msg)
-    return frames
 
 
 class WithFootage:
@@ -44,10 +43,12 @@ class WithFootage:
 
     Attributes:
         label_set: Of the labelled images.
+        videos: File name of each video.
+        step: Every n-th frame is taken.
     """
 
     def __init__(self, labelled: LabelledImages, videos: Sequence[Path], step: int) -> None:
-        """Read the frames.
+        """Read the frames; they stay in memory at the size of the labelled images.
 
         Args:
             labelled: The labelled images, all of one size.
@@ -58,8 +59,14 @@ class WithFootage:
             SourceError: If a video cannot be read.
         """
         self.label_set = labelled.label_set
-        self._labelled, self._size = labelled, labelled[0][1].shape
-        self._frames = [frame for video in videos for frame in read_frames(video, step)]
+        self.videos, self.step = [path.name for path in videos], step
+        self._labelled, self._paths = labelled, videos
+        self._size = labelled[0][1].shape
+        self._frames: list[NDArray[np.uint8]] = []
+        for video in videos:
+            for frame in read_frames(video, step):
+                shrunk = cv2.resize(frame, self._size[::-1], interpolation=cv2.INTER_LINEAR)
+                self._frames.append(shrunk.astype(np.uint8, copy=False))
 
     def __len__(self) -> int:
         """Return the number of images and frames."""
@@ -69,11 +76,12 @@ class WithFootage:
         """Return image (H, W, 3) uint8 RGB and labels (H, W) uint8; of video: all void."""
         if index < len(self._labelled):
             return self._labelled[index]
-        image = cv2.resize(self.original(index), self._size[::-1], interpolation=cv2.INTER_LINEAR)
-        return image.astype(np.uint8, copy=False), np.full(self._size, IGNORE_ID, np.uint8)
+        image = self._frames[index - len(self._labelled)]
+        return image, np.full(self._size, IGNORE_ID, np.uint8)
 
-    def original(self, index: int) -> NDArray[np.uint8]:
-        """Return an image before it was shrunk: (H, W, 3) uint8 RGB."""
-        if index < len(self._labelled):
-            return self._labelled[index][0]
-        return self._frames[index - len(self._labelled)]
+    def originals(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield every image, in order, before it was shrunk: (H, W, 3) uint8 RGB."""
+        for index in range(len(self._labelled)):
+            yield self._labelled[index][0]
+        for video in self._paths:
+            yield from read_frames(video, self.step)

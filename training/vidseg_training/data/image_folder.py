@@ -98,7 +98,7 @@ class ImageFolder:
                 neither a class nor void.
         """
         name = self.names[index]
-        image = cv2.imread(str(self._images / name), cv2.IMREAD_COLOR_RGB)
+        image = cv2.imread(str(self._images / name), cv2.IMREAD_COLOR)
         mask = cv2.imread(str(self._mask(name)), cv2.IMREAD_UNCHANGED)
         if image is None:
             self._refuse(f'cannot read the image {self._images / name}')
@@ -115,6 +115,7 @@ class ImageFolder:
         if self._size is not None:
             image = cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_LINEAR)
             labels = resize_labels(labels.astype(np.uint8), self._size)
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         return image.astype(np.uint8, copy=False), labels.astype(np.uint8, copy=False)
 
     def _mask(self, name: str) -> Path:
@@ -145,7 +146,7 @@ class ImageFolder:
     def _id_table(self, plain: Mapping[str, Any]) -> NDArray[np.int16]:
         """Return the label of each of the 256 ids of a mask."""
         void = plain.get('void', [])
-        if not (isinstance(void, list) and all(i in range(256) for i in void)):
+        if not (isinstance(void, list) and all(type(i) is int and 0 <= i < 256 for i in void)):
             self._refuse(f'void must be a list of ids from 0 to 255, not {void}')
         table = np.full(256, _UNKNOWN, np.int16)
         table[: len(self.label_set)] = np.arange(len(self.label_set))
@@ -154,6 +155,8 @@ class ImageFolder:
 
     def _split_folders(self, plain: Mapping[str, Any], split: str) -> tuple[Path, Path]:
         folders = plain[split]
-        if not isinstance(folders, dict) or set(folders) != {'images', 'masks'}:
-            self._refuse(f'{split} must be {{images: FOLDER, masks: FOLDER}}, not {folders}')
-        return self._path.parent / folders['images'], self._path.parent / folders['masks']
+        match folders:
+            case {'images': str(images), 'masks': str(masks)}:
+                return self._path.parent / images, self._path.parent / masks
+            case _:
+                self._refuse(f'{split} must be {{images: FOLDER, masks: FOLDER}}, not {folders}')
