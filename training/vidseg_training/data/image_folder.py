@@ -155,8 +155,7 @@ class ImageFolder:
 
     def _split_folders(self, plain: Mapping[str, Any], split: str) -> tuple[Path, Path]:
         folders = plain[split]
-        match folders:
-            case {'images': str(images), 'masks': str(masks)}:
-                return self._path.parent / images, self._path.parent / masks
-            case _:
-                self._refuse(f'{split} must be {{images: FOLDER, masks: FOLDER}}, not {folders}')
+        named = isinstance(folders, dict) and set(folders) == {'images', 'masks'}
+        if not (named and all(isinstance(name, str) for name in folders.values())):
+            self._refuse(f'{split} must be {{images: FOLDER, masks: FOLDER}}, not {folders}')
+        return self._path.parent / folders['images'], self._path.parent / folders['masks']
