@@ -263,7 +263,7 @@ def _targets(name: str, row: Mapping[str, Any]) -> list[Target]:
     missing = [abs(account['missing']) for account in row['accounts'].values()]
     targets = [
         most('frames received, but neither published nor dropped', max(missing, default=1), 0),
-        most('masks published, but not received', row['masks_lost'], 0),
+        most('masks published, but not received', abs(row['masks_lost']), 0),
         most('growth of own memory, MB', row['memory_mb']['own']['growth'], MOST_GROWTH_MB),
     ]
     if row['cameras'] == 1:

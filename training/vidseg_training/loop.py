@@ -144,9 +144,7 @@ class Run:
         path = self.folder / CHECKPOINT
         if not path.is_file():
             return
-        state: dict[str, Any] = {'network': self.network, 'optimizer': self._optimizer}
-        rest = self._fabric.load(path, state)
-        before, now = json.loads(rest['settings']), json.loads(self._settings())
+        before, now = json.loads(self._fabric.load(path)['settings']), json.loads(self._settings())
         changed = [name for name in now if _outcome(name, now) != _outcome(name, before)]
         if changed:
             msg = (
@@ -154,6 +152,8 @@ class Run:
                 'choose another --out'
             )
             raise ParameterError(msg)
+        state: dict[str, Any] = {'network': self.network, 'optimizer': self._optimizer}
+        rest = self._fabric.load(path, state)
         self.epoch, self.batch = rest['epoch'], rest['batch']
         _logger.info('resuming %s at epoch %d, batch %d', path, self.epoch, self.batch)
 
