@@ -3,6 +3,9 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -290,3 +293,27 @@ def test_command_line_plays_and_names_errors(
     assert 'no subscriber of the frames after 0 s' in capfd.readouterr().err
     assert bag_player.main([str(tmp_path / 'none')]) == 2
     assert 'bag_player: no footage at' in capfd.readouterr().err
+
+
+def test_sigterm_ends_a_player_with_a_clock_cleanly(
+    tmp_path: Path, bag: Path, listener: Listener
+) -> None:
+    listener.subscribe(Clock, '/clock')
+    command = [sys.executable, '-m', 'vidseg_ros.nodes.bag_player', str(bag), '--loop']
+    log = tmp_path / 'log.txt'
+    with log.open('wb') as output:
+        process = subprocess.Popen(
+            # Slow, so that it sleeps between two frames when the signal comes.
+            [*command, '--clock', '--wait', '0', '--rate', '0.001'],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=Path(__file__).parents[2],
+        )
+    try:
+        listener.wait(5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    assert 'Traceback' not in log.read_text()

@@ -177,7 +177,7 @@ class BagPlayer(Node):
             if left_s <= 0:
                 return True
             time.sleep(min(left_s, self._nap_s))
-            if self._replay_clock is not None:
+            if self._replay_clock is not None and self.context.ok():
                 self._replay_clock.advance(stamp_ns)
         return False
 
