@@ -22,7 +22,8 @@ from rclpy.qos import (
 )
 from sensor_msgs.msg import Image
 
-from vidseg_ros.nodes.qos import Endpoint, explain, QosClashes
+from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.nodes.qos import Endpoint, explain, QosClashes, refuse_overrides
 
 MASKS = '/segmentation/label_map'
 WARN, OK = b'\x01', b'\x00'
@@ -120,6 +121,17 @@ def test_an_event_before_the_graph_knows_the_other_side(
     assert text in warning
     assert 'ros2 topic info -v /a' in warning
     assert clashes.messages() == []
+
+
+def test_only_what_is_said_of_overrides_is_put_down_to_them() -> None:
+    error = RuntimeError('Unexpected QoS override for policy `reliability`: `hopeful`')
+    message = r'^parameter qos_overrides\./a\.publisher cannot be used: .*`hopeful`'
+    with pytest.raises(ParameterError, match=message), refuse_overrides('/a.publisher'):
+        raise error
+    error = RuntimeError("publisher's context is invalid")
+    with pytest.raises(RuntimeError) as caught, refuse_overrides('/a.publisher'):
+        raise error
+    assert caught.value is error
 
 
 def wait_for_graph(peer: Any, level: bytes, text: str) -> None:
