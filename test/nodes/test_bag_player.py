@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 import signal
 import subprocess
@@ -243,6 +244,28 @@ def test_a_round_starts_after_the_latest_stamp_even_where_stamps_jump_back(
     assert stamps == [100, 300, 200, 500, 700, 600]
 
 
+@pytest.mark.parametrize(('first_s', 'rounds'), [(-3, 2), (2**31 - 2, 1)])
+def test_a_loop_leaves_out_only_stamps_that_no_message_holds(
+    tmp_path: Path,
+    make_player: MakePlayer,
+    monkeypatch: pytest.MonkeyPatch,
+    first_s: int,
+    rounds: int,
+) -> None:
+    second_ns = 1_000_000_000
+    with BagWriter(tmp_path / 'bag') as writer:
+        for number in range(2):
+            stamp_ns = (first_s + number) * second_ns
+            cdr = serialize_image(picture(1), encoding='rgb8', stamp_ns=stamp_ns, frame_id='front')
+            writer.write_raw('/cam', IMAGE_TYPE, cdr, number * second_ns)
+    with open_source(tmp_path / 'bag') as source:
+        player = make_player(source, loop=True, rate=1000, clock_hz=100)
+        two_rounds = list(islice(player._frames(second_ns), 4))
+        monkeypatch.setattr(player, '_frames', lambda _: iter(two_rounds))
+        stamps = [frame.stamp_ns // second_ns for frame, _ in player.play()]
+    assert stamps == [first_s + number for number in range(2 * rounds)]
+
+
 def test_nobody_listening_is_noticed_in_time(bag: Path, make_player: MakePlayer) -> None:
     with open_source(bag) as source:
         assert not make_player(source).wait_for_subscriber(0.1)
@@ -291,6 +314,10 @@ def test_command_line_plays_and_names_errors(
     domain = ['--ros-args', '-r', 'image:=/elsewhere']
     assert bag_player.main([str(bag), '--wait', '0', '--rate', '50', *domain]) == 0
     assert 'no subscriber of the frames after 0 s' in capfd.readouterr().err
+    assert bag_player.main([str(bag), '--wait', '0', '--wait-for', 'masks', *domain]) == 2
+    said = capfd.readouterr().err
+    assert 'bag_player: no subscriber of the frames, masks after 0 s, so nothing is played' in said
+    assert 'frames played' not in said
     assert bag_player.main([str(tmp_path / 'none')]) == 2
     assert 'bag_player: no footage at' in capfd.readouterr().err
 
