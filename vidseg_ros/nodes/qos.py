@@ -40,6 +40,7 @@ _OVERRIDABLE: Final = 'reliability'
 _NO_SETTING: Final = 'Unexpected QoS override'
 """How the RuntimeError begins by which rclpy refuses the value of an override."""
 
+_MAX_DEPTH: Final = 2**31 - 1
 _INFINITE_NS: Final = 2**63 - 1
 
 
@@ -278,11 +279,15 @@ def overriding_options() -> QoSOverridingOptions:
     publisher keep every mask in memory; and a camera's queue would grow instead of its newest
     frame winning.
     """
-    return QoSOverridingOptions.with_default_policies(callback=_refuse_keep_all)
+    return QoSOverridingOptions.with_default_policies(callback=_check_profile)
 
 
-def _refuse_keep_all(profile: QoSProfile) -> SetParametersResult:
-    if profile.history != HistoryPolicy.KEEP_ALL:
-        return SetParametersResult(successful=True)
-    reason = 'history keep_all has no bound; use keep_last and a depth'
-    return SetParametersResult(successful=False, reason=reason)
+def _check_profile(profile: QoSProfile) -> SetParametersResult:
+    reason = ''
+    if profile.history == HistoryPolicy.KEEP_ALL:
+        reason = 'history keep_all has no bound; use keep_last and a depth'
+    elif not 0 <= profile.depth <= _MAX_DEPTH:
+        reason = (
+            f'depth is {profile.depth}, it must be from 0 (middleware decides) to {_MAX_DEPTH}'
+        )
+    return SetParametersResult(successful=not reason, reason=reason)
