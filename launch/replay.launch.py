@@ -6,7 +6,8 @@ ros2 launch vidseg_ros replay.launch.py source:=drive.mp4
 ros2 launch vidseg_ros replay.launch.py source:=my_bag topic:=/front/image masks:=front_masks
 
 It ends by itself after the last frame, unless it loops; with an error if a part ends before.
-Every argument of segmentation.launch.py that is not set here can be given as well.
+Every argument of segmentation.launch.py that is not set here can be given as well. It serves one
+camera: a params_file must not name several (``cameras``), or nobody would hear the player.
 """
 
 from collections.abc import Callable

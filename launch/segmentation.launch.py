@@ -42,7 +42,8 @@ ARGUMENTS = (
         default_value=PathJoinSubstitution(
             [FindPackageShare('vidseg_ros'), 'config', 'segmentation.yaml']
         ),
-        description='YAML file with the parameters of the node',
+        description='YAML file with the parameters of the node; for replay.launch.py, which '
+        'serves one camera, without cameras',
     ),
     DeclareLaunchArgument(
         'model',
@@ -61,13 +62,13 @@ ARGUMENTS = (
         'cameras',
         default_value='',
         description='several cameras, such as front,rear: the topics are <camera>/<image>; '
-        'empty: those of params_file, or one camera',
+        'empty: those of params_file, or one camera. `image` and `overlay` look only here',
     ),
     DeclareLaunchArgument(
         'image',
         default_value='image',
-        description='topic of the images; with cameras: its name below each camera. '
-        'camera_info is looked for beside it',
+        description='topic of the images; with the argument cameras: its name below each camera; '
+        'without effect on cameras of params_file. camera_info is looked for beside it',
     ),
     DeclareLaunchArgument(
         'use_sim_time',
@@ -93,7 +94,7 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         'overlay',
         default_value='false',
-        description='show ~/overlay in rqt_image_view, for each camera',
+        description='show ~/overlay in rqt_image_view, for each camera of the argument cameras',
         **SWITCH,
     ),
     DeclareLaunchArgument(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vidseg_ros.bag_io.messages import read_header, restamp, serialize_image
+from vidseg_ros.core.errors import ImageError
 
 
 @pytest.mark.parametrize('byte_order', ['<', '>'])
@@ -17,6 +18,22 @@ def test_restamp_changes_the_stamp_and_nothing_else(byte_order: str) -> None:
     assert read_header(message) == (5_000_000_007, 'front')
     assert read_header(other) == (1_800_000_000_999_999_999, 'front')
     assert (other[:4], other[12:]) == (message[:4], message[12:])
+
+
+@pytest.mark.parametrize('stamp_ns', [-1, -(2**31) * 10**9, 2**31 * 10**9 - 1])
+@pytest.mark.parametrize('byte_order', ['<', '>'])
+def test_every_stamp_of_a_message_can_be_given(byte_order: str, stamp_ns: int) -> None:
+    encapsulation = b'\x00\x01\x00\x00' if byte_order == '<' else b'\x00\x00\x00\x00'
+    other = restamp(encapsulation + bytes(8) + b'rest', stamp_ns)
+    seconds, nanoseconds = struct.unpack(f'{byte_order}iI', other[4:12])
+    assert divmod(stamp_ns, 10**9) == (seconds, nanoseconds)
+    assert (other[:4], other[12:]) == (encapsulation, b'rest')
+
+
+@pytest.mark.parametrize('stamp_ns', [-(2**31) * 10**9 - 1, 2**31 * 10**9])
+def test_a_stamp_that_no_message_holds_is_refused(stamp_ns: int) -> None:
+    with pytest.raises(ImageError, match='s does not fit into a message: the years are 1901 to'):
+        restamp(b'\x00\x01\x00\x00' + bytes(8), stamp_ns)
 
 
 def test_a_restamped_image_is_the_image_of_that_time() -> None:

@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
+import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -240,6 +244,28 @@ def test_a_round_starts_after_the_latest_stamp_even_where_stamps_jump_back(
     assert stamps == [100, 300, 200, 500, 700, 600]
 
 
+@pytest.mark.parametrize(('first_s', 'rounds'), [(-3, 2), (2**31 - 2, 1)])
+def test_a_loop_leaves_out_only_stamps_that_no_message_holds(
+    tmp_path: Path,
+    make_player: MakePlayer,
+    monkeypatch: pytest.MonkeyPatch,
+    first_s: int,
+    rounds: int,
+) -> None:
+    second_ns = 1_000_000_000
+    with BagWriter(tmp_path / 'bag') as writer:
+        for number in range(2):
+            stamp_ns = (first_s + number) * second_ns
+            cdr = serialize_image(picture(1), encoding='rgb8', stamp_ns=stamp_ns, frame_id='front')
+            writer.write_raw('/cam', IMAGE_TYPE, cdr, number * second_ns)
+    with open_source(tmp_path / 'bag') as source:
+        player = make_player(source, loop=True, rate=1000, clock_hz=100)
+        two_rounds = list(islice(player._frames(second_ns), 4))
+        monkeypatch.setattr(player, '_frames', lambda _: iter(two_rounds))
+        stamps = [frame.stamp_ns // second_ns for frame, _ in player.play()]
+    assert stamps == [first_s + number for number in range(2 * rounds)]
+
+
 def test_nobody_listening_is_noticed_in_time(bag: Path, make_player: MakePlayer) -> None:
     with open_source(bag) as source:
         assert not make_player(source).wait_for_subscriber(0.1)
@@ -288,5 +314,33 @@ def test_command_line_plays_and_names_errors(
     domain = ['--ros-args', '-r', 'image:=/elsewhere']
     assert bag_player.main([str(bag), '--wait', '0', '--rate', '50', *domain]) == 0
     assert 'no subscriber of the frames after 0 s' in capfd.readouterr().err
+    assert bag_player.main([str(bag), '--wait', '0', '--wait-for', 'masks', *domain]) == 2
+    said = capfd.readouterr().err
+    assert 'bag_player: no subscriber of the frames, masks after 0 s, so nothing is played' in said
+    assert 'frames played' not in said
     assert bag_player.main([str(tmp_path / 'none')]) == 2
     assert 'bag_player: no footage at' in capfd.readouterr().err
+
+
+def test_sigterm_ends_a_player_with_a_clock_cleanly(
+    tmp_path: Path, bag: Path, listener: Listener
+) -> None:
+    listener.subscribe(Clock, '/clock')
+    command = [sys.executable, '-m', 'vidseg_ros.nodes.bag_player', str(bag), '--loop']
+    log = tmp_path / 'log.txt'
+    with log.open('wb') as output:
+        process = subprocess.Popen(
+            # Slow, so that it sleeps between two frames when the signal comes.
+            [*command, '--clock', '--wait', '0', '--rate', '0.001'],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=Path(__file__).parents[2],
+        )
+    try:
+        listener.wait(5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    assert 'Traceback' not in log.read_text()

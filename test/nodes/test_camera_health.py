@@ -1,5 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -59,12 +60,28 @@ def assess(
     return Status(verdict.level, '; '.join(verdict.texts.values()), list(verdict.texts), values)
 
 
+def receive(health: CameraHealth, stamp_ns: int | None, *, offset_ns: int = 0) -> bool:
+    """Let a message arrive so long after its stamp."""
+    return health.received(stamp_ns, (stamp_ns or NOW_NS) + offset_ns)
+
+
+def segment(
+    health: CameraHealth, stamp_ns: int = NOW_NS, *, age_ns: int = 0, offset_ns: int = 0
+) -> None:
+    """Let a good image arrive and its mask leave at that age."""
+    receive(health, stamp_ns, offset_ns=offset_ns)
+    health.accepted()
+    health.published(TIMINGS, age_ns)
+
+
 def test_rates_age_and_latencies(clock: FakeClock) -> None:
     health = CameraHealth('/image')
     for number in range(11):
-        health.received(NOW_NS + number)
+        offset_ns = (60 + number) * MS
         if number % 2 == 0:
-            health.published(TIMINGS, age_ns=(100 + number) * MS)
+            segment(health, NOW_NS + number, age_ns=(100 + number) * MS, offset_ns=offset_ns)
+        else:
+            receive(health, NOW_NS + number, offset_ns=offset_ns)
         clock.step(0.25)
     status = assess(health, replaced=5)
     found = status.values
@@ -76,7 +93,7 @@ def test_rates_age_and_latencies(clock: FakeClock) -> None:
     assert (found['received_hz'], found['rate_hz']) == (f'{10 / 2.75:.1f}', f'{5 / 2.75:.1f}')
     assert (found['received'], found['segmented'], found['dropped.replaced']) == ('11', '6', '5')
     assert found['newest_age_ms'] == '360.00'  # 110 at publication, 250 since then
-    assert found['clock_offset_ms'] == '67.00'  # the lower middle age, 104, less 37 in the node
+    assert found['clock_offset_ms'] == '65.00'
     assert [found[f'{s}.p50_ms'] for s in ('decode', 'wait', 'infer', 'fill', 'total')] == [
         '1.00',
         '2.00',
@@ -113,7 +130,7 @@ def test_silence_is_an_error(clock: FakeClock, publishers: int, rule: str, text:
     assert (status.level, status.rules) == (ERROR, [rule])
     assert status.message.startswith('no frame on /front/image for 3 s, ')
     assert text in status.message
-    health.received(NOW_NS)
+    segment(health)
     assert assess(health, publishers=publishers).level == OK
 
 
@@ -121,7 +138,7 @@ def test_frames_without_a_mask_are_an_error_until_the_next_mask(clock: FakeClock
     health = CameraHealth('/image')
     for number in range(8):
         clock.step(0.4)
-        health.received(NOW_NS + number)
+        receive(health, NOW_NS + number)
         health.accepted()
         if number == 0:
             health.published(TIMINGS, age_ns=0)
@@ -132,9 +149,7 @@ def test_frames_without_a_mask_are_an_error_until_the_next_mask(clock: FakeClock
     assert status.message == 'frames arrive, but no mask for 2 s: the engine is slow or hangs'
     clock.step(5)
     assert 'no mask for 7 s' in assess(health).message, 'whether or not more arrive'
-    health.received(NOW_NS + 8)
-    health.accepted()
-    health.published(TIMINGS, age_ns=0)
+    segment(health, NOW_NS + 8)
     assert assess(health).level == OK
 
 
@@ -142,22 +157,32 @@ def test_frames_that_cannot_be_decoded_do_not_blame_the_engine(clock: FakeClock)
     health = CameraHealth('/image')
     for number in range(8):
         clock.step(0.4)
-        health.received(NOW_NS + number)
+        receive(health, NOW_NS + number)
         health.dropped('corrupt')
-    status = assess(health)
-    assert (status.level, status.message) == (WARN, 'bad frames in the last 10 s: corrupt 8')
+        blind_s = 0.4 * (number + 1)
+        expected = (ERROR, ['no_good_frames']) if blind_s > TIMEOUT_S else (WARN, ['bad_frames'])
+        status = assess(health)
+        assert (status.level, status.rules) == expected
+    assert status.message == (
+        'frames arrive on /image, but none for 3 s could be decoded; bad frames in the last 10 s: '
+        'corrupt 8; check the encoding and the camera driver'
+    )
+    segment(health, NOW_NS + 8)
+    assert assess(health).rules == ['bad_frames'], 'one good frame among bad ones is no outage'
+    clock.step(TIMEOUT_S + 0.1)
+    assert assess(health).rules == ['no_images', 'bad_frames']
 
 
 def test_bad_frames_warn_for_a_while_and_are_counted_for_good(clock: FakeClock) -> None:
     health = CameraHealth('/image')
     for reason in ('step', 'truncated', 'step'):
-        health.received(NOW_NS)
+        receive(health, NOW_NS)
         health.dropped(reason)
     status = assess(health)
     assert (status.level, status.rules) == (WARN, ['bad_frames'])
     assert status.message == 'bad frames in the last 10 s: step 2, truncated 1'
     clock.step(WINDOW_S + 0.1)
-    health.received(NOW_NS)
+    segment(health)
     status = assess(health)
     assert status.level == OK
     assert status.values['dropped.step'] == '2'
@@ -167,7 +192,7 @@ def test_one_bad_frame_among_a_hundred_is_no_warning(clock: FakeClock) -> None:
     del clock
     health = CameraHealth('/image')
     for _ in range(100):
-        health.received(NOW_NS)
+        receive(health, NOW_NS)
     health.dropped('corrupt')
     assert assess(health).level == OK
     health.dropped('corrupt')
@@ -176,7 +201,7 @@ def test_one_bad_frame_among_a_hundred_is_no_warning(clock: FakeClock) -> None:
 
 def test_only_a_stamp_that_jumps_back_counts_as_one(clock: FakeClock) -> None:
     health = CameraHealth('/image')
-    assert [health.received(stamp) for stamp in (5, 6, 6, 3, 4)] == [
+    assert [receive(health, stamp) for stamp in (5, 6, 6, 3, 4)] == [
         False,
         False,
         False,
@@ -187,7 +212,7 @@ def test_only_a_stamp_that_jumps_back_counts_as_one(clock: FakeClock) -> None:
     assert (status.level, status.rules) == (WARN, ['stamp_backwards'])
     assert 'stamp_backwards 1; a bag that loops does that' in status.message
     clock.step(WINDOW_S + 0.1)
-    health.received(5)
+    segment(health, 5)
     status = assess(health)
     assert (status.level, status.values['stamp_backwards']) == (OK, '1')
 
@@ -195,40 +220,60 @@ def test_only_a_stamp_that_jumps_back_counts_as_one(clock: FakeClock) -> None:
 def test_old_masks_are_a_warning(clock: FakeClock) -> None:
     health = CameraHealth('/image')
     for age_ms in (900, 1200):
-        health.received(NOW_NS)
-        health.published(TIMINGS, age_ns=age_ms * MS)
+        segment(health, age_ns=age_ms * MS)
     status = assess(health)
     assert (status.level, status.rules) == (WARN, ['age'])
     assert 'masks are 1.19 s old' in status.message
     assert 'the limit is 1 s (parameter max_age)' in status.message
     clock.step(WINDOW_S + 0.1)
-    health.received(NOW_NS)
+    segment(health)
     assert assess(health).level == OK
 
 
 def test_another_clock_is_a_warning_and_no_matter_of_age(clock: FakeClock) -> None:
     del clock
     health = CameraHealth('/image')
-    health.received(NOW_NS - 3600 * SECOND)
-    health.published(TIMINGS, age_ns=3600 * SECOND)
+    segment(health, age_ns=3600 * SECOND, offset_ns=3600 * SECOND)
     status = assess(health)
     assert (status.level, status.rules) == (WARN, ['clock'])
-    assert 'stamps are 60.0 min behind' in status.message
+    assert 'stamps are 1.0 h behind' in status.message
 
 
 def test_a_few_images_that_meet_a_clock_that_was_set_back_do_not_matter(clock: FakeClock) -> None:
     del clock
     health = CameraHealth('/image')
     for age_s in (0, 0, 0, -500, -500):
-        health.received(NOW_NS)
-        health.published(TIMINGS, age_ns=age_s * SECOND)
+        segment(health, age_ns=age_s * SECOND, offset_ns=age_s * SECOND)
     assert assess(health).level == OK
+
+
+def test_a_slow_replay_and_slow_masks_are_not_another_clock(clock: FakeClock) -> None:
+    """At half the recorded speed, 3 s in the node are 1.5 s of the ROS clock."""
+    del clock
+    health = CameraHealth('/image')
+    slow = replace(TIMINGS, infer_ns=3 * SECOND)
+    receive(health, NOW_NS)
+    health.accepted()
+    health.published(slow, age_ns=slow.total_ns // 2)
+    status = assess(health)
+    assert (status.rules, status.values['clock_offset_ms']) == (['age'], '0.00')
+
+
+def test_another_clock_shows_without_masks_but_not_before_the_clock_is_known(
+    clock: FakeClock,
+) -> None:
+    del clock
+    health = CameraHealth('/image')
+    health.received(NOW_NS, 0)
+    assert 'clock_offset_ms' not in assess(health).values
+    assert assess(health).rules == ['fine']
+    receive(health, NOW_NS, offset_ns=10 * SECOND)
+    assert assess(health).rules == ['clock']
 
 
 def test_the_window_forgets(clock: FakeClock) -> None:
     health = CameraHealth('/image')
-    health.received(NOW_NS)
-    health.published(TIMINGS, age_ns=0)
+    segment(health)
     clock.step(WINDOW_S + 0.1)
     found = assess(health).values
     assert (found['rate_hz'], found['received_hz']) == ('0.0', '0.0')
@@ -237,10 +282,10 @@ def test_the_window_forgets(clock: FakeClock) -> None:
 
 def test_a_frame_whose_stamp_cannot_be_read_is_received_all_the_same(clock: FakeClock) -> None:
     health = CameraHealth('/image')
-    assert not health.received(100)
+    assert not receive(health, 100)
     clock.step(TIMEOUT_S)
-    assert not health.received(None)
+    assert not receive(health, None)
     clock.step(0.1)
     status = assess(health)
-    assert (status.level, status.values['received']) == (OK, '2')
-    assert health.received(99), 'older than the last stamp that was read'
+    assert (status.rules, status.values['received']) == (['no_good_frames'], '2')
+    assert receive(health, 99), 'older than the last stamp that was read'

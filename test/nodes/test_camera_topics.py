@@ -126,7 +126,7 @@ def test_compressed_images_on_a_remapped_topic(
     data = cv2.imencode('.png', picture.rgb[..., ::-1])[1].tobytes()
     message = CompressedImage(header=peer.header(), format='png', data=data)
     np.testing.assert_array_equal(peer.pixels(peer.segment(message, masks, topic)), picture.labels)
-    peer.wait_for(lambda: f'{topic}: 64x48 png' in peer.logs, 'log')
+    peer.wait_for(lambda: f"{topic}: 64x48 'png'" in peer.logs, 'log')
     named = topic if input_type == 'compressed' else ' or '.join(topics)
     peer.wait_for(lambda: 'segmentation: image' in peer.statuses, 'diagnostic')
     assert peer.statuses['segmentation: image'].hardware_id == named

@@ -24,6 +24,8 @@ def test_one_time(offset_s: float | None, clock: ClockReading) -> None:
 
 def test_nothing_received_yet() -> None:
     assert find_clock_problem(None, None, SYSTEM) == ''
+    # A replay begins when the node is active: until then its clock stands.
+    assert find_clock_problem(None, None, ClockReading(0, simulated=True)) == ''
 
 
 @pytest.mark.parametrize(

@@ -185,8 +185,23 @@ def test_without_autostart_the_node_waits(peer: Any, tiny_model: Path, tmp_path:
         running.wait_until(lambda: peer.node.count_publishers('/diagnostics'))
         assert peer.state() == 'unconfigured'
         assert peer.change('CONFIGURE')
-        assert peer.state() == 'inactive', 'launch has activated it'
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            assert peer.state() == 'inactive', 'launch has activated it'
+            time.sleep(0.1)
         running.interrupt()
+
+
+@pytest.mark.parametrize(('autostart', 'expected'), [('true', 3), ('false', 0)])
+def test_only_autostart_listens_for_the_node(
+    segmentation: dict[str, Any], autostart: str, expected: int
+) -> None:
+    context = LaunchContext()
+    context.launch_configurations['autostart'] = autostart
+    for argument in segmentation['ARGUMENTS']:
+        argument.visit(context)
+    started = segmentation['start'](context)
+    assert sum(type(action).__name__ == 'RegisterEventHandler' for action in started) == expected
 
 
 def test_overlays_are_shown(tiny_model: Path, tmp_path: Path) -> None:

@@ -93,8 +93,9 @@ def test_a_bad_message_is_an_image_error() -> None:
 
 def test_formats_for_people() -> None:
     pixels = np.zeros((2, 3, 3), np.uint8)
-    assert describe_format(image_message(header(), pixels), pixels) == '3x2 rgb8'
-    assert describe_format(CompressedImage(format='bgr8; jpeg'), pixels) == '3x2 bgr8; jpeg'
+    assert describe_format(image_message(header(), pixels), pixels) == "3x2 'rgb8'"
+    assert describe_format(CompressedImage(format='bgr8; jpeg'), pixels) == "3x2 'bgr8; jpeg'"
+    assert describe_format(CompressedImage(format='a\nb\x1b'), pixels) == r"3x2 'a\nb\x1b'"
 
 
 def camera_info() -> CameraInfo:

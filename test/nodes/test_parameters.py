@@ -67,6 +67,8 @@ def test_every_refused_value_is_named(context: Context) -> None:
         ('cameras', ('a/',), "parameter cameras has 'a/'"),
         ('cameras', ('2',), "parameter cameras has '2'"),
         ('cameras', ('',), "parameter cameras has ''"),
+        ('cameras', ('front', 'engine'), "cameras has 'engine', but the node has a status of"),
+        ('cameras', ('graph',), "cameras has 'graph', but the node has a status of that"),
         ('cameras', ('a', 'b', 'a'), 'parameter cameras repeats a name: a, b, a'),
     ],
 )

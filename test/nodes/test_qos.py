@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What keeps publishers and subscriptions apart, in theory and over DDS."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,10 @@ import pytest
 
 pytest.importorskip('rclpy')
 
+from rclpy.context import Context
 from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.qos import (
     DurabilityPolicy,
     LivelinessPolicy,
@@ -22,7 +26,8 @@ from rclpy.qos import (
 )
 from sensor_msgs.msg import Image
 
-from vidseg_ros.nodes.qos import Endpoint, explain, QosClashes
+from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.nodes.qos import advertise, Endpoint, explain, QosClashes, refuse_overrides
 
 MASKS = '/segmentation/label_map'
 WARN, OK = b'\x01', b'\x00'
@@ -120,6 +125,31 @@ def test_an_event_before_the_graph_knows_the_other_side(
     assert text in warning
     assert 'ros2 topic info -v /a' in warning
     assert clashes.messages() == []
+
+
+@pytest.mark.parametrize('depth', [-1, 2**31, 2**40])
+def test_a_depth_that_no_queue_has_is_refused(context: Context, depth: int) -> None:
+    override = Parameter('qos_overrides./a.publisher.depth', value=depth)
+    node = Node('node', context=context, parameter_overrides=[override])
+    message = (
+        rf'qos_overrides\./a\.publisher cannot be used: .*depth is {depth}, it must be from 0'
+    )
+    try:
+        with ExitStack() as stack, pytest.raises(ParameterError, match=message):
+            advertise(node, stack, Image, '/a', clashes=QosClashes(node))
+    finally:
+        node.destroy_node()
+
+
+def test_only_what_is_said_of_overrides_is_put_down_to_them() -> None:
+    error = RuntimeError('Unexpected QoS override for policy `reliability`: `hopeful`')
+    message = r'^parameter qos_overrides\./a\.publisher cannot be used: .*`hopeful`'
+    with pytest.raises(ParameterError, match=message), refuse_overrides('/a.publisher'):
+        raise error
+    error = RuntimeError("publisher's context is invalid")
+    with pytest.raises(RuntimeError) as caught, refuse_overrides('/a.publisher'):
+        raise error
+    assert caught.value is error
 
 
 def wait_for_graph(peer: Any, level: bytes, text: str) -> None:

@@ -78,6 +78,13 @@ def test_held_time_is_published_again_and_again(
     assert node.times_ns == [START_NS] * 3
 
 
+def test_times_that_a_clock_cannot_tell_are_left_out(clock: ReplayClock, node: Recorder) -> None:
+    last_ns = 2**31 * 10**9 - 1
+    for time_ns in (-1, 0, last_ns, last_ns + 1):
+        clock.set(time_ns)
+    assert node.times_ns == [0, last_ns]
+
+
 def test_time_waits_for_a_stamp_that_jumps_back(
     clock: ReplayClock, node: Recorder, clock_ns: list[int]
 ) -> None:

@@ -197,6 +197,28 @@ def test_bad_frames_are_counted_and_skipped(peer: Any, tiny_model: Path, scene: 
     np.testing.assert_array_equal(peer.pixels(mask), picture.labels)
 
 
+def test_bad_frames_of_each_camera_are_an_error_and_in_the_log(
+    peer: Any, tiny_model: Path, scene: Any
+) -> None:
+    """However often one of them says so, the other is heard."""
+    peer.start_active(model=str(tiny_model), cameras=['front', 'rear'], camera_timeout=0.5)
+    reasons = {'front': 'encoding', 'rear': 'step'}
+
+    def rules() -> list[str]:
+        for camera, reason in reasons.items():
+            bad = scene().message(peer.header())
+            bad.encoding, bad.step = ('telepathy', 192) if reason == 'encoding' else ('rgb8', 10)
+            peer.send(bad, f'/{camera}/image')
+        return [peer.values(f'segmentation: {camera}').get('rules', '') for camera in reasons]
+
+    peer.wait_for(lambda: rules() == ['no_good_frames'] * 2, 'errors')
+    for camera, reason in reasons.items():
+        status = peer.statuses[f'segmentation: {camera}']
+        assert (status.level, f'{reason} ' in status.message) == (b'\x02', True)
+        start = f'/{camera}/image: frame skipped: '
+        peer.wait_for(lambda start=start: any(log.startswith(start) for log in peer.logs), start)
+
+
 def test_stamps_that_jump_back_and_sizes_that_change(
     peer: Any, tiny_model: Path, scene: Any
 ) -> None:
@@ -211,8 +233,14 @@ def test_stamps_that_jump_back_and_sizes_that_change(
     peer.wait_for(lambda: peer.values().get('stamp_backwards') == '1', 'count of the jump')
     status = peer.statuses['segmentation: image']
     assert (status.level, 'stamp_backwards 1' in status.message) == (b'\x01', True)
-    peer.wait_for(lambda: '/image: 64x48 rgb8' in peer.logs, 'log')
-    peer.wait_for(lambda: '/image: 16x12 bgr8' in peer.logs, 'log')
+    peer.wait_for(lambda: "/image: 64x48 'rgb8'" in peer.logs, 'log')
+
+    def told() -> bool:
+        """Whether the log has the new format; it is silent for a while after the old one."""
+        peer.send(raw(peer.header(), small.rgb[..., ::-1], 'bgr8'))
+        return "/image: 16x12 'bgr8'" in peer.logs
+
+    peer.wait_for(told, 'log')
 
 
 def test_a_publisher_dies_and_returns(peer: Any, tiny_model: Path, scene: Any) -> None:

@@ -107,6 +107,7 @@ def test_docker_s_64_mib_are_too_few(monkeypatch: pytest.MonkeyPatch) -> None:
     assert '/shm has 64.0 MiB left, but a shared-memory segment' in warning
     assert 'takes 67.2 MiB' in warning
     assert 'docker run --ipc=host, or --shm-size=1g' in warning
+    assert 'fastdds shm clean, which spares running ones' in warning
     assert shortage('rmw_cyclonedds_cpp', environment) == ''
     assert shortage(FAST_DDS, {}) == '', 'the default segment fits'
 

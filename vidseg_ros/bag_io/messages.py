@@ -4,6 +4,7 @@
 
 from dataclasses import dataclass, field
 from functools import cache
+import struct
 from typing import cast, Final, Literal
 
 import numpy as np
@@ -116,11 +117,18 @@ def restamp(cdr: bytes, stamp_ns: int) -> bytes:
 
     Args:
         cdr: The serialised message; `check_complete` tells whether it is whole.
-        stamp_ns: The new stamp (ns), from 0 to the year 2038.
+        stamp_ns: The new stamp (ns).
+
+    Raises:
+        ImageError: If a message cannot hold the stamp: its seconds are an int32.
     """
-    order: Literal['little', 'big'] = 'little' if cdr[1:2] == b'\x01' else 'big'
     seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
-    return cdr[:4] + seconds.to_bytes(4, order) + nanoseconds.to_bytes(4, order) + cdr[12:]
+    stamp = struct.Struct('<iI' if cdr[1:2] == b'\x01' else '>iI')
+    try:
+        return cdr[:4] + stamp.pack(seconds, nanoseconds) + cdr[12:]
+    except struct.error:
+        msg = f'a stamp of {seconds} s does not fit into a message: the years are 1901 to 2038'
+        raise ImageError('corrupt', msg) from None
 
 
 def check_complete(image: BagImage) -> None:

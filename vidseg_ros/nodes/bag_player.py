@@ -94,6 +94,15 @@ class BagPlayer(Node):
         """Return whether somebody subscribes to the frames."""
         return any(p.get_subscription_count() for p in self._frame_publishers.values())
 
+    def missing_subscribers(self, also: Sequence[str] = ()) -> list[str]:
+        """Return which topics nobody subscribes to: the frames', and others.
+
+        Args:
+            also: Other topics, as for `wait_for_subscriber`.
+        """
+        frames = [] if self.has_subscriber() else ['the frames']
+        return [*frames, *(topic for topic in also if not self.count_subscribers(topic))]
+
     def wait_for_subscriber(self, timeout_s: float, *, also: Sequence[str] = ()) -> bool:
         """Wait until somebody subscribes; ``/clock`` shows the first stamp meanwhile.
 
@@ -105,7 +114,7 @@ class BagPlayer(Node):
             Whether there are subscribers.
         """
         deadline_ns = time.monotonic_ns() + round(timeout_s * 1e9)
-        while not (self.has_subscriber() and all(map(self.count_subscribers, also))):
+        while self.missing_subscribers(also):
             if time.monotonic_ns() > deadline_ns or not self.context.ok():
                 return False
             if self._replay_clock is not None:
@@ -177,7 +186,7 @@ class BagPlayer(Node):
             if left_s <= 0:
                 return True
             time.sleep(min(left_s, self._nap_s))
-            if self._replay_clock is not None:
+            if self._replay_clock is not None and self.context.ok():
                 self._replay_clock.advance(stamp_ns)
         return False
 
@@ -250,9 +259,31 @@ def _parser() -> argparse.ArgumentParser:
         action='append',
         default=[],
         metavar='TOPIC',
-        help='wait for a subscriber of this topic as well, such as a recorder of label maps',
+        help='wait for a subscriber of this topic as well, such as a recorder of label maps; with '
+        'it, nothing is played (exit code 2) when a subscriber is missing after the wait',
     )
     return parser
+
+
+def _judge_failed_wait(player: BagPlayer, wait_s: float, wait_for: Sequence[str]) -> None:
+    """Say who is missing after the wait; who is waited for by name must be there.
+
+    Raises:
+        ParameterError: If there are such topics.
+    """
+    if not player.context.ok():  # a signal ended the wait
+        return
+    missing = player.missing_subscribers(wait_for)
+    if not missing:  # they came at the last moment
+        return
+    msg = f'no subscriber of {", ".join(missing)} after {wait_s:g} s'
+    if wait_for:
+        msg += (
+            ', so nothing is played; check the names of the topics (ros2 topic list -v), give a '
+            'longer --wait, or leave out --wait-for'
+        )
+        raise ParameterError(msg)
+    player.get_logger().warning(f'{msg}: playing all the same')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -274,10 +305,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 source, rate=options.rate, loop=options.loop, clock_hz=options.clock
             )
             if not player.wait_for_subscriber(options.wait, also=options.wait_for):
-                topics = ', '.join(['the frames', *options.wait_for])
-                player.get_logger().warning(
-                    f'no subscriber of {topics} after {options.wait:g} s: playing all the same'
-                )
+                _judge_failed_wait(player, options.wait, options.wait_for)
             frames = sum(1 for _ in player.play())
             player.get_logger().info(f'{frames} frames played')
             time.sleep(_FAREWELL_S)

@@ -26,16 +26,18 @@ _NS_PER_S: Final = 1e9
 _NS_PER_MS: Final = 1e6
 
 
+class _Arrival(NamedTuple):
+    at_ns: int
+    """Monotonic clock (ns)."""
+    offset_ns: int | None
+    """ROS clock minus stamp (ns); None: one of them is not known."""
+
+
 class _Published(NamedTuple):
     at_ns: int
     """Monotonic clock (ns)."""
     timings: StageTimings
     age_ns: int
-
-    @property
-    def offset_ns(self) -> int:
-        """ROS clock when the frame arrived minus its stamp (ns)."""
-        return self.age_ns - self.timings.total_ns
 
 
 class CameraHealth:
@@ -53,20 +55,22 @@ class CameraHealth:
         self._dropped: Counter[str] = Counter()
         self._stamp_backwards = 0
         self._published = 0
-        self._last_received_ns = time.monotonic_ns()
+        self._last_received_ns = self._last_accepted_ns = time.monotonic_ns()
         self._last_stamp_ns: int | None = None
         self._unanswered_ns: int | None = None
         # What happened in the last WINDOW_S, oldest first; times of the monotonic clock (ns).
-        self._arrivals: deque[int] = deque()
+        self._arrivals: deque[_Arrival] = deque()
         self._troubles: deque[tuple[int, str]] = deque()
         self._window: deque[_Published] = deque()
         self._newest: _Published | None = None
 
-    def received(self, stamp_ns: int | None) -> bool:
+    def received(self, stamp_ns: int | None, clock_ns: int) -> bool:
         """Count a message that arrived, good or bad.
 
         Args:
             stamp_ns: Stamp of its header (ns); None if it cannot be read.
+            clock_ns: ROS clock when it arrived (ns); 0: simulated time of which nothing was
+                heard yet.
 
         Returns:
             Whether the stamp is older than the one before.
@@ -74,7 +78,8 @@ class CameraHealth:
         with self._lock:
             self._received += 1
             self._last_received_ns = time.monotonic_ns()
-            self._arrivals.append(self._last_received_ns)
+            offset_ns = None if stamp_ns is None or clock_ns == 0 else clock_ns - stamp_ns
+            self._arrivals.append(_Arrival(self._last_received_ns, offset_ns))
             if stamp_ns is None:
                 return False
             backwards = self._last_stamp_ns is not None and stamp_ns < self._last_stamp_ns
@@ -93,8 +98,9 @@ class CameraHealth:
     def accepted(self) -> None:
         """Note that a decoded frame is about to be given to the engine."""
         with self._lock:
+            self._last_accepted_ns = time.monotonic_ns()
             if self._unanswered_ns is None:
-                self._unanswered_ns = time.monotonic_ns()
+                self._unanswered_ns = self._last_accepted_ns
 
     def published(self, timings: StageTimings, age_ns: int) -> None:
         """Count a published label map.
@@ -134,7 +140,7 @@ class CameraHealth:
             self._window.popleft()
         while self._troubles and self._troubles[0][0] < before_ns:
             self._troubles.popleft()
-        while self._arrivals and self._arrivals[0] < before_ns:
+        while self._arrivals and self._arrivals[0].at_ns < before_ns:
             self._arrivals.popleft()
 
     def _facts(
@@ -149,9 +155,10 @@ class CameraHealth:
             publishers=publishers,
             limits=limits,
             silent_s=(now_ns - self._last_received_ns) / _NS_PER_S,
+            blind_s=(now_ns - self._last_accepted_ns) / _NS_PER_S,
             waiting_s=waiting_ns / _NS_PER_S,
             bad_share=sum(bad.values()) / max(len(self._arrivals), 1),
-            bad=', '.join(f'{reason} {count}' for reason, count in sorted(bad.items())),
+            bad=', '.join(f'{reason} {n}' for reason, n in sorted(bad.items())) or 'none',
             backwards=backwards,
             clock_problem=find_clock_problem(self._last_stamp_ns, self._offset_ns(), clock),
             age_s=(summarize(ages_ns).p95_ms or 0.0) / 1e3,
@@ -159,17 +166,18 @@ class CameraHealth:
         )
 
     def _offset_ns(self) -> int | None:
-        """Return the usual offset between clock and stamps (ns); None if no mask tells.
+        """Return the usual offset between clock and stamps (ns); None if no image tells.
 
         The median: when a played bag starts again, a few images meet the clock of the other
         round.
         """
-        return median_low(item.offset_ns for item in self._window) if self._window else None
+        known = [item.offset_ns for item in self._arrivals if item.offset_ns is not None]
+        return median_low(known) if known else None
 
     def _values(self, now_ns: int, replaced: int) -> dict[str, str]:
         values = {
             'rate_hz': f'{_rate_hz([item.at_ns for item in self._window], now_ns):.1f}',
-            'received_hz': f'{_rate_hz(self._arrivals, now_ns):.1f}',
+            'received_hz': f'{_rate_hz([item.at_ns for item in self._arrivals], now_ns):.1f}',
             'received': str(self._received),
             'segmented': str(self._published),
             f'dropped.{REPLACED}': str(replaced),

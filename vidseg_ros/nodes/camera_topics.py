@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The topics of one camera: its images and CameraInfo in, its masks out."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final
 
@@ -11,16 +11,13 @@ import cv2
 from numpy.typing import NDArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import InvalidQosOverridesError
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.core.overlay import blend
 from vidseg_ros.core.serialized_image import LabelMapWriter, SerializedHeader
@@ -33,7 +30,7 @@ from vidseg_ros.nodes.messages import (
     scaled_camera_info,
 )
 from vidseg_ros.nodes.parameters import NodeParameters
-from vidseg_ros.nodes.qos import overriding_options, QosClashes
+from vidseg_ros.nodes.qos import advertise, overriding_options, QosClashes, refuse_overrides
 from vidseg_ros.pipeline import Place, Segmentation
 
 SELECT_PERIOD_S: Final = 0.5
@@ -41,53 +38,6 @@ SELECT_PERIOD_S: Final = 0.5
 
 Receive = Callable[[str, str, Callable[[], CameraMessage]], None]
 """Called with camera, topic, and what reads the message (see `read_message`)."""
-
-
-def advertise(  # noqa: PLR0913  # the last two by name
-    node: Node,
-    stack: ExitStack,
-    message_type: Any,  # noqa: ANN401  # message classes have no common base
-    topic: str,
-    *,
-    clashes: QosClashes,
-    latched: bool = False,
-) -> Publisher:
-    """Create a reliable publisher of depth 1 whose QoS parameters ``qos_overrides`` can change.
-
-    Args:
-        node: Owner.
-        stack: Destroys the publisher when it closes.
-        message_type: Message class.
-        topic: Topic.
-        clashes: Hears of subscribers that cannot connect.
-        latched: Whether late subscribers get the last message (transient local).
-
-    Raises:
-        ParameterError: If an override is not a QoS setting.
-    """
-    durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
-    # A profile of its own for every endpoint: the overrides are written into it.
-    qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
-    resolved = node.resolve_topic_name(topic)
-    with _refuse_overrides(f'{resolved}.publisher'):
-        publisher = node.create_publisher(
-            message_type,
-            topic,
-            qos,
-            event_callbacks=clashes.of_publisher(resolved),
-            qos_overriding_options=overriding_options(),
-        )
-    stack.callback(node.destroy_publisher, publisher)
-    return publisher
-
-
-@contextmanager
-def _refuse_overrides(endpoint: str) -> Iterator[None]:
-    try:
-        yield
-    except (InvalidQosOverridesError, ParameterException, RuntimeError) as error:
-        msg = f'parameter qos_overrides.{endpoint} cannot be used: {error}'
-        raise ParameterError(msg) from None
 
 
 class CameraInputs:
@@ -185,7 +135,7 @@ class CameraInputs:
         """Subscribe by name; a resolved topic would be remapped a second time."""
         qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
         resolved = self._node.resolve_topic_name(name)
-        with _refuse_overrides(f'{resolved}.subscription'):
+        with refuse_overrides(f'{resolved}.subscription'):
             return self._node.create_subscription(
                 message_type,
                 name,

@@ -37,6 +37,8 @@ def find_clock_problem(stamp_ns: int | None, offset_ns: int | None, clock: Clock
     Returns:
         What is wrong and how to fix it; '' if all is well.
     """
+    if stamp_ns is None:
+        return ''  # a player may not have begun yet
     if stamp_ns == 0:
         return 'stamps are zero; the camera driver must set header.stamp'
     if clock.simulated and clock.now_ns == 0:

@@ -75,12 +75,14 @@ class CameraFacts:
     """The integrator's limits."""
     silent_s: float
     """Time since the last image (s)."""
+    blind_s: float
+    """Time since the last image that could be decoded (s)."""
     waiting_s: float
     """How long the oldest image has waited that no mask came after (s)."""
     bad_share: float
     """Share of the images that could not be decoded, 0 to 1."""
     bad: str
-    """Their numbers by reason, for people."""
+    """Their numbers by reason, for people; ``none`` if there are none."""
     backwards: int
     """Stamps older than the one before."""
     clock_problem: str
@@ -129,6 +131,12 @@ GRAPH_RULES: Final[tuple[Rule[GraphFacts], ...]] = (
     Rule('fine', OK, lambda _: True, 'every endpoint can connect'),
 )
 
+
+def _all_bad(facts: CameraFacts) -> bool:
+    timeout_s = facts.limits.camera_timeout_s
+    return facts.blind_s > timeout_s >= facts.silent_s
+
+
 CAMERA_RULES: Final[tuple[Rule[CameraFacts], ...]] = (
     Rule(
         'no_masks',
@@ -154,9 +162,16 @@ CAMERA_RULES: Final[tuple[Rule[CameraFacts], ...]] = (
         logged=True,
     ),
     Rule(
+        'no_good_frames',
+        ERROR,
+        _all_bad,
+        'frames arrive on {topic}, but none for {blind_s:.0f} s could be decoded; bad frames in '
+        f'the last {WINDOW_S:.0f} s: {{bad}}; check the encoding and the camera driver',
+    ),
+    Rule(
         'bad_frames',
         WARN,
-        lambda facts: facts.bad_share > BAD_SHARE,
+        lambda facts: facts.bad_share > BAD_SHARE and not _all_bad(facts),
         f'bad frames in the last {WINDOW_S:.0f} s: {{bad}}',
     ),
     Rule(

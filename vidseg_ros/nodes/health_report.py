@@ -10,6 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from std_msgs.msg import Header
 
+from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.inference.prediction import SegmentationEngine
 from vidseg_ros.nodes.clock_check import ClockReading
 from vidseg_ros.nodes.diagnostics import (
@@ -21,7 +22,9 @@ from vidseg_ros.nodes.diagnostics import (
     make_status,
     Verdict,
 )
-from vidseg_ros.nodes.qos import QosClashes
+from vidseg_ros.nodes.qos import advertise, QosClashes
+
+_TOPIC: Final = '/diagnostics'
 
 LOG_AGAIN_S: Final = 60.0
 """A trouble that comes back is logged again only if it was away for so long, seconds."""
@@ -30,14 +33,21 @@ LOG_AGAIN_S: Final = 60.0
 class HealthReport:
     """Collects statuses and sends them together. Belongs to the node's executor."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, clashes: QosClashes) -> None:
         """Offer ``/diagnostics``.
 
         Args:
             node: Owner; gives names, clock and log.
+            clashes: Hears of subscribers that cannot connect.
         """
         self._node = node
-        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 1)
+        self.problems: dict[str, str] = {}
+        """Why QoS overrides of the topic cannot be used: then it has its own QoS all the same."""
+        try:
+            self._publisher = advertise(node, None, DiagnosticArray, _TOPIC, clashes=clashes)
+        except ParameterError as error:
+            self.problems[_TOPIC] = str(error)
+            self._publisher = node.create_publisher(DiagnosticArray, _TOPIC, 1)
         self._statuses: list[DiagnosticStatus] = []
         self._last_seen: dict[tuple[str, str], float] = {}
 

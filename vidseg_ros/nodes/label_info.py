@@ -10,9 +10,8 @@ from rclpy.publisher import Publisher
 from std_msgs.msg import Header
 
 from vidseg_ros.core.labels import LabelSet
-from vidseg_ros.nodes.camera_topics import advertise
 from vidseg_ros.nodes.messages import label_info_message
-from vidseg_ros.nodes.qos import QosClashes
+from vidseg_ros.nodes.qos import advertise, QosClashes
 
 
 class LabelInfoTopic:

@@ -90,12 +90,15 @@ def decode_message(message: CameraMessage, order: ColorOrder) -> NDArray[np.uint
 
 
 def describe_format(message: CameraMessage, image: NDArray[np.uint8]) -> str:
-    """Return size and encoding for people, such as ``640x480 bgr8``."""
+    """Return size and encoding for people, such as ``640x480 'bgr8'``.
+
+    The encoding as a literal: the sender may have put anything into it, line breaks too.
+    """
     if isinstance(message, (CompressedImage, SerializedCompressedImage)):
         encoding = message.format
     else:
         encoding = message.encoding
-    return f'{image.shape[1]}x{image.shape[0]} {encoding}'
+    return f'{image.shape[1]}x{image.shape[0]} {encoding!r}'
 
 
 def result_message(header: Header | SerializedHeader, pixels: NDArray[np.uint8]) -> Image | bytes:

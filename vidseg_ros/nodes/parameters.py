@@ -20,6 +20,7 @@ from vidseg_ros.pipeline import MaskSize
 InputType = Literal['auto', 'image', 'compressed']
 
 _CAMERA_NAME: Final = re.compile(r'[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*')
+_TAKEN_NAMES: Final = ('engine', 'graph')
 _OPACITY: Final = (0.0, 1.0)
 _PERIOD_S: Final = (0.1, 60.0)
 _TIMEOUT_S: Final = (0.1, 3600.0)
@@ -71,6 +72,12 @@ class NodeParameters:
                 msg = (
                     f'parameter cameras has {camera!r}, which is no relative topic name; '
                     "use letters, digits, '_' and '/', such as front or left/color"
+                )
+                raise ParameterError(msg)
+            if camera in _TAKEN_NAMES:
+                msg = (
+                    f'parameter cameras has {camera!r}, but the node has a status of that name on '
+                    '/diagnostics; choose another, such as front'
                 )
                 raise ParameterError(msg)
         if len(set(self.cameras)) != len(self.cameras):
@@ -143,8 +150,8 @@ _DECLARATIONS: Final = {
     ),
     'camera_timeout': _Declaration(
         default=2.0,
-        description='Seconds without an image, or from an image to a mask, after which '
-        '/diagnostics reports an error of that camera',
+        description='Seconds without an image that can be decoded, or from an image to a mask, '
+        'after which /diagnostics reports an error of that camera',
         allowed=f'a decimal number from {_TIMEOUT_S[0]} to {_TIMEOUT_S[1]}',
         limits=_TIMEOUT_S,
     ),

@@ -1,18 +1,21 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""Quality of service: which overrides are allowed, and who does not connect because of it.
+"""Quality of service: publishers and their overrides, and who does not connect because of it.
 
 DDS connects a publisher and a subscription only if the publisher offers at least what the
 subscription requests. Where it does not, both sides stay silent, which looks like a dead camera.
 The middleware's event says that it happened; the ROS graph, asked then, says who the other is.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, ExitStack
 from typing import Any, Final, Literal, NamedTuple
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.duration import Duration
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -21,8 +24,10 @@ from rclpy.qos import (
     QoSProfile,
     ReliabilityPolicy,
 )
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos_overriding_options import InvalidQosOverridesError, QoSOverridingOptions
 from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+from vidseg_ros.core.errors import ParameterError
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -32,6 +37,10 @@ except ImportError:  # Humble's name of the same module
 _OVERRIDABLE: Final = 'reliability'
 """The one policy that can keep endpoints apart and that `overriding_options` lets change."""
 
+_NO_SETTING: Final = 'Unexpected QoS override'
+"""How the RuntimeError begins by which rclpy refuses the value of an override."""
+
+_MAX_DEPTH: Final = 2**31 - 1
 _INFINITE_NS: Final = 2**63 - 1
 
 
@@ -203,6 +212,66 @@ def _text(value: Any) -> str:  # noqa: ANN401  # a policy or a Duration
     return str(value.name).lower()
 
 
+def advertise(  # noqa: PLR0913  # the last two by name
+    node: Node,
+    stack: ExitStack | None,
+    message_type: Any,  # noqa: ANN401  # message classes have no common base
+    topic: str,
+    *,
+    clashes: QosClashes,
+    latched: bool = False,
+) -> Publisher:
+    """Create a reliable publisher of depth 1 whose QoS parameters ``qos_overrides`` can change.
+
+    Args:
+        node: Owner.
+        stack: Destroys the publisher when it closes; None: it stays as long as the node.
+        message_type: Message class.
+        topic: Topic.
+        clashes: Hears of subscribers that cannot connect.
+        latched: Whether late subscribers get the last message (transient local).
+
+    Raises:
+        ParameterError: If an override is not a QoS setting, or is not allowed.
+    """
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+    # A profile of its own for every endpoint: the overrides are written into it.
+    qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
+    resolved = node.resolve_topic_name(topic)
+    with refuse_overrides(f'{resolved}.publisher'):
+        publisher = node.create_publisher(
+            message_type,
+            topic,
+            qos,
+            event_callbacks=clashes.of_publisher(resolved),
+            qos_overriding_options=overriding_options(),
+        )
+    if stack is not None:
+        stack.callback(node.destroy_publisher, publisher)
+    return publisher
+
+
+@contextmanager
+def refuse_overrides(endpoint: str) -> Iterator[None]:
+    """Translate what rclpy says to an override that cannot be used; nothing else.
+
+    Args:
+        endpoint: Resolved topic and kind of the endpoint that is created, such as
+            ``/image.subscription``.
+
+    Raises:
+        ParameterError: If an override is not a QoS setting, or is not allowed.
+    """
+    try:
+        yield
+    except (InvalidQosOverridesError, ParameterException, RuntimeError) as error:
+        # A RuntimeError may have any reason, such as a shutdown meanwhile: by rclpy's words.
+        if isinstance(error, RuntimeError) and _NO_SETTING not in str(error):
+            raise
+        msg = f'parameter qos_overrides.{endpoint} cannot be used: {error}'
+        raise ParameterError(msg) from None
+
+
 def overriding_options() -> QoSOverridingOptions:
     """Return which QoS policies ``qos_overrides`` may change: history, depth and reliability.
 
@@ -210,11 +279,15 @@ def overriding_options() -> QoSOverridingOptions:
     publisher keep every mask in memory; and a camera's queue would grow instead of its newest
     frame winning.
     """
-    return QoSOverridingOptions.with_default_policies(callback=_refuse_keep_all)
+    return QoSOverridingOptions.with_default_policies(callback=_check_profile)
 
 
-def _refuse_keep_all(profile: QoSProfile) -> SetParametersResult:
-    if profile.history != HistoryPolicy.KEEP_ALL:
-        return SetParametersResult(successful=True)
-    reason = 'history keep_all has no bound; use keep_last and a depth'
-    return SetParametersResult(successful=False, reason=reason)
+def _check_profile(profile: QoSProfile) -> SetParametersResult:
+    reason = ''
+    if profile.history == HistoryPolicy.KEEP_ALL:
+        reason = 'history keep_all has no bound; use keep_last and a depth'
+    elif not 0 <= profile.depth <= _MAX_DEPTH:
+        reason = (
+            f'depth is {profile.depth}, it must be from 0 (middleware decides) to {_MAX_DEPTH}'
+        )
+    return SetParametersResult(successful=not reason, reason=reason)

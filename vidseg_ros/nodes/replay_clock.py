@@ -18,7 +18,8 @@ class ReplayClock:
     """Publishes ``/clock``: the stamp of each frame, and the time between frames.
 
     The time between two frames never passes the stamp of the later one, so it goes back only
-    where the recorded stamps do.
+    where the recorded stamps do. Times that ``/clock`` cannot tell are left out: subscribers take
+    none before 1970, and messages hold none after 2038.
     """
 
     def __init__(self, node: Node, hz: float, rate: float) -> None:
@@ -60,4 +61,6 @@ class ReplayClock:
     def _publish(self, time_ns: int, now_ns: int) -> None:
         self._published_at_ns = now_ns
         seconds, nanoseconds = divmod(time_ns, _NS_PER_S)
+        if not 0 <= seconds < 2**31:
+            return
         self._publisher.publish(Clock(clock=Time(sec=seconds, nanosec=nanoseconds)))

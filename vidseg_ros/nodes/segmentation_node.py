@@ -35,9 +35,11 @@ from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.inference.prediction import SegmentationEngine
 from vidseg_ros.nodes.camera_health import CameraHealth
 from vidseg_ros.nodes.camera_topics import CameraInputs, CameraOutputs
+from vidseg_ros.nodes.diagnostics import STAMP_BACKWARDS
 from vidseg_ros.nodes.health_report import HealthReport, read_clock
 from vidseg_ros.nodes.label_info import LabelInfoTopic
 from vidseg_ros.nodes.lifecycle import lifecycle_step, refuse_impossible_transitions
+from vidseg_ros.nodes.log_throttle import LogThrottle
 from vidseg_ros.nodes.messages import (
     CameraMessage,
     decode_message,
@@ -60,7 +62,7 @@ STOP_TIMEOUT_S: Final = 10.0
 """Longest wait for the inference in work when the node stops, seconds."""
 
 LOG_PERIOD_S: Final = 5.0
-"""A warning about frames is repeated no faster than this, seconds."""
+"""What the log says about frames it repeats no faster than this per camera and reason, seconds."""
 
 
 class _Camera(NamedTuple):
@@ -114,8 +116,10 @@ class SegmentationNode(LifecycleNode):
         self._cameras: dict[str, _Camera] = {}
         self._formats: dict[str, str] = {}
         self._worker_failed = self.create_guard_condition(self._leave_active)
+        self._throttle = LogThrottle(LOG_PERIOD_S)
         self._clashes = QosClashes(self)
-        self._health = HealthReport(self)
+        self._health = HealthReport(self, self._clashes)
+        self._problems |= self._health.problems
         self._swap = ModelSwap(self, lambda: self._settings, self._exchange_model)
         # The steady clock: the node reports on itself even while simulated time stands still.
         self.create_timer(
@@ -248,7 +252,7 @@ class SegmentationNode(LifecycleNode):
             self.fail(f'the engine did not return within {STOP_TIMEOUT_S:.0f} s; restart the node')
 
     def _receive(self, camera: str, topic: str, read: Callable[[], CameraMessage]) -> None:
-        received_ns = time.monotonic_ns()
+        received_ns, clock_ns = time.monotonic_ns(), self.get_clock().now().nanoseconds
         assert self._engine is not None
         health, ros_log = self._cameras[camera].health, self.get_logger()
         stamp: int | None = None
@@ -258,16 +262,16 @@ class SegmentationNode(LifecycleNode):
             image = decode_message(message, self._engine.card.input_order)
         except ImageError as error:
             health.dropped(error.reason)
-            ros_log.warning(f'{topic}: frame skipped: {error}', throttle_duration_sec=LOG_PERIOD_S)
+            if self._throttle.passes(camera, error.reason):
+                ros_log.warning(f'{topic}: frame skipped: {error}')
             return
         finally:
-            if health.received(stamp):
-                ros_log.warning(
-                    f'{topic}: a stamp jumped back', throttle_duration_sec=LOG_PERIOD_S
-                )
+            backwards = health.received(stamp, clock_ns)
+            if backwards and self._throttle.passes(camera, STAMP_BACKWARDS):
+                ros_log.warning(f'{topic}: a stamp jumped back')
         decoded_ns = time.monotonic_ns()
         found = f'{topic}: {describe_format(message, image)}'
-        if self._formats.get(camera) != found:
+        if self._formats.get(camera) != found and self._throttle.passes(camera, 'format'):
             self._formats[camera] = found
             ros_log.info(found)
         health.accepted()

@@ -45,8 +45,9 @@ def shortage(middleware: str, environment: Mapping[str, str], folder: Path = SHA
         f'{folder} has {free / _MIB:.1f} MiB left, but a shared-memory segment of Fast DDS takes '
         f'{needed / _MIB:.1f} MiB: images will travel through UDP, slower and with losses. In a '
         'container: docker run --ipc=host, or --shm-size=1g, for the camera driver too. '
-        'Otherwise stop all nodes, then remove what killed ones left: '
-        f'rm {folder}/fastrtps_* {folder}/sem.fastrtps_*'
+        'Otherwise remove what killed nodes left: fastdds shm clean, which spares running ones '
+        f'(where there is no such command, stop all nodes, then rm {folder}/fastrtps_* '
+        f'{folder}/sem.fastrtps_*)'
     )
 
 
