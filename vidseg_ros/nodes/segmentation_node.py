@@ -40,6 +40,7 @@ from vidseg_ros.nodes.health_report import HealthReport, read_clock
 from vidseg_ros.nodes.label_info import LabelInfoTopic
 from vidseg_ros.nodes.lifecycle import lifecycle_step, refuse_impossible_transitions
 from vidseg_ros.nodes.log_throttle import LogThrottle
+from vidseg_ros.nodes.malloc import keep_freed_memory
 from vidseg_ros.nodes.messages import (
     CameraMessage,
     decode_message,
@@ -339,6 +340,7 @@ class SegmentationNode(LifecycleNode):
 
 def main() -> int:
     """Run the node until SIGINT or SIGTERM; return the exit code."""
+    keep_freed_memory()
     rclpy.init()
     try:
         node = SegmentationNode()

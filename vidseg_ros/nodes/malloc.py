@@ -1,0 +1,32 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Memory of camera frames that the process keeps, instead of giving it back after each one."""
+
+import ctypes
+from typing import Final
+
+_TRIM_THRESHOLD: Final = -1  # from malloc.h
+_MMAP_THRESHOLD: Final = -3
+
+LARGEST_BLOCK: Final = 32 * 2**20
+"""Blocks up to this size are kept, bytes: the most that every glibc accepts, a frame of 4K."""
+
+MOST_KEPT: Final = 256 * 2**20
+"""So much unused memory is kept at the most, bytes."""
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to keep what frames have freed for the frames that follow.
+
+    By default it gives large blocks back to the kernel as soon as they are free, and the next
+    frame then pays for every fresh page, up to several milliseconds at 1920x1080 (see
+    ``bench/node_latency.py``). Holds for the whole process; the memory in use does not grow.
+
+    Returns:
+        Whether it was done; not where the C library is another one.
+    """
+    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
+    if mallopt is None:
+        return False
+    settings = ((_MMAP_THRESHOLD, LARGEST_BLOCK), (_TRIM_THRESHOLD, MOST_KEPT))
+    return all([mallopt(name, value) == 1 for name, value in settings])
