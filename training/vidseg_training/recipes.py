@@ -19,6 +19,8 @@ def camvid_fddwnet() -> TrainConfig:
             --unlabelled DATA/dashcam/{lanelines_solidWhiteRight,test_small1,project_video_cut}.mp4
             --unlabelled-licence MIT
 
+    Result: 67.8 mIoU on CamVid test, docs/models.md.
+
     The classifier starts from the Cityscapes class nearest to each CamVid class, see
     `vidseg_training.fitting.CAMVID_FROM_CITYSCAPES`.
     """
@@ -45,7 +47,7 @@ def own_compact() -> TrainConfig:
         vidseg-train fit own_compact --data my_drive --out runs/own_compact
 
     ``--network fddwnet --init fddwnet_cityscapes.pth`` starts from published Cityscapes weights
-    instead of random ones: better with few images, slower on a CPU.
+    instead of random ones. What to expect depends on the data.
     """
     return TrainConfig(
         name='own_compact',
@@ -68,6 +70,8 @@ def street_compact() -> TrainConfig:
     Command::
 
         vidseg-train fit street_compact --out runs/street_compact
+
+    Result: 71.9 mIoU on street clips of other seeds, docs/models.md.
     """
     return TrainConfig(
         name='street_compact',

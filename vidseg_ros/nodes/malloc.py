@@ -28,5 +28,6 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
     if mallopt is None:
         return False
-    settings = ((_MMAP_THRESHOLD, LARGEST_BLOCK), (_TRIM_THRESHOLD, MOST_KEPT))
-    return all([mallopt(name, value) == 1 for name, value in settings])
+    blocks = mallopt(_MMAP_THRESHOLD, LARGEST_BLOCK)
+    kept = mallopt(_TRIM_THRESHOLD, MOST_KEPT)
+    return bool(blocks and kept)
