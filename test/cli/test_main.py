@@ -95,11 +95,15 @@ def test_a_signal_unwinds_once_and_its_handler_is_restored(
         return 0
 
     monkeypatch.setattr(inspect, 'main', ended)
-    before = [signal.getsignal(each) for each in END_SIGNALS]
-    with pytest.raises(SystemExit, match=str(status)):
-        main(['inspect'])
-    assert steps == ['cleaned up']
-    assert [signal.getsignal(each) for each in END_SIGNALS] == before
+    inherited = signal.signal(number, signal.SIG_DFL)  # ignored, for one, below nohup
+    try:
+        before = [signal.getsignal(each) for each in END_SIGNALS]
+        with pytest.raises(SystemExit, match=str(status)):
+            main(['inspect'])
+        assert steps == ['cleaned up']
+        assert [signal.getsignal(each) for each in END_SIGNALS] == before
+    finally:
+        signal.signal(number, inherited)
 
 
 def test_a_signal_that_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
