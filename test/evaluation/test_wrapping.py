@@ -19,7 +19,7 @@ from vidseg_ros.bag_io import BagWriter
 from vidseg_ros.core.errors import EngineError, ModelError, OutputError, SourceError
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.evaluation import wrapping
-from vidseg_ros.evaluation.wrapping import footage_frames, street_frames, wrap_model
+from vidseg_ros.evaluation.wrapping import footage_frames, wrap_model
 from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.wrap_settings import WrapSettings
@@ -240,11 +240,3 @@ def test_footage_without_a_good_frame(tmp_path: Path) -> None:
     (tmp_path / '0.png').write_bytes(b'damaged')
     with pytest.raises(SourceError, match=r'no frame of .* can be decoded .*neither JPEG nor PNG'):
         footage_frames(tmp_path, None, 'rgb8')
-
-
-def test_street_frames_are_all_different() -> None:
-    images = street_frames('bgr8')
-    assert len(images) == wrapping.CHECK_FRAMES
-    assert {image.shape for image in images} == {(360, 640, 3)}
-    assert len({image.tobytes() for image in images}) == len(images)
-    np.testing.assert_array_equal(street_frames('rgb8')[1][..., ::-1], images[1])

@@ -13,7 +13,8 @@ from torch import nn
 import torch.nn.functional as F
 
 from vidseg_ros.core.labels import CAMVID
-from vidseg_ros.evaluation.wrapping import street_frames, wrap_model
+from vidseg_ros.evaluation.wrapping import wrap_model
+from vidseg_ros.inference.agreement import street_frames
 from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.wrap_settings import WrapSettings

@@ -7,7 +7,8 @@ from dataclasses import fields
 
 from rich.console import Console
 
-from vidseg_ros.evaluation.wrapping import footage_frames, street_frames, wrap_model
+from vidseg_ros.evaluation.wrapping import footage_frames, wrap_model
+from vidseg_ros.inference.agreement import street_frames
 from vidseg_ros.inference.wrap_settings import load_settings, WrapSettings
 
 

@@ -4,7 +4,6 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 import hashlib
 import os
 from pathlib import Path
@@ -18,37 +17,19 @@ import onnx
 from vidseg_ros.core.errors import EngineError, ImageError, ModelError, OutputError, SourceError
 from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.model_card import ColorOrder, ModelCard
-from vidseg_ros.core.street import StreetClip
 from vidseg_ros.evaluation.sources import open_source
+from vidseg_ros.inference.agreement import Agreement, CHECK_FRAMES
 from vidseg_ros.inference.foreign_model import ForeignNetwork, read_network
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.original import OriginalNetwork
 from vidseg_ros.inference.wrap_settings import WrapSettings
 from vidseg_ros.inference.wrapping import OutputForm, precision_of, read_form, wrap
 
-CHECK_FRAMES: Final = 8
-"""Frames on which a model file is compared with its original."""
-
 FRAMES_READ: Final = 400
 """Frames of footage among which those are spread; decoding a whole drive would take hours."""
 
 LEAST_AGREEMENT: Final = 0.99
 """Share of pixels, and mIoU, at which a model file may count as the same as its original."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Agreement:
-    """How well a model file agrees with its original.
-
-    Attributes:
-        pixels: Share of the pixels with the same class, 0 to 1.
-        miou: Mean IoU with the original's label maps as truth, 0 to 1.
-        classes: Names of the classes that the original gave.
-    """
-
-    pixels: float
-    miou: float
-    classes: tuple[str, ...]
 
 
 def footage_frames(path: Path, topic: str | None, order: ColorOrder) -> list[NDArray[np.uint8]]:
@@ -81,12 +62,6 @@ def footage_frames(path: Path, topic: str | None, order: ColorOrder) -> list[NDA
         msg = f'no frame of {path} can be decoded to check the model with: {why}'
         raise SourceError(msg)
     return frames
-
-
-def street_frames(order: ColorOrder) -> list[NDArray[np.uint8]]:
-    """Draw `CHECK_FRAMES` frames of made-up streets, each (360, 640, 3) uint8."""
-    images = [StreetClip(seed=seed).frame(15 * seed).image for seed in range(CHECK_FRAMES)]
-    return images if order == 'rgb8' else [np.ascontiguousarray(i[..., ::-1]) for i in images]
 
 
 def wrap_model(
@@ -177,13 +152,7 @@ def _compare(
             found = engine.infer([frames[index], frames[other]]).labels
             confusion.add(expected, found[0])
             confusion.add(truth[other], found[1])
-    matrix = confusion.matrix
-    seen = np.flatnonzero(matrix.sum(axis=1))
-    return Agreement(
-        pixels=float(np.trace(matrix) / matrix.sum()),
-        miou=confusion.miou(),
-        classes=tuple(labels.names[index] for index in seen),
-    )
+    return Agreement.of(confusion, labels, frames=len(truth))
 
 
 def _card(network: ForeignNetwork, target: Path, settings: WrapSettings) -> ModelCard:
