@@ -3,7 +3,9 @@
 """Fixtures shared by all tests."""
 
 from collections.abc import Callable
+from importlib import util
 from pathlib import Path
+import sys
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,36 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp('models') / 'tiny.onnx'
     onnx.save(build_model(network, card, mean=(0, 0, 0), std=(10, 10, 10)), path)
     return path
+
+
+def _load(name: str) -> Any:
+    """Load a module of this folder, which is no package."""
+    spec = util.spec_from_file_location(f'vidseg_{name}', Path(__file__).with_name(f'{name}.py'))
+    assert spec is not None
+    assert spec.loader is not None
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+FAKE_GPU, FAKE_TENSORRT = _load('fake_gpu'), _load('fake_tensorrt')
+
+
+@pytest.fixture
+def fake_gpu(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Any:
+    """Put a GPU, cuda-python and TensorRT in place, and an empty cache of engines.
+
+    An indirect parameter gives the version of TensorRT, one of `tensorrt_names.json`.
+    """
+    version = getattr(request, 'param', '11.4.0.106')
+    gpu = FAKE_GPU.FakeGpu()
+    trt = FAKE_TENSORRT.FakeTensorRt(gpu, version, FAKE_GPU.NAMES[version])
+    monkeypatch.setitem(sys.modules, 'tensorrt', trt)
+    monkeypatch.setitem(sys.modules, 'cuda.bindings.runtime', FAKE_GPU.FakeCuda(gpu))
+    monkeypatch.setenv('VIDSEG_ENGINE_CACHE', str(tmp_path / 'engines'))
+    return gpu
 
 
 @pytest.fixture

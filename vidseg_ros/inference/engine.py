@@ -3,31 +3,57 @@
 """The table of engines: a new one is one file and one line here."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from vidseg_ros.core.errors import EngineError
+from vidseg_ros.core.errors import EngineError, VidsegError
+from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.prediction import SegmentationEngine
+from vidseg_ros.inference.tensorrt_builder import open_tensorrt
 
-ENGINES: Final[dict[str, Callable[[Path], SegmentationEngine]]] = {
-    'onnxruntime': OnnxRuntimeEngine,
+ENGINES: Final[dict[str, Callable[[Path, EngineSettings], SegmentationEngine]]] = {
+    'onnxruntime': lambda model, _: OnnxRuntimeEngine(model),
+    'tensorrt': open_tensorrt,
 }
-"""Constructor of each engine, called with the model file."""
+"""What opens each engine, called with the model file and settings."""
+
+AUTO: Final = 'auto'
+"""Stands for TensorRT where it works, else ONNX Runtime, which then notes why."""
+
+CHOICES: Final = (AUTO, *ENGINES)
+"""Names that `create_engine` takes."""
 
 
-def create_engine(kind: str, model: Path) -> SegmentationEngine:
+def create_engine(
+    kind: str, model: Path, settings: EngineSettings | None = None
+) -> SegmentationEngine:
     """Open a model file with the engine of a name.
 
     Args:
-        kind: A key of `ENGINES`.
+        kind: `AUTO` or a key of `ENGINES`.
         model: The model file.
+        settings: What the engine may want to know; None is all defaults.
 
     Raises:
+        ParameterError: If the settings are not allowed.
         EngineError: If the name is not in the table, or the engine cannot load the model.
-        ModelError: If the file breaks the model contract.
+        ModelError: If the file breaks the model contract, or a new engine disagrees with it.
     """
+    settings = settings or EngineSettings()
+    if kind == AUTO:
+        return _create_best(model, settings)
     if kind not in ENGINES:
-        msg = f'no engine {kind!r}; choose one of {", ".join(ENGINES)}'
+        msg = f'no engine {kind!r}; choose one of {", ".join((AUTO, *ENGINES))}'
         raise EngineError(msg)
-    return ENGINES[kind](model)
+    return ENGINES[kind](model, settings)
+
+
+def _create_best(model: Path, settings: EngineSettings) -> SegmentationEngine:
+    try:
+        return ENGINES['tensorrt'](model, settings)
+    except VidsegError as error:
+        engine = OnnxRuntimeEngine(model)
+        engine.info = replace(engine.info, note=f'not TensorRT: {error}')
+        return engine

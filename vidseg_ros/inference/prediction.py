@@ -25,6 +25,8 @@ class EngineInfo:
     """Device, such as ``CPU``."""
     precision: str
     """Arithmetic of the network, such as ``fp32``."""
+    note: str = ''
+    """What its user should know, such as why another engine was not taken; '' if nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

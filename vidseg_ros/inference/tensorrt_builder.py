@@ -1,0 +1,191 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Gets the TensorRT engine of a model file: out of the cache, or built, checked and kept."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+import hashlib
+import logging
+from pathlib import Path
+import time
+from typing import Any, cast
+
+import cv2
+import numpy as np
+
+from vidseg_ros.core.errors import EngineError
+from vidseg_ros.inference.agreement import compare, require, Sample, street_frames, TOLERANCES
+from vidseg_ros.inference.cuda_runtime import Gpu, GpuError
+from vidseg_ros.inference.engine_settings import EngineSettings
+from vidseg_ros.inference.model_file import ModelFile, read_model
+from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
+from vidseg_ros.inference.tensorrt_api import build_plan, load_tensorrt, LoadedPlan
+from vidseg_ros.inference.tensorrt_cache import PlanCache, PlanKey
+from vidseg_ros.inference.tensorrt_engine import TensorRtEngine
+from vidseg_ros.inference.tensorrt_layers import precision_complaint
+from vidseg_ros.inference.tensorrt_options import (
+    BuildFlags,
+    BuildOptions,
+    flags_for,
+    parse_version,
+    Precision,
+    Progress,
+    Shape,
+)
+
+_logger = logging.getLogger(__name__)
+
+
+def open_tensorrt(path: Path, settings: EngineSettings) -> TensorRtEngine:
+    """Open the TensorRT engine of a model file; it is built where the cache has none.
+
+    A plan that suits but does not load is removed and built again. What is built is compared with
+    ONNX Runtime before it is kept.
+
+    Args:
+        path: The model file; its precision is that of the engine.
+        settings: What to build, where, and who hears of it.
+
+    Raises:
+        ModelError: If the file breaks the model contract, or the new engine disagrees with it.
+        ParameterError: If the settings cannot be built.
+        GpuError: If the GPU fails, or its memory does not suffice.
+        EngineError: If TensorRT or cuda-python is missing, TensorRT refuses the model, the cache
+            cannot be used, the build is cancelled, or one is needed and not allowed.
+    """
+    return _Provision(path, settings).open()
+
+
+def shapes_of(
+    input_size: tuple[int, int], cameras: int, size: tuple[int, int] | None
+) -> tuple[Shape, ...]:
+    """Return what an engine is built for.
+
+    Always one frame at network size, for frames of any other size; and for frames of the
+    camera's size, or without one for those of network size, one and as many as there are cameras.
+
+    Args:
+        input_size: Height and width at which the network works, px.
+        cameras: Number of cameras.
+        size: Height and width of their frames, px; None if they are not known.
+    """
+    counts = (1, cameras) if cameras != 1 else (1,)
+    camera_shapes = [Shape(count, *(size or input_size)) for count in counts]
+    return tuple(dict.fromkeys([Shape(1, *input_size), *camera_shapes]))
+
+
+class _Provision:
+    """One model file on one GPU."""
+
+    def __init__(self, path: Path, settings: EngineSettings) -> None:
+        self._model: ModelFile = read_model(path)
+        self._settings = settings
+        card = self._model.card
+        self._options = BuildOptions(
+            precision=cast('Precision', card.precision),
+            shapes=shapes_of(card.input_size, settings.cameras, settings.size),
+            workspace_mib=settings.workspace_mib,
+        )
+        self._version = str(load_tensorrt().__version__)
+        self._flags: BuildFlags = flags_for(parse_version(self._version), self._options.precision)
+        self._gpu = Gpu(settings.device)
+        self._content = path.read_bytes()
+        self._key = PlanKey(
+            model_sha256=hashlib.sha256(self._content).hexdigest(),
+            tensorrt=self._version,
+            gpu=self._gpu.name,
+            capability=self._gpu.capability,
+            precision=self._options.precision,
+            shapes=self._options.shapes,
+            options=(f'workspace {settings.workspace_mib} MiB', *map(str, self._flags)),
+        )
+        self._cache = PlanCache(settings.cache)
+
+    def open(self) -> TensorRtEngine:
+        engine = None if self._settings.rebuild else self._find()
+        if engine is not None:
+            return engine
+        path = self._model.path
+        if not self._settings.build:
+            msg = f'no TensorRT engine of {path} is ready: run vidseg build-engine {path}'
+            raise EngineError(msg)
+        with self._cache.lock(self._key, self._waiting()):
+            engine = None if self._settings.rebuild else self._find()  # another process built it
+            return engine or self._build()
+
+    def _waiting(self) -> Callable[[], bool]:
+        started_s = time.monotonic()
+        phase = 'waiting for another process that builds this engine'
+        return lambda: self._settings.on_progress(
+            Progress(phase=phase, elapsed_s=time.monotonic() - started_s)
+        )
+
+    def _find(self) -> TensorRtEngine | None:
+        """Return the engine out of the cache; with any shapes, where no size is asked for."""
+        asked = self._options.shapes if self._settings.size is not None else ()
+        while cached := self._cache.find(replace(self._key, shapes=asked)):
+            try:
+                engine = self._start(cached.plan, cached.key.shapes)
+            except GpuError:
+                raise
+            except EngineError as error:
+                _logger.warning('%s is built again, it does not load: %s', cached.path, error)
+                self._cache.remove(cached.path)
+                continue
+            _logger.info('TensorRT engine %s', cached.path)
+            return engine
+        return None
+
+    def _start(self, plan: bytes, shapes: tuple[Shape, ...]) -> TensorRtEngine:
+        return TensorRtEngine(self._model, LoadedPlan(plan), self._gpu, shapes, self._version)
+
+    def _build(self) -> TensorRtEngine:
+        started_s = time.monotonic()
+        timing = self._cache.read_timing(self._key)
+        plan, timing = build_plan(
+            self._content, self._options, self._flags, timing, self._settings.on_progress
+        )
+        engine = self._start(plan, self._options.shapes)
+        try:
+            about = self._check(engine)
+            about['build_s'] = round(time.monotonic() - started_s, 1)
+            stored = self._cache.store(self._model.path.stem, self._key, plan, about)
+            self._cache.store_timing(self._key, timing)
+        except BaseException:
+            engine.close()
+            raise
+        _logger.info('TensorRT engine %s: %s', stored, about)
+        return engine
+
+    def _check(self, engine: TensorRtEngine) -> dict[str, Any]:
+        """Compare a new engine with ONNX Runtime; return what its side-car says about it."""
+        self._settings.on_progress(Progress(phase='comparing with ONNX Runtime', elapsed_s=0))
+        given = self._settings.samples
+        made_up = [Sample(image=image) for image in street_frames(self._model.card.input_order)]
+        samples = _at_size(given or made_up, self._options.shapes[-1])
+        with closing(OnnxRuntimeEngine(self._model.path)) as source:
+            agreement = compare(engine, source, samples)
+        require(agreement, TOLERANCES[self._options.precision], f'the engine of {self._key.gpu}')
+        complaint = precision_complaint(engine.precisions, self._options.precision)
+        if complaint:
+            _logger.warning('%s', complaint)
+        return {
+            'agreement': asdict(agreement),
+            'checked_on': 'given frames' if given else 'made-up streets',
+            'real_precision': dict(engine.precisions),
+            'batching': {str(tuple(shape)): quick for shape, quick in engine.batching.items()},
+            'note': engine.info.note,
+        }
+
+
+def _at_size(samples: Sequence[Sample], shape: Shape) -> list[Sample]:
+    """Bring frames to the size that the engine shrinks on the GPU."""
+    size = (shape.width, shape.height)
+    return [
+        replace(
+            sample,
+            image=np.asarray(cv2.resize(sample.image, size, interpolation=cv2.INTER_LINEAR)),
+        )
+        for sample in samples
+    ]

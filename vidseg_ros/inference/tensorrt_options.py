@@ -1,0 +1,148 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""What a TensorRT engine is built with: shapes, precision, and the flags of each version."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+import re
+from typing import Final, get_args, Literal, NamedTuple
+
+from vidseg_ros.core.errors import EngineError, ParameterError
+
+Precision = Literal['fp32', 'fp16', 'int8']
+"""Arithmetic of a model file, and of the engine built from it."""
+
+OLDEST: Final = (8, 5)
+STRONGLY_TYPED: Final = (10, 12)
+"""Version since which weak typing is deprecated; 11 knows nothing else."""
+
+MOST_CAMERAS: Final = 8
+SLOTS: Final = 2
+"""Sets of buffers for frames one by one: one is filled while the other computes."""
+
+
+class Shape(NamedTuple):
+    """Frames of one call."""
+
+    count: int
+    """Number of frames."""
+    height: int
+    """px."""
+    width: int
+    """px."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a build is."""
+
+    phase: str
+    """What it does."""
+    elapsed_s: float
+    """Time since its start, seconds."""
+    share: float | None = None
+    """Share of the phase that is done, 0 to 1; None where TensorRT does not tell (before 10)."""
+
+    def __str__(self) -> str:
+        """Return it for people."""
+        share = '' if self.share is None else f' {self.share:.0%}'
+        return f'{self.phase}{share}, {self.elapsed_s:.0f} s'
+
+
+OnProgress = Callable[[Progress], bool]
+"""Hears of progress, from any thread; False cancels (as soon as TensorRT asks, 10 and later)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """What a plan is made with, besides model, GPU and version.
+
+    Raises:
+        ParameterError: If a value is not allowed.
+    """
+
+    precision: Precision
+    """That of the model file."""
+    shapes: tuple[Shape, ...]
+    """What the engine takes, each with an optimisation profile of its own."""
+    workspace_mib: int = 2048
+    """Most memory that a layer may use while it computes, MiB."""
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.precision not in get_args(Precision):
+            msg = (
+                f'precision {self.precision!r} cannot be built, choose from '
+                f'{", ".join(get_args(Precision))}; convert the model file first'
+            )
+            raise ParameterError(msg)
+        if not self.shapes or len(set(self.shapes)) != len(self.shapes):
+            msg = f'shapes must be one or more, each once, not {self.shapes}'
+            raise ParameterError(msg)
+        for shape in self.shapes:
+            if not 1 <= shape.count <= MOST_CAMERAS or min(shape) < 1:
+                msg = (
+                    f'{shape} cannot be built: 1 to {MOST_CAMERAS} frames of at least one pixel; '
+                    'correct --frames or --size'
+                )
+                raise ParameterError(msg)
+        if self.workspace_mib < 1:
+            msg = f'workspace must be 1 MiB or more, not {self.workspace_mib}'
+            raise ParameterError(msg)
+
+
+class BuildFlags(NamedTuple):
+    """Names of TensorRT's flags; all of them go into the key of the cache."""
+
+    network: tuple[str, ...]
+    """Of NetworkDefinitionCreationFlag."""
+    on: tuple[str, ...]
+    """Of BuilderFlag, set."""
+    off: tuple[str, ...]
+    """Of BuilderFlag, cleared."""
+    no_tactic_sources: bool
+    """Whether cuBLAS and cuDNN are left out: these networks do not call them."""
+
+
+def parse_version(text: str) -> tuple[int, int]:
+    """Return major and minor of a version such as ``10.13.3.9``.
+
+    Raises:
+        EngineError: If it is none, or older than `OLDEST`.
+    """
+    match = re.match(r'(\d+)\.(\d+)', text)
+    version = (int(match[1]), int(match[2])) if match else (0, 0)
+    if version < OLDEST:
+        msg = f'TensorRT {text} is too old; install {".".join(map(str, OLDEST))} or later'
+        raise EngineError(msg)
+    return version
+
+
+def flags_for(version: tuple[int, int], precision: Precision) -> BuildFlags:
+    """Choose the flags with which a version builds a precision.
+
+    Since 10.12 the precision is in the ONNX alone, and a flag for it is refused (11) or without
+    effect; before, TensorRT takes lower precisions only where a flag allows them.
+
+    Args:
+        version: Major and minor of TensorRT.
+        precision: Of the model file.
+    """
+    typed = version >= STRONGLY_TYPED
+    allowed = {'fp32': (), 'fp16': ('FP16',), 'int8': ('FP16', 'INT8')}[precision]
+    network = ('EXPLICIT_BATCH',) if version < (10, 0) else ()
+    return BuildFlags(
+        network=('STRONGLY_TYPED',) if typed else network,
+        on=() if typed else allowed,
+        off=('TF32',) if precision == 'fp32' else (),
+        no_tactic_sources=version < (10, 0),
+    )
+
+
+def profile_shapes(shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
+    """Return the shape of each optimisation profile, in order.
+
+    Single frames have one for each of `SLOTS`: until TensorRT 8.6 two execution contexts cannot
+    use the same profile at a time.
+    """
+    return tuple(shape for shape in shapes for _ in range(SLOTS if shape.count == 1 else 1))
