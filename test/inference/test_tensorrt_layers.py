@@ -1,0 +1,50 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from collections import Counter
+import json
+from typing import Any
+
+import pytest
+
+from vidseg_ros.inference.tensorrt_layers import (
+    count_precisions,
+    describe_precision,
+    precision_complaint,
+)
+
+
+def layer(form: str, kind: str = 'CaskConvolution', **more: str) -> dict[str, Any]:
+    return {'LayerType': kind, 'Inputs': [{'Format/Datatype': form}, {}], **more}
+
+
+def test_layers_that_multiply_weights_are_counted() -> None:
+    layers = [
+        layer('Channel major FP16 format where channel % 8 == 0'),
+        layer('Row major linear FP32'),
+        layer('Thirty-two wide channel vectorized row major Int8 format'),
+        layer('Half', kind='CaskGemmConvolution'),
+        layer('INT8', kind='fused', ParameterType='Convolution'),
+        {'LayerType': 'Convolution', 'Inputs': [{'Datatype': 'BFloat16'}]},
+        {'LayerType': 'MatrixMultiply', 'Inputs': []},
+        layer('Row major linear FP32', kind='Reformat'),
+        'a name only, without detailed verbosity',
+    ]
+    counts = count_precisions(json.dumps({'Layers': layers}))
+    assert counts == {'fp16': 2, 'fp32': 1, 'int8': 2, 'bf16': 1, 'unknown': 1}
+
+
+@pytest.mark.parametrize('text', ['', 'no JSON', '[]', '{}', '{"Layers": ["a", "b"]}'])
+def test_a_text_that_says_nothing(text: str) -> None:
+    assert not count_precisions(text)
+    assert describe_precision(Counter()) == 'unknown'
+    assert not precision_complaint(Counter(), 'fp16')
+
+
+def test_for_people() -> None:
+    assert describe_precision(Counter(fp16=3)) == 'fp16'
+    mixed = Counter(int8=52, fp16=8)
+    assert describe_precision(mixed) == 'int8 (52 of 60 layers; fp16 8)'
+    assert not precision_complaint(mixed, 'int8')
+    assert precision_complaint(mixed, 'fp16') == (
+        'the engine was to be fp16, but its layers are int8 (52 of 60 layers; fp16 8)'
+    )
