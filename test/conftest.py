@@ -79,7 +79,8 @@ def fake_gpu(
     trt = FAKE_TENSORRT.FakeTensorRt(gpu, version, FAKE_GPU.NAMES[version])
     monkeypatch.setitem(sys.modules, 'tensorrt', trt)
     monkeypatch.setitem(sys.modules, 'cuda.bindings.runtime', FAKE_GPU.FakeCuda(gpu))
-    monkeypatch.setenv('VIDSEG_ENGINE_CACHE', str(tmp_path / 'engines'))
+    gpu.cache = tmp_path / 'engines'
+    monkeypatch.setenv('VIDSEG_ENGINE_CACHE', str(gpu.cache))
     return gpu
 
 

@@ -215,7 +215,9 @@ class Engine:
         self.trt, self.plan = trt, plan
         model = base64.b64decode(plan['onnx'])
         graph = onnx.load_from_string(model).graph
-        self.session = onnxruntime.InferenceSession(model)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(model, options)
         self._names = [value.name for value in (*graph.input, *graph.output)]
         self.sizes = {
             value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim][1:]

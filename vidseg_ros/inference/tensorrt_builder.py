@@ -164,7 +164,7 @@ class _Provision:
         given = self._settings.samples
         made_up = [Sample(image=image) for image in street_frames(self._model.card.input_order)]
         samples = _at_size(given or made_up, self._options.shapes[-1])
-        with closing(OnnxRuntimeEngine(self._model.path)) as source:
+        with closing(OnnxRuntimeEngine(self._model.path, shrink=False)) as source:
             agreement = compare(engine, source, samples)
         require(agreement, TOLERANCES[self._options.precision], f'the engine of {self._key.gpu}')
         complaint = precision_complaint(engine.precisions, self._options.precision)

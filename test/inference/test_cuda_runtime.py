@@ -1,0 +1,156 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""The seam to CUDA, over the fake, and its names in the real bindings."""
+
+import ast
+from importlib import import_module
+from pathlib import Path
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vidseg_ros.core.errors import EngineError
+from vidseg_ros.inference import cuda_runtime
+from vidseg_ros.inference.cuda_runtime import (
+    DeviceMemory,
+    Event,
+    Gpu,
+    GpuError,
+    load_cuda,
+    MODULES,
+    PinnedMemory,
+    Stream,
+)
+
+
+def test_a_missing_cuda_python_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in MODULES:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(EngineError, match=r'cuda-python is not installed; pip install "vidseg_'):
+        load_cuda()
+
+
+def test_the_older_place_of_cuda_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, MODULES[0], None)
+    monkeypatch.setitem(sys.modules, MODULES[1], 'the old one')
+    assert load_cuda() == 'the old one'
+
+
+def test_a_gpu_tells_what_it_is(fake_gpu: Any) -> None:
+    fake_gpu.names = ['A', 'B']
+    gpu = Gpu(1)
+    assert (gpu.index, gpu.name, gpu.capability) == (1, 'B', '9.0')
+    assert gpu.memory() == (1 << 30, 1 << 30)
+    with pytest.raises(GpuError, match=r'GPU 2: cudaSetDevice gave cudaErrorInvalidDevice; there'):
+        Gpu(2)
+
+
+def test_a_machine_without_a_gpu(fake_gpu: Any) -> None:
+    fake_gpu.failures['cudaGetDeviceCount'] = 'cudaErrorNoDevice'
+    with pytest.raises(GpuError, match=r'no NVIDIA GPU is visible: check nvidia-smi'):
+        Gpu()
+
+
+def test_bytes_go_there_and_back_in_the_order_of_the_stream(fake_gpu: Any) -> None:
+    gpu = Gpu()
+    stream, device = Stream(gpu), DeviceMemory(gpu, 6)
+    there, back = PinnedMemory(gpu, (2, 3)), PinnedMemory(gpu, (2, 3))
+    there.array[:] = [[1, 2, 3], [4, 5, 6]]
+    back.array[:] = 0
+    stream.upload(device, there)
+    stream.download(back, device)
+    assert not back.array.any(), 'nothing is done before somebody waits'
+    stream.wait()
+    np.testing.assert_array_equal(back.array, there.array)
+    for thing in (stream, device, there, back):
+        thing.free()
+    assert not fake_gpu.leftovers
+
+
+def test_events_take_the_time_between(fake_gpu: Any) -> None:
+    gpu = Gpu()
+    stream, first, last = Stream(gpu), Event(gpu), Event(gpu)
+    stream.record(first)
+    stream.record(last)
+    with pytest.raises(GpuError, match='cudaErrorNotReady'):
+        last.ms_since(first)
+    stream.wait()
+    assert last.ms_since(first) > 0
+    for thing in (stream, first, last):
+        thing.free()
+    assert not fake_gpu.leftovers
+
+
+def test_a_graph_does_the_same_again(fake_gpu: Any) -> None:
+    gpu = Gpu()
+    stream, device = Stream(gpu), DeviceMemory(gpu, 4)
+    there, back = PinnedMemory(gpu, (4,)), PinnedMemory(gpu, (4,))
+    stream.begin_capture()
+    stream.upload(device, there)
+    stream.download(back, device)
+    graph = stream.end_capture()
+    back.array[:] = 0
+    stream.wait()
+    assert not back.array.any(), 'recorded, not done'
+    for value in (7, 8):
+        there.array[:] = value
+        stream.launch(graph)
+        stream.wait()
+        assert (back.array == value).all()
+    graph.free()
+    assert fake_gpu.calls['cudaGraphDestroy'] == fake_gpu.calls['cudaGraphExecDestroy'] == 1
+
+
+def test_out_of_memory_says_what_to_do(fake_gpu: Any) -> None:
+    gpu = Gpu()
+    fake_gpu.free_bytes = 10
+    with pytest.raises(GpuError, match=r'the GPU is out of memory: fewer cameras') as caught:
+        DeviceMemory(gpu, 11)
+    assert caught.value.name == 'cudaErrorMemoryAllocation'
+    DeviceMemory(gpu, 10).free()
+
+
+def test_an_illegal_address_is_for_ever(fake_gpu: Any) -> None:
+    gpu = Gpu()
+    stream, device, large = Stream(gpu), DeviceMemory(gpu, 4), PinnedMemory(gpu, (5,))
+    stream.upload(device, large)
+    with pytest.raises(GpuError, match=r'cudaErrorIllegalAddress; CUDA cannot be used again'):
+        stream.wait()
+    with pytest.raises(GpuError, match='cudaErrorIllegalAddress'):
+        Gpu()
+    assert fake_gpu.sticky
+
+
+def test_a_gpu_that_never_answers(fake_gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_runtime, 'WAIT_S', 0.01)
+    gpu = Gpu()
+    stream, device, host = Stream(gpu), DeviceMemory(gpu, 4), PinnedMemory(gpu, (4,))
+    fake_gpu.hangs = True
+    stream.upload(device, host)
+    with pytest.raises(GpuError, match=r'GPU 0 did not answer for 0 s') as caught:
+        stream.wait()
+    assert caught.value.name == 'timeout'
+
+
+def test_every_name_exists_in_the_real_bindings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuda-python can be imported without a GPU; only its calls need one."""
+    monkeypatch.delitem(sys.modules, MODULES[0], raising=False)
+    real = import_module(MODULES[0])
+    source = Path(cuda_runtime.__file__).read_text()
+    words = {
+        word
+        for node in ast.walk(ast.parse(source))
+        for word in (
+            [node.attr]
+            if isinstance(node, ast.Attribute)
+            else [node.value]
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            else []
+        )
+        if word.startswith('cuda') and word.isalnum()
+    }
+    assert len(words) > 30
+    places = (real, real.cudaError_t, real.cudaMemcpyKind, real.cudaStreamCaptureMode)
+    assert [w for w in sorted(words) if not any(hasattr(place, w) for place in places)] == []

@@ -1,0 +1,71 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from contextlib import closing
+from pathlib import Path
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vidseg_ros.core.errors import EngineError, ModelError
+from vidseg_ros.inference.agreement import Sample
+from vidseg_ros.inference.engine import CHOICES, create_engine
+from vidseg_ros.inference.engine_settings import EngineSettings
+
+NOISE = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+SETTINGS = EngineSettings(samples=[Sample(image=NOISE)])
+
+
+def test_the_choices() -> None:
+    assert CHOICES == ('auto', 'onnxruntime', 'tensorrt')
+
+
+def test_auto_prefers_tensorrt(fake_gpu: Any, tiny_model: Path) -> None:
+    with closing(create_engine('auto', tiny_model, SETTINGS)) as engine:
+        assert engine.info.name == 'tensorrt'
+        assert not engine.info.note
+    assert fake_gpu.builds == 1
+
+
+def test_auto_falls_back_where_there_is_no_tensorrt(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, 'tensorrt', None)
+    with closing(create_engine('auto', tiny_model)) as engine:
+        assert engine.info.name == 'onnxruntime'
+        assert engine.info.note.startswith('not TensorRT: TensorRT is not installed; ')
+        assert engine.infer([np.zeros((12, 16, 3), np.uint8)]).labels.shape == (1, 12, 16)
+
+
+@pytest.mark.parametrize(
+    ('trouble', 'said'),
+    [
+        ({'failures': {'cudaGetDeviceCount': 'cudaErrorNoDevice'}}, 'no NVIDIA GPU is visible'),
+        ({'failures': {'build': 'no implementation'}}, 'no implementation'),
+        ({'free_bytes': 100}, 'the GPU is out of memory'),
+        ({'noise': 0.5}, 'is not kept'),
+    ],
+)
+def test_auto_says_why_it_fell_back(
+    fake_gpu: Any, tiny_model: Path, trouble: dict[str, Any], said: str
+) -> None:
+    vars(fake_gpu).update(trouble)
+    with closing(create_engine('auto', tiny_model, SETTINGS)) as engine:
+        assert engine.info.name == 'onnxruntime'
+        assert engine.info.note.startswith('not TensorRT: ')
+        assert said in engine.info.note
+    assert not fake_gpu.leftovers
+
+
+def test_who_asks_for_tensorrt_gets_it_or_an_error(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, 'tensorrt', None)
+    with pytest.raises(EngineError, match='TensorRT is not installed'):
+        create_engine('tensorrt', tiny_model)
+
+
+def test_auto_cannot_mend_a_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match='no model file'):
+        create_engine('auto', tmp_path / 'absent.onnx')
