@@ -29,7 +29,7 @@ def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_command_of_the_table_can_be_called() -> None:
-    assert sorted(COMMANDS) == ['demo', 'inspect', 'replay']
+    assert sorted(COMMANDS) == ['build-engine', 'demo', 'inspect', 'replay']
     for command in COMMANDS.values():
         assert callable(import_module(command.module).main)
 
@@ -46,7 +46,7 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
         main(['--help'])
     out = capsys.readouterr().out
     for name, command in COMMANDS.items():
-        assert f'  {name:<10} {command.help}\n' in out
+        assert f'  {name:<12} {command.help}\n' in out
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,18 +8,16 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 import onnx
 from onnx import TensorProto
 import pytest
 
-from vidseg_ros.bag_io import BagWriter
-from vidseg_ros.core.errors import EngineError, ModelError, OutputError, SourceError
+from vidseg_ros.core.errors import EngineError, ModelError, OutputError
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.evaluation import wrapping
-from vidseg_ros.evaluation.wrapping import footage_frames, wrap_model
+from vidseg_ros.evaluation.wrapping import wrap_model
 from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.wrap_settings import WrapSettings
@@ -216,27 +214,3 @@ def test_a_target_that_cannot_be_written(foreign: Foreign, tmp_path: Path) -> No
     (tmp_path / 'file').write_text('')
     with pytest.raises(OutputError, match=r'cannot write .*choose another --out'):
         wrap_model(foreign(), tmp_path / 'file' / 'm.onnx', WrapSettings(**SETTINGS), frames())
-
-
-def test_frames_are_spread_over_the_footage(tmp_path: Path) -> None:
-    for number in range(24):
-        cv2.imwrite(str(tmp_path / f'{number:02}.png'), np.full((4, 4, 3), (number, 0, 9)))
-    (tmp_path / '03.png').write_bytes(b'damaged')
-    taken = footage_frames(tmp_path, None, 'bgr8')
-    assert [int(frame[0, 0, 0]) for frame in taken] == [0, 6, 9, 12, 15, 18, 21]
-    assert footage_frames(tmp_path, None, 'rgb8')[1][0, 0].tolist() == [9, 0, 6]
-
-
-def test_the_topic_of_a_bag_can_be_chosen(tmp_path: Path) -> None:
-    with BagWriter(tmp_path / 'bag') as bag:
-        for topic, value in (('/front', 10), ('/rear', 20)):
-            image = np.full((4, 4, 3), value, np.uint8)
-            bag.write_image(topic, image, encoding='rgb8', stamp_ns=1, frame_id='')
-    (frame,) = footage_frames(tmp_path / 'bag', '/rear', 'rgb8')
-    assert frame[0, 0, 0] == 20
-
-
-def test_footage_without_a_good_frame(tmp_path: Path) -> None:
-    (tmp_path / '0.png').write_bytes(b'damaged')
-    with pytest.raises(SourceError, match=r'no frame of .* can be decoded .*neither JPEG nor PNG'):
-        footage_frames(tmp_path, None, 'rgb8')

@@ -135,6 +135,24 @@ def test_an_engine_that_disagrees_is_not_kept(fake_gpu: Any, tiny_model: Path) -
     assert not fake_gpu.leftovers
 
 
+def test_an_engine_out_of_the_cache_is_compared_on_the_frames_given(
+    fake_gpu: Any, tiny_model: Path
+) -> None:
+    run(tiny_model)
+    more = [Sample(image=image) for image in (*NOISE, NOISE[0, ::-1])]
+    with closing(open_tensorrt(tiny_model, EngineSettings(samples=more))) as engine:
+        assert engine.file == files(fake_gpu, '.plan')[0]
+    about = json.loads(files(fake_gpu, '.json')[0].read_text())['about']
+    assert about['agreement']['frames'] == 3
+    assert about['build_s'] >= 0
+    fake_gpu.noise = 0.1
+    with pytest.raises(ModelError, match='is not kept'):
+        run(tiny_model)
+    assert not files(fake_gpu, '.plan')
+    assert fake_gpu.builds == 1
+    assert not fake_gpu.leftovers
+
+
 def test_without_frames_it_is_checked_on_made_up_streets(
     fake_gpu: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,4 +238,5 @@ def test_of_two_that_want_it_one_builds(fake_gpu: Any, tiny_model: Path) -> None
     second.join(15)
     assert not second.is_alive()
     assert fake_gpu.builds == 1
-    assert set(phases) == {'waiting for another process that builds this engine'}
+    assert phases[0] == 'waiting for another process that builds this engine'
+    assert phases[-1] == 'comparing with ONNX Runtime', 'what it finds is checked on its frames'

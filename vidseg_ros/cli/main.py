@@ -33,6 +33,7 @@ COMMANDS: Final = {
     'demo': Command('vidseg_ros.cli.demo', 'see a live ROS 2 node segment a drive'),
     'replay': Command('vidseg_ros.cli.replay', 'segment a bag, a video or a folder of images'),
     'inspect': Command('vidseg_ros.cli.inspect', 'print what a model file says about itself'),
+    'build-engine': Command('vidseg_ros.cli.build_engine', 'build the TensorRT engine of a model'),
 }
 """Sub-commands by name."""
 
@@ -90,7 +91,7 @@ def _unwound_by_signals() -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    lines = [f'  {name:<10} {command.help}' for name, command in COMMANDS.items()]
+    lines = [f'  {name:<12} {command.help}' for name, command in COMMANDS.items()]
     parser = argparse.ArgumentParser(
         prog='vidseg',
         description='Semantic segmentation of driving video.',

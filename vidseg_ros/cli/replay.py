@@ -27,7 +27,7 @@ from vidseg_ros.evaluation.sources import (
     SourceFrame,
 )
 from vidseg_ros.evaluation.summary import ReplaySummary
-from vidseg_ros.inference.engine import create_engine, ENGINES
+from vidseg_ros.inference.engine import CHOICES, create_engine
 from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.pipeline import MaskSize, Segmenter
 
@@ -93,7 +93,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add('--topic', metavar='T', help='image topic of a bag that has several')
     add('--limit', type=_count, metavar='N', help='stop after N frames')
     add('--model', default=DEFAULT_MODEL, help='path or shipped name (default: %(default)s)')
-    add('--engine', choices=ENGINES, default='onnxruntime', help='default: %(default)s')
+    add('--engine', choices=CHOICES, default='onnxruntime', help='default: %(default)s')
     add(
         '--mask-size',
         choices=get_args(MaskSize),

@@ -7,7 +7,8 @@ from dataclasses import fields
 
 from rich.console import Console
 
-from vidseg_ros.evaluation.wrapping import footage_frames, wrap_model
+from vidseg_ros.evaluation.samples import footage_samples
+from vidseg_ros.evaluation.wrapping import wrap_model
 from vidseg_ros.inference.agreement import street_frames
 from vidseg_ros.inference.wrap_settings import load_settings, WrapSettings
 
@@ -30,7 +31,8 @@ def wrap(args: argparse.Namespace) -> None:
     settings = load_settings(args.settings, {name: getattr(args, name) for name in names})
     if args.frames:
         footage = str(args.frames)
-        frames = footage_frames(args.frames, args.topic, settings.order)
+        samples = footage_samples(args.frames, args.topic, settings.order)
+        frames = [sample.image for sample in samples]
     else:
         footage = 'made-up streets (for real ones: --frames)'
         frames = street_frames(settings.order)

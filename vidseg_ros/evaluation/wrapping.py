@@ -14,54 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 import onnx
 
-from vidseg_ros.core.errors import EngineError, ImageError, ModelError, OutputError, SourceError
+from vidseg_ros.core.errors import EngineError, ModelError, OutputError
 from vidseg_ros.core.metrics import Confusion
-from vidseg_ros.core.model_card import ColorOrder, ModelCard
-from vidseg_ros.evaluation.sources import open_source
-from vidseg_ros.inference.agreement import Agreement, CHECK_FRAMES
+from vidseg_ros.core.model_card import ModelCard
+from vidseg_ros.inference.agreement import Agreement
 from vidseg_ros.inference.foreign_model import ForeignNetwork, read_network
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.original import OriginalNetwork
 from vidseg_ros.inference.wrap_settings import WrapSettings
 from vidseg_ros.inference.wrapping import OutputForm, precision_of, read_form, wrap
 
-FRAMES_READ: Final = 400
-"""Frames of footage among which those are spread; decoding a whole drive would take hours."""
-
 LEAST_AGREEMENT: Final = 0.99
 """Share of pixels, and mIoU, at which a model file may count as the same as its original."""
-
-
-def footage_frames(path: Path, topic: str | None, order: ColorOrder) -> list[NDArray[np.uint8]]:
-    """Take frames from a bag, a video or a folder of images, spread over its beginning.
-
-    Args:
-        path: The footage.
-        topic: Image topic of a bag; needed where it has more than one.
-        order: Channel order wanted.
-
-    Returns:
-        At most `CHECK_FRAMES` frames (H, W, 3) uint8; such that cannot be decoded are left out.
-
-    Raises:
-        SourceError: If the footage cannot be read, or not one of those frames can be decoded.
-    """
-    frames, why = [], 'it is empty'
-    with open_source(path, topic=topic) as source:
-        step = max(1, min(source.frame_count or FRAMES_READ, FRAMES_READ) // CHECK_FRAMES)
-        for frame in source:
-            if frame.index % step:
-                continue
-            try:
-                frames.append(frame.decode(order))
-            except ImageError as error:
-                why = str(error)
-            if len(frames) == CHECK_FRAMES or frame.index >= FRAMES_READ:
-                break
-    if not frames:
-        msg = f'no frame of {path} can be decoded to check the model with: {why}'
-        raise SourceError(msg)
-    return frames
 
 
 def wrap_model(

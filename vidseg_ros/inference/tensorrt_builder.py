@@ -14,14 +14,14 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
-from vidseg_ros.core.errors import EngineError
+from vidseg_ros.core.errors import EngineError, ModelError
 from vidseg_ros.inference.agreement import compare, require, Sample, street_frames, TOLERANCES
 from vidseg_ros.inference.cuda_runtime import Gpu, GpuError
 from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.model_file import ModelFile, read_model
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.tensorrt_api import build_plan, load_tensorrt, LoadedPlan
-from vidseg_ros.inference.tensorrt_cache import PlanCache, PlanKey
+from vidseg_ros.inference.tensorrt_cache import CachedPlan, PlanCache, PlanKey
 from vidseg_ros.inference.tensorrt_engine import TensorRtEngine
 from vidseg_ros.inference.tensorrt_layers import precision_complaint
 from vidseg_ros.inference.tensorrt_options import (
@@ -133,9 +133,23 @@ class _Provision:
                 _logger.warning('%s is built again, it does not load: %s', cached.path, error)
                 self._cache.remove(cached.path)
                 continue
-            _logger.info('TensorRT engine %s', cached.path)
+            engine.file = cached.path
+            if self._settings.samples:
+                self._check_again(engine, cached)
             return engine
         return None
+
+    def _check_again(self, engine: TensorRtEngine, cached: CachedPlan) -> None:
+        """Compare an engine out of the cache on the frames that are given now."""
+        try:
+            about = cached.about | self._check(engine)
+            stem = cached.path.stem.rpartition('-')[0]
+            engine.file = self._cache.store(stem, cached.key, cached.plan, about)
+        except BaseException as error:
+            engine.close()
+            if isinstance(error, ModelError):
+                self._cache.remove(cached.path)
+            raise
 
     def _start(self, plan: bytes, shapes: tuple[Shape, ...]) -> TensorRtEngine:
         return TensorRtEngine(self._model, LoadedPlan(plan), self._gpu, shapes, self._version)
@@ -150,20 +164,20 @@ class _Provision:
         try:
             about = self._check(engine)
             about['build_s'] = round(time.monotonic() - started_s, 1)
-            stored = self._cache.store(self._model.path.stem, self._key, plan, about)
+            engine.file = self._cache.store(self._model.path.stem, self._key, plan, about)
             self._cache.store_timing(self._key, timing)
         except BaseException:
             engine.close()
             raise
-        _logger.info('TensorRT engine %s: %s', stored, about)
         return engine
 
     def _check(self, engine: TensorRtEngine) -> dict[str, Any]:
-        """Compare a new engine with ONNX Runtime; return what its side-car says about it."""
+        """Compare an engine with ONNX Runtime; return what its side-car says about it."""
         self._settings.on_progress(Progress(phase='comparing with ONNX Runtime', elapsed_s=0))
         given = self._settings.samples
-        made_up = [Sample(image=image) for image in street_frames(self._model.card.input_order)]
-        samples = _at_size(given or made_up, self._options.shapes[-1])
+        order = self._model.card.input_order
+        samples = given or [Sample(image=image) for image in street_frames(order)]
+        samples = _at_size(samples, self._options.shapes[-1])
         with closing(OnnxRuntimeEngine(self._model.path, shrink=False)) as source:
             agreement = compare(engine, source, samples)
         require(agreement, TOLERANCES[self._options.precision], f'the engine of {self._key.gpu}')

@@ -5,6 +5,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 import logging
+from pathlib import Path
 import time
 from typing import Final
 
@@ -53,6 +54,8 @@ class TensorRtEngine:
             EngineError: If TensorRT refuses.
         """
         self.card, self.has_confidence = model.card, model.has_confidence
+        self.file: Path | None = None
+        """The plan in the cache, once it is there; beside it lies what is known about it."""
         self._gpu, self._lanes = gpu, dict[Shape, list[Lane]]()
         self._sizes_told: set[tuple[int, int]] = set()
         assert Shape(1, *self.card.input_size) in shapes

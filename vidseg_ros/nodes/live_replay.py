@@ -84,7 +84,7 @@ def replay_live(  # noqa: PLR0913 - all but two by name
         source: Opened footage; read twice.
         results: Entered; takes every frame that got a label map, and the summary as a file.
         model: The model file.
-        engine: A key of `vidseg_ros.inference.engine.ENGINES`.
+        engine: One of `vidseg_ros.inference.engine.CHOICES`.
         rate: Speed, 1 = as recorded.
         mask_size: ``camera`` or ``network``.
         log_dir: Folder for the node's output, `NODE_LOG`.
