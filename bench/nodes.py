@@ -99,7 +99,7 @@ def vidseg_node(pipe: Connection, arguments: list[str], model: str) -> EngineTim
         model: Name of a shipped model.
     """
     onnxruntime.InferenceSession = _TimedSession
-    ENGINES['timed'] = _TimedEngine
+    ENGINES['timed'] = lambda path, _: _TimedEngine(path)
     run_vidseg_node(pipe, arguments, model=model, engine='timed', input_type='image')
     return EngineTimes(_TimedSession.spans, _TimedEngine.spans)
 
@@ -133,7 +133,7 @@ def slow_vidseg_node(
         rate_hz: Frames per second.
         cameras: As the node's parameter; none: the single topic ``image``.
     """
-    ENGINES['slow'] = _SlowEngine
+    ENGINES['slow'] = lambda path, _: _SlowEngine(path)
     _SlowEngine.time_of_a_frame_s = 1 / rate_hz
     several = {'cameras': f'[{", ".join(cameras)}]'} if cameras else {}
     run_vidseg_node(pipe, arguments, model=model, engine='slow', input_type='image', **several)

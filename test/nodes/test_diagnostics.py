@@ -68,16 +68,12 @@ def test_camera_rules(facts: dict[str, Any], level: bytes, rules: list[str]) -> 
 
 
 def test_engine_rules() -> None:
-    assert judge(ENGINE_RULES, EngineFacts(state='active', failure='')) == (
-        OK,
-        {'state': 'active'},
-        (),
-    )
-    assert judge(ENGINE_RULES, EngineFacts(state='unconfigured', failure='no {model}')) == (
-        ERROR,
-        {'failed': 'no {model}'},
-        (),
-    )
+    well = EngineFacts(state='active', failure='', building='')
+    assert judge(ENGINE_RULES, well) == (OK, {'state': 'active'}, ())
+    failed = EngineFacts(state='unconfigured', failure='no {model}', building='')
+    assert judge(ENGINE_RULES, failed) == (ERROR, {'failed': 'no {model}'}, ())
+    building = EngineFacts(state='unconfigured', failure='', building='phase 3 %')
+    assert judge(ENGINE_RULES, building) == (OK, {'building': 'configuring: phase 3 %'}, ())
 
 
 def test_graph_rules() -> None:

@@ -25,7 +25,8 @@ from vidseg_ros.nodes.parameters import (
 
 DEFAULTS = NodeParameters(
     model='camvid_fddwnet',
-    engine='onnxruntime',
+    engine='auto',
+    gpu=0,
     cameras=(),
     input_type='auto',
     mask_size='camera',
@@ -60,7 +61,7 @@ def test_every_refused_value_is_named(context: Context) -> None:
     ('field', 'value', 'message'),
     [
         ('model', '', "parameter model is ''"),
-        ('engine', 'abacus', "parameter engine is 'abacus', it must be one of onnxruntime"),
+        ('engine', 'abacus', "parameter engine is 'abacus', it must be one of auto, onnx"),
         ('input_type', 'x', "parameter input_type is 'x', it must be one of auto, image"),
         ('mask_size', 'x', "parameter mask_size is 'x', it must be one of camera, network"),
         ('cameras', ('~/a',), "parameter cameras has '~/a'"),
@@ -87,7 +88,7 @@ def test_every_parameter_is_described_and_what_is_fixed_says_why(context: Contex
     ]
     descriptors = node.describe_parameters(names)
     node.destroy_node()
-    assert len(descriptors) == 9
+    assert len(descriptors) == 10
     assert all(item.description and item.additional_constraints for item in descriptors)
     changeable = ['model', 'overlay_opacity', 'camera_timeout', 'max_age']
     assert [item.name for item in descriptors if not item.read_only] == changeable
@@ -114,4 +115,4 @@ def test_the_shipped_file_has_every_default(context: Context) -> None:
     defaults = {name: node.get_parameter(name).value for name in values}
     node.destroy_node()
     assert defaults == values
-    assert len(values) == 8, 'all but cameras, which is unset'
+    assert len(values) == 9, 'all but cameras, which is unset'

@@ -135,6 +135,8 @@ class TensorRtEngine:
     def close(self) -> None:
         """Free everything; a second call does nothing, and a lost GPU is no error here."""
         lanes, self._lanes = self._lanes, {}
+        with suppress(GpuError):
+            self._gpu.use()
         for lane in (lane for group in lanes.values() for lane in group):
             with suppress(GpuError):
                 lane.close()

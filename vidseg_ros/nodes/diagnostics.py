@@ -49,6 +49,8 @@ class EngineFacts:
     """State of the lifecycle."""
     failure: str
     """Why the last transition or the engine failed; '' if neither did."""
+    building: str
+    """How far the build of an engine is; '' if none is built."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +116,7 @@ class Rule(Generic[_Facts]):
 
 ENGINE_RULES: Final[tuple[Rule[EngineFacts], ...]] = (
     Rule('failed', ERROR, lambda facts: bool(facts.failure), '{failure}'),
+    Rule('building', OK, lambda facts: bool(facts.building), 'configuring: {building}'),
     Rule('state', OK, lambda _: True, '{state}'),
 )
 

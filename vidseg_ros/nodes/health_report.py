@@ -70,15 +70,18 @@ class HealthReport:
         full_name = f'{self._node.get_name()}: {name}'
         self._statuses.append(make_status(full_name, hardware_id, verdict, values))
 
-    def add_engine(self, state: str, failure: str, engine: SegmentationEngine | None) -> None:
+    def add_engine(
+        self, state: str, failure: str, engine: SegmentationEngine | None, building: str
+    ) -> None:
         """Add the state of the node and what the engine really runs on.
 
         Args:
             state: State of the lifecycle.
             failure: Why the last transition or the engine failed; '' if neither did.
             engine: The engine, if it is open.
+            building: How far the build of one is; '' if none is built.
         """
-        values = {'state': state}
+        values = {'state': state, 'building': building}
         if engine is not None:
             info = engine.info
             values |= {
@@ -87,8 +90,10 @@ class HealthReport:
                 'engine_version': info.version,
                 'device': info.device,
                 'precision': info.precision,
+                'note': info.note,
             }
-        verdict = judge(ENGINE_RULES, EngineFacts(state=state, failure=failure))
+        facts = EngineFacts(state=state, failure=failure, building=building)
+        verdict = judge(ENGINE_RULES, facts)
         self.add('engine', values.get('device', ''), verdict, values)
 
     def add_graph(self, clashes: QosClashes) -> None:

@@ -20,7 +20,9 @@ from rclpy.parameter import Parameter
 from vidseg_ros.core.errors import VidsegError
 from vidseg_ros.core.resources import find_model
 from vidseg_ros.inference.engine import create_engine
+from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.prediction import SegmentationEngine
+from vidseg_ros.inference.tensorrt_options import MOST_CAMERAS, OnProgress
 from vidseg_ros.nodes.parameters import NodeParameters
 from vidseg_ros.pipeline import Segmenter
 
@@ -37,20 +39,36 @@ class OpenModel:
     """Uses the engine; warm."""
 
     def __str__(self) -> str:
-        """Return file, engine, device and precision for people."""
+        """Return file, engine, device, precision and its note for people."""
         info = self.engine.info
-        return f'{self.path} with {info.name} {info.version} on {info.device}, {info.precision}'
+        text = f'{self.path} with {info.name} {info.version} on {info.device}, {info.precision}'
+        return f'{text} ({info.note})' if info.note else text
 
 
-def open_model(parameters: NodeParameters) -> OpenModel:
+def open_model(
+    parameters: NodeParameters, *, build: bool = True, on_progress: OnProgress = lambda _: True
+) -> OpenModel:
     """Open the model that parameters name, and run it once.
 
+    Args:
+        parameters: Of the node.
+        build: Whether a TensorRT engine may be built, which takes minutes.
+        on_progress: Hears of that, and may cancel it.
+
     Raises:
-        ModelError: If there is no such file, or it breaks the model contract.
+        ModelError: If there is no such file, it breaks the model contract, or a new engine
+            disagrees with it.
+        ParameterError: If the engine cannot be built with these parameters.
         EngineError: If the engine cannot load or run it.
     """
     path = find_model(parameters.model)
-    engine = create_engine(parameters.engine, path)
+    settings = EngineSettings(
+        cameras=min(max(1, len(parameters.cameras)), MOST_CAMERAS),
+        device=parameters.gpu,
+        build=build,
+        on_progress=on_progress,
+    )
+    engine = create_engine(parameters.engine, path, settings)
     try:
         segmenter = Segmenter(engine, parameters.mask_size)
         segmenter.warm_up()
@@ -98,7 +116,7 @@ class ModelSwap:
         if name is None or settings is None:
             return SetParametersResult(successful=True)
         try:
-            model = open_model(replace(settings, model=name))
+            model = open_model(replace(settings, model=name), build=False)
         except VidsegError as error:
             return self._refuse(name, str(error))
         except Exception:  # noqa: BLE001  # rclpy would end the node

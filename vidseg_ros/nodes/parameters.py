@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import re
 from typing import Any, Final, get_args, Literal
 
-from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from vidseg_ros.core.errors import ParameterError
-from vidseg_ros.inference.engine import ENGINES
+from vidseg_ros.inference.engine import AUTO, CHOICES, ENGINES
 from vidseg_ros.nodes.diagnostics import Limits
 from vidseg_ros.pipeline import MaskSize
 
@@ -21,6 +21,7 @@ InputType = Literal['auto', 'image', 'compressed']
 
 _CAMERA_NAME: Final = re.compile(r'[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*')
 _TAKEN_NAMES: Final = ('engine', 'graph')
+_GPU: Final = (0, 63)
 _OPACITY: Final = (0.0, 1.0)
 _PERIOD_S: Final = (0.1, 60.0)
 _TIMEOUT_S: Final = (0.1, 3600.0)
@@ -38,7 +39,9 @@ class NodeParameters:
     model: str
     """Name of a shipped model, or the path of a model file."""
     engine: str
-    """A key of `vidseg_ros.inference.engine.ENGINES`."""
+    """One of `vidseg_ros.inference.engine.CHOICES`."""
+    gpu: int
+    """Number of the GPU that TensorRT uses."""
     cameras: tuple[str, ...]
     """One ``<camera>/image`` each; none: the single topic ``image``."""
     input_type: InputType
@@ -57,7 +60,7 @@ class NodeParameters:
             msg = "parameter model is '': give the name of a shipped model or the path of a file"
             raise ParameterError(msg)
         for name, choices in (
-            ('engine', tuple(ENGINES)),
+            ('engine', (AUTO, *ENGINES)),
             ('input_type', get_args(InputType)),
             ('mask_size', get_args(MaskSize)),
         ):
@@ -95,6 +98,7 @@ class _Declaration:
     fixed: str = ''
     """Why it cannot change while the node runs; '' if it can."""
     limits: tuple[float, float] | None = None
+    """Least and largest value; whole numbers are for a parameter of whole numbers."""
 
     def descriptor(self) -> ParameterDescriptor:
         limits = self.limits
@@ -103,10 +107,14 @@ class _Declaration:
             description=self.description,
             additional_constraints=f'{self.allowed}; {when}',
             read_only=bool(self.fixed),
-            floating_point_range=[]
-            if limits is None
-            else [FloatingPointRange(from_value=limits[0], to_value=limits[1])],
+            **{} if limits is None else _range(*limits),
         )
+
+
+def _range(least: float, most: float) -> dict[str, list[FloatingPointRange | IntegerRange]]:
+    if isinstance(least, int) and isinstance(most, int):
+        return {'integer_range': [IntegerRange(from_value=least, to_value=most, step=1)]}
+    return {'floating_point_range': [FloatingPointRange(from_value=least, to_value=most)]}
 
 
 _DECLARATIONS: Final = {
@@ -117,10 +125,17 @@ _DECLARATIONS: Final = {
         allowed='text',
     ),
     'engine': _Declaration(
-        default='onnxruntime',
-        description='What runs the model',
-        allowed=f'text, one of: {", ".join(ENGINES)}',
+        default=AUTO,
+        description='What runs the model; auto: TensorRT where it works, else ONNX Runtime',
+        allowed=f'text, one of: {", ".join(CHOICES)}',
         fixed='it belongs to the machine',
+    ),
+    'gpu': _Declaration(
+        default=0,
+        description='Number of the GPU that TensorRT uses, as CUDA counts them',
+        allowed=f'a whole number from {_GPU[0]} to {_GPU[1]}',
+        fixed='it belongs to the machine',
+        limits=_GPU,
     ),
     'cameras': _Declaration(
         default=Parameter.Type.STRING_ARRAY,
@@ -219,6 +234,7 @@ def read_parameters(node: Node, problems: Mapping[str, str]) -> NodeParameters:
     return NodeParameters(
         model=node.get_parameter('model').value,
         engine=node.get_parameter('engine').value,
+        gpu=node.get_parameter('gpu').value,
         cameras=tuple(cameras.value),
         input_type=node.get_parameter('input_type').value,
         mask_size=node.get_parameter('mask_size').value,

@@ -12,6 +12,7 @@ open and warm. Another model: ``ros2 param set /segmentation model …``, see `m
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 import os
 import signal
@@ -32,10 +33,12 @@ from rclpy.utilities import get_rmw_implementation_identifier, ok, try_shutdown
 
 from vidseg_ros.core.errors import ImageError, VidsegError
 from vidseg_ros.core.model_card import ModelCard
+from vidseg_ros.inference.engine import AUTO
 from vidseg_ros.inference.prediction import SegmentationEngine
 from vidseg_ros.nodes.camera_health import CameraHealth
 from vidseg_ros.nodes.camera_topics import CameraInputs, CameraOutputs
 from vidseg_ros.nodes.diagnostics import STAMP_BACKWARDS
+from vidseg_ros.nodes.engine_preparation import EnginePreparation
 from vidseg_ros.nodes.health_report import HealthReport, read_clock
 from vidseg_ros.nodes.label_info import LabelInfoTopic
 from vidseg_ros.nodes.lifecycle import lifecycle_step, refuse_impossible_transitions
@@ -47,7 +50,7 @@ from vidseg_ros.nodes.messages import (
     describe_format,
     stamp_ns,
 )
-from vidseg_ros.nodes.model_swap import ModelSwap, open_model, OpenModel
+from vidseg_ros.nodes.model_swap import ModelSwap, OpenModel
 from vidseg_ros.nodes.parameters import (
     declare_parameters,
     NodeParameters,
@@ -77,10 +80,10 @@ class _Camera(NamedTuple):
 class SegmentationNode(LifecycleNode):
     """Segments the images of one or several cameras with one engine.
 
-    *configure* checks the parameters, opens and warms up the engine and creates the publishers;
-    *activate* subscribes and starts the worker thread; *deactivate* and *cleanup* undo them.
-    When the engine fails while active, the node logs it, reports ERROR on ``/diagnostics`` and
-    goes through error processing to unconfigured: configure and activate start it anew.
+    *configure* checks the parameters, opens (or builds) and warms up the engine and creates the
+    publishers; *activate* subscribes and starts the worker thread; *deactivate* and *cleanup* undo
+    them. When the engine fails while active, the node logs it, reports ERROR on ``/diagnostics``
+    and goes through error processing to unconfigured: configure and activate start it anew.
     """
 
     def __init__(
@@ -121,6 +124,7 @@ class SegmentationNode(LifecycleNode):
         self._clashes = QosClashes(self)
         self._health = HealthReport(self, self._clashes)
         self._problems |= self._health.problems
+        self._preparation = EnginePreparation(self, lambda: read_parameters(self, self._problems))
         self._swap = ModelSwap(self, lambda: self._settings, self._exchange_model)
         # The steady clock: the node reports on itself even while simulated time stands still.
         self.create_timer(
@@ -136,7 +140,8 @@ class SegmentationNode(LifecycleNode):
         with ExitStack() as stack:
             settings = read_parameters(self, self._problems)
             stack.callback(self._close_model)
-            self._use(open_model(settings))
+            model = self._preparation.take(settings)
+            self._use(model)
             self._outputs = {
                 camera: CameraOutputs(
                     self, stack, camera, clashes=self._clashes, with_info=settings.wants_info
@@ -147,7 +152,9 @@ class SegmentationNode(LifecycleNode):
                 self, stack, self._segmenter.engine.card.labels, self._clashes
             )
             self._configured = stack.pop_all()
-        self._settings = settings
+        # Another model shall run on what this one runs on.
+        engine = model.engine.info.name if settings.engine == AUTO else settings.engine
+        self._settings = replace(settings, engine=engine)
 
     @lifecycle_step
     def on_activate(self) -> None:
@@ -206,6 +213,7 @@ class SegmentationNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Stop and free everything, then destroy the node."""
+        self._preparation.stop(STOP_TIMEOUT_S)
         self._release()
         super().destroy_node()
 
@@ -323,7 +331,8 @@ class SegmentationNode(LifecycleNode):
 
     def _report(self) -> None:
         state = self._state_machine.current_state[1]
-        self._health.add_engine(state, self._failure, self._engine)
+        building = self._preparation.progress
+        self._health.add_engine(state, self._failure, self._engine, building)
         self._health.add_graph(self._clashes)
         if self._worker is not None:
             replaced, clock, limits = self._mailbox.replaced(), read_clock(self), read_limits(self)
