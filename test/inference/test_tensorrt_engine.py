@@ -168,7 +168,7 @@ def test_frames_in_pinned_memory_are_not_copied(fake_gpu: Any, tiny_model: Path)
         memory.setflags(write=False)  # a copy onto itself would be refused
         labels = engine.infer(list(memory)).labels[0]
         np.testing.assert_array_equal(labels[2::4, 2::4], truth[2::4, 2::4])
-        with pytest.raises(EngineError, match=r'not built for Shape\(count=2, .*but for Shape\('):
+        with pytest.raises(EngineError, match=r'not built for Shape\(frames=2, .*but for Shape\('):
             engine.pinned_frames(Shape(2, *BIG))
     with pytest.raises(EngineError, match='but for nothing any more, it is closed'):
         engine.pinned_frames(shape)

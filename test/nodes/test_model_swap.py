@@ -154,8 +154,8 @@ def test_what_a_later_check_of_the_same_request_refuses_is_closed_again(
     node = peer.start_active(model=str(tiny_model))
     engine, opened = node._engine, []
 
-    def recording_open(settings: Any) -> Any:
-        opened.append(open_model(settings))
+    def recording_open(settings: Any, **more: Any) -> Any:
+        opened.append(open_model(settings, **more))
         return opened[-1]
 
     monkeypatch.setattr('vidseg_ros.nodes.model_swap.open_model', recording_open)

@@ -143,7 +143,7 @@ class PinnedMemory:
         size = int(np.prod(shape))
         self.address: int = int(gpu.call('cudaMallocHost', size))
         raw = (ctypes.c_uint8 * size).from_address(self.address)
-        self.array: NDArray[np.uint8] = np.frombuffer(raw, np.uint8).reshape(shape)
+        self.array: NDArray[np.uint8] = np.ctypeslib.as_array(raw).reshape(shape)
 
     def free(self) -> None:
         """Give it back; the array must not be used any more."""

@@ -63,7 +63,8 @@ class _Reporter:
 
     def __init__(self, on_progress: OnProgress) -> None:
         self._on_progress, self._started_s = on_progress, time.monotonic()
-        self._phase, self._share = 'building the TensorRT engine', None
+        self._phase = 'building the TensorRT engine'
+        self._share: float | None = None
         self._lock, self._end = threading.Lock(), threading.Event()
         self._goes_on = True
         self._thread = threading.Thread(target=self._tick, daemon=True)

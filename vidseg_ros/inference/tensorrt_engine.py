@@ -63,7 +63,9 @@ class TensorRtEngine:
             for profile, shape in enumerate(profile_shapes(shapes)):
                 lane = Lane(gpu, plan, profile, shape)
                 self._lanes.setdefault(shape, []).append(lane)
-            self.batching = {shape: self._is_quicker(shape) for shape in shapes if shape.count > 1}
+            self.batching = {
+                shape: self._is_quicker(shape) for shape in shapes if shape.frames > 1
+            }
             """By shape of a batch, whether it is quicker than one frame after the other."""
         except BaseException:
             self.close()
@@ -98,7 +100,7 @@ class TensorRtEngine:
         if self.batching.get(shape):
             self._run_batch(shape, frames, results)
         else:
-            self._run_one_by_one(shape._replace(count=1), frames, results)
+            self._run_one_by_one(shape._replace(frames=1), frames, results)
         return Prediction(labels=results[LABELS], confidence=results.get(CONFIDENCE))
 
     def pinned_frames(self, shape: Shape) -> NDArray[np.uint8]:
@@ -206,9 +208,9 @@ class TensorRtEngine:
 
     def _is_quicker(self, batch: Shape) -> bool:
         frames = list(self._lanes[batch][0].frames.array)
-        size = (batch.count, *self.card.input_size)
+        size = (batch.frames, *self.card.input_size)
         results = {LABELS: np.empty(size, np.uint8)}
-        single = batch._replace(count=1)
+        single = batch._replace(frames=1)
         return _best_s(lambda: self._run_batch(batch, frames, results)) < _best_s(
             lambda: self._run_one_by_one(single, frames, results)
         )

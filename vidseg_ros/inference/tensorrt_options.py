@@ -24,7 +24,7 @@ SLOTS: Final = 2
 class Shape(NamedTuple):
     """Frames of one call."""
 
-    count: int
+    frames: int
     """Number of frames."""
     height: int
     """px."""
@@ -80,7 +80,7 @@ class BuildOptions:
             msg = f'shapes must be one or more, each once, not {self.shapes}'
             raise ParameterError(msg)
         for shape in self.shapes:
-            if not 1 <= shape.count <= MOST_CAMERAS or min(shape) < 1:
+            if not 1 <= shape.frames <= MOST_CAMERAS or min(shape) < 1:
                 msg = (
                     f'{shape} cannot be built: 1 to {MOST_CAMERAS} frames of at least one pixel; '
                     'correct --frames or --size'
@@ -145,4 +145,4 @@ def profile_shapes(shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
     Single frames have one for each of `SLOTS`: until TensorRT 8.6 two execution contexts cannot
     use the same profile at a time.
     """
-    return tuple(shape for shape in shapes for _ in range(SLOTS if shape.count == 1 else 1))
+    return tuple(shape for shape in shapes for _ in range(SLOTS if shape.frames == 1 else 1))

@@ -9,6 +9,7 @@ on: diagnostics, parameters and the other services work all the time.
 
 from collections.abc import Callable
 import threading
+from typing import Any
 
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -40,7 +41,7 @@ class EnginePreparation:
         self.progress = ''
         """How far the build of an engine is, for people; '' if none is built."""
         self._awake = node.create_guard_condition(lambda: None)
-        service = node._service_change_state  # noqa: SLF001  # rclpy has no public way to it
+        service: Any = node._service_change_state  # noqa: SLF001  # rclpy has no public way to it
         self._change: Callable[[ChangeState.Request, ChangeState.Response], ChangeState.Response]
         self._change, service.callback = service.callback, self._answer
         # Else the request that waits would keep everything of the default group waiting.
