@@ -157,6 +157,24 @@ def test_a_model_that_cannot_be_read_says_why(fake_gpu: Any) -> None:
     assert fake_gpu.builds == 0
 
 
+@pytest.mark.parametrize('kind', ['Builder', 'Runtime'])
+def test_a_gpu_that_tensorrt_cannot_use(
+    fake_gpu: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    plan, _ = build(tiny_model)
+
+    def refuse(log: Any) -> None:
+        log.log(1, 'CUDA initialization failure with error: 35')
+        msg = 'pybind11::init(): factory function returned nullptr'
+        raise TypeError(msg)
+
+    monkeypatch.setattr(load_tensorrt(), kind, refuse)
+    message = r'cannot use the GPU \(CUDA init.* error: 35\); check nvidia-smi'
+    with pytest.raises(EngineError, match=message):
+        build(tiny_model) if kind == 'Builder' else LoadedPlan(plan)
+    assert fake_gpu.builds == 1
+
+
 @versions
 def test_a_plan_that_is_none(fake_gpu: Any) -> None:
     with pytest.raises(EngineError, match=r'refuses the plan: .*magic tag does not match'):

@@ -76,6 +76,19 @@ def test_the_newest_one_that_suits_is_taken(cache: PlanCache) -> None:
     assert found.plan == b'20'
 
 
+def test_new_folders_are_the_users_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        cache = PlanCache(tmp_path / 'a' / 'b')
+        path = cache.store('tiny', KEY, b'plan', {})
+    finally:
+        os.umask(before)
+    assert cache.find(KEY) is not None
+    for folder in (cache.folder, cache.folder.parent):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_removed_plan_is_gone(cache: PlanCache) -> None:
     cache.remove(cache.store('tiny', KEY, b'plan', {}))
     assert cache.find(KEY) is None

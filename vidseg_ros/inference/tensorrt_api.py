@@ -149,7 +149,7 @@ def build_plan(
     """
     trt = load_tensorrt()
     log = _make_log(trt)
-    builder = trt.Builder(log)
+    builder = _create(trt.Builder, log)
     bits = sum(1 << int(getattr(trt.NetworkDefinitionCreationFlag, f)) for f in flags.network)
     network = builder.create_network(bits)
     parser = trt.OnnxParser(network, log)
@@ -199,6 +199,15 @@ def _configure(
     return config
 
 
+def _create(kind: Any, log: Any) -> Any:  # noqa: ANN401
+    """Create a Builder or Runtime; the bindings raise TypeError where CUDA does not work."""
+    try:
+        return kind(log)
+    except TypeError as error:
+        msg = f'TensorRT cannot use the GPU ({_last(log.errors)}); check nvidia-smi'
+        raise EngineError(msg) from error
+
+
 def _last(errors: list[str]) -> str:
     return errors[-1] if errors else 'it does not say why'
 
@@ -214,7 +223,7 @@ class LoadedPlan:
         """
         self._trt = load_tensorrt()
         self._log = _make_log(self._trt)
-        self._runtime = self._trt.Runtime(self._log)
+        self._runtime = _create(self._trt.Runtime, self._log)
         self.engine = self._runtime.deserialize_cuda_engine(plan)
         if self.engine is None:
             msg = f'TensorRT {self._trt.__version__} refuses the plan: {_last(self._log.errors)}'

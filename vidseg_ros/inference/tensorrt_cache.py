@@ -203,7 +203,9 @@ class PlanCache:
             raise EngineError(msg) from error
 
     def _make_folder(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        missing = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
+        for folder in reversed(missing):  # `parents=True` would leave those above to the umask
+            folder.mkdir(exist_ok=True, mode=0o700)
         refuse_shared(self.folder)
 
     @contextmanager
