@@ -73,6 +73,7 @@ class FakeGpu:
         builds: How many plans were built.
         real_precision: Of all layers; None: as asked.
         noise: Share of the labels that the network gets wrong.
+        batch_noise: The same, of frames in a batch.
     """
 
     def __init__(self) -> None:
@@ -82,7 +83,7 @@ class FakeGpu:
         self.calls: Counter[str] = Counter()
         self.builds = 0
         self.real_precision: str | None = None
-        self.noise = 0.0
+        self.noise = self.batch_noise = 0.0
         self.names = ['Fake GPU']
         self.free_bytes = 1 << 30
         self.sticky = Error.cudaSuccess

@@ -306,7 +306,8 @@ class Context:
         for output, array in zip(
             names, self._engine.session.run(names, {name: frames}), strict=True
         ):
-            wrong = int(gpu.noise * array.size)
+            noise = gpu.noise if len(array) == 1 else gpu.batch_noise
+            wrong = int(noise * array.size)
             array.reshape(-1)[:wrong] = 0
             target = gpu.read_device(self._addresses[output], array.shape)
             np.copyto(target, array)

@@ -88,6 +88,7 @@ def test_json_layout() -> None:
             'version': '1.2',
             'device': 'CPU',
             'precision': 'fp32',
+            'note': '',
         },
         'frames': {'seen': 11, 'segmented': 8},
         'drops': {'corrupt': 2, 'step': 1},
@@ -153,6 +154,11 @@ def test_table_for_people() -> None:
     assert ['car', '-', '0'] in rows
     assert ['mean', '50.0', '1,020'] in rows
     assert 'ended by' not in text
+
+
+def test_the_table_says_why_it_is_not_another_engine() -> None:
+    engine = replace(SUMMARY.engine, note='not TensorRT: no GPU')
+    assert 'not TensorRT: no GPU' in printed(replace(SUMMARY, engine=engine))
 
 
 def test_table_of_a_run_without_frames() -> None:

@@ -135,6 +135,24 @@ def test_an_engine_that_disagrees_is_not_kept(fake_gpu: Any, tiny_model: Path) -
     assert not fake_gpu.leftovers
 
 
+@pytest.mark.parametrize('quicker', [True, False])
+def test_a_batch_that_says_something_else_is_not_kept(
+    fake_gpu: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, *, quicker: bool
+) -> None:
+    times = iter([1, 2] if quicker else [2, 1])
+    monkeypatch.setattr('vidseg_ros.inference.tensorrt_engine._best_s', lambda _: next(times))
+    fake_gpu.batch_noise = 0.1
+    if quicker:
+        with pytest.raises(
+            ModelError, match=r'3 frames in one batch have 9\d\.\d\d% of the labels'
+        ):
+            run(tiny_model, cameras=3)
+    else:
+        run(tiny_model, cameras=3)
+    assert len(files(fake_gpu, '.plan')) == (not quicker)
+    assert not fake_gpu.leftovers
+
+
 def test_an_engine_out_of_the_cache_is_compared_on_the_frames_given(
     fake_gpu: Any, tiny_model: Path
 ) -> None:

@@ -28,6 +28,7 @@ from vidseg_ros.evaluation.sources import (
 )
 from vidseg_ros.evaluation.summary import ReplaySummary
 from vidseg_ros.inference.engine import CHOICES, create_engine
+from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.pipeline import MaskSize, Segmenter
 
@@ -140,7 +141,7 @@ def _run_offline(
     results: ReplayResults,
     on_frame: OnFrame,
 ) -> ReplaySummary:
-    with closing(create_engine(args.engine, model)) as engine:
+    with closing(create_engine(args.engine, model, EngineSettings(build=False))) as engine:
         segmenter = Segmenter(engine, args.mask_size)
         return replay_offline(source, segmenter, results, on_frame=on_frame, limit=args.limit)
 

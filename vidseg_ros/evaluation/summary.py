@@ -115,8 +115,8 @@ class ReplaySummary:
         """Return the summary ready for JSON: plain types only, None for what is not known.
 
         Keys: ``schema`` (1), ``mode``, ``source``, ``model``, ``engine`` {name, version, device,
-        precision}, ``frames`` {seen, segmented}, ``drops`` {reason: count}, ``wall_s``, ``fps``,
-        ``latency`` {stage: {boundary, count, p50_ms, p95_ms, p99_ms, max_ms}}, ``scores`` null
+        precision, note}, ``frames`` {seen, segmented}, ``drops`` {reason: count}, ``wall_s``,
+        ``fps``, ``latency`` {stage: {boundary, count, p50_ms, p95_ms, p99_ms, max_ms}}, ``scores`` null
         or {frames, miou, classes: [{name, iou, pixels}]} (IoU from 0 to 1), ``consistency`` null
         or {pairs, tc, legacy_tc, flips_per_second, classes: [{name, tc, flips_per_second}],
         windows: [{window, self_consistency, correct_consistency}]}, ``error``.
@@ -161,6 +161,8 @@ class ReplaySummary:
         table.add_row(
             'engine', f'{engine.name} {engine.version}, {engine.device}, {engine.precision}'
         )
+        if engine.note:
+            table.add_row('', escape(engine.note))
         table.add_row('frames', f'{self.frames_segmented} segmented of {self.frames_seen}')
         table.add_row('dropped', drops or 'none')
         meaning = 'outputs written' if self.mode == 'offline' else 'playing'

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from vidseg_ros.core.errors import EngineError, ModelError
 from vidseg_ros.inference.agreement import compare, require, Sample, street_frames, TOLERANCES
@@ -142,7 +143,7 @@ class _Provision:
     def _check_again(self, engine: TensorRtEngine, cached: CachedPlan) -> None:
         """Compare an engine out of the cache on the frames that are given now."""
         try:
-            about = cached.about | self._check(engine)
+            about = cached.about | self._check(engine, cached.key.shapes)
             stem = cached.path.stem.rpartition('-')[0]
             engine.file = self._cache.store(stem, cached.key, cached.plan, about)
         except BaseException as error:
@@ -162,7 +163,7 @@ class _Provision:
         )
         engine = self._start(plan, self._options.shapes)
         try:
-            about = self._check(engine)
+            about = self._check(engine, self._options.shapes)
             about['build_s'] = round(time.monotonic() - started_s, 1)
             engine.file = self._cache.store(self._model.path.stem, self._key, plan, about)
             self._cache.store_timing(self._key, timing)
@@ -171,16 +172,17 @@ class _Provision:
             raise
         return engine
 
-    def _check(self, engine: TensorRtEngine) -> dict[str, Any]:
+    def _check(self, engine: TensorRtEngine, shapes: tuple[Shape, ...]) -> dict[str, Any]:
         """Compare an engine with ONNX Runtime; return what its side-car says about it."""
         self._settings.on_progress(Progress(phase='comparing with ONNX Runtime', elapsed_s=0))
         given = self._settings.samples
         order = self._model.card.input_order
         samples = given or [Sample(image=image) for image in street_frames(order)]
-        samples = _at_size(samples, self._options.shapes[-1])
+        samples = _at_size(samples, shapes[-1])
+        tolerance, what = TOLERANCES[self._options.precision], f'the engine of {self._key.gpu}'
         with closing(OnnxRuntimeEngine(self._model.path, shrink=False)) as source:
-            agreement = compare(engine, source, samples)
-        require(agreement, TOLERANCES[self._options.precision], f'the engine of {self._key.gpu}')
+            require(agreement := compare(engine, source, samples), tolerance, what)
+        _check_batch(engine, [sample.image for sample in samples], shapes[-1], tolerance.pixels)
         complaint = precision_complaint(engine.precisions, self._options.precision)
         if complaint:
             _logger.warning('%s', complaint)
@@ -191,6 +193,22 @@ class _Provision:
             'batching': {str(tuple(shape)): quick for shape, quick in engine.batching.items()},
             'note': engine.info.note,
         }
+
+
+def _check_batch(
+    engine: TensorRtEngine, images: Sequence[NDArray[np.uint8]], shape: Shape, least: float
+) -> None:
+    """Compare what a batch gives with its frames one by one."""
+    batch = [images[index % len(images)] for index in range(shape.frames)]
+    labels = engine.infer(batch).labels
+    alone = np.concatenate([engine.infer([image]).labels for image in batch])
+    share = float((labels == alone).mean())
+    if share < least:
+        msg = (
+            f'{shape.frames} frames in one batch have {share:.2%} of the labels that they have '
+            f'alone, {least:.0%} are needed; build for fewer frames'
+        )
+        raise ModelError(msg)
 
 
 def _at_size(samples: Sequence[Sample], shape: Shape) -> list[Sample]:

@@ -57,6 +57,7 @@ class TensorRtEngine:
         self.file: Path | None = None
         """The plan in the cache, once it is there; beside it lies what is known about it."""
         self._gpu, self._lanes = gpu, dict[Shape, list[Lane]]()
+        self._plan: LoadedPlan | None = plan  # it must outlive its execution contexts
         self._sizes_told: set[tuple[int, int]] = set()
         assert Shape(1, *self.card.input_size) in shapes
         try:
@@ -142,6 +143,7 @@ class TensorRtEngine:
         for lane in (lane for group in lanes.values() for lane in group):
             with suppress(GpuError):
                 lane.close()
+        self._plan = None
 
     def _lane(self, shape: Shape) -> Lane:
         if shape not in self._lanes:

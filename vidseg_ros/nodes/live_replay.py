@@ -35,7 +35,8 @@ from vidseg_ros.evaluation.replay import ReplayResults
 from vidseg_ros.evaluation.sources import Source, SourceFrame
 from vidseg_ros.evaluation.summary import ReplaySummary, StageLatency
 from vidseg_ros.evaluation.writers import LABEL_MAP_TOPIC
-from vidseg_ros.inference.engine import create_engine
+from vidseg_ros.inference.engine import AUTO, create_engine
+from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.nodes.bag_player import BagPlayer
 from vidseg_ros.nodes.child_process import ChildNode
 from vidseg_ros.nodes.dds_profile import PROFILE_VARIABLES
@@ -97,9 +98,10 @@ def replay_live(  # noqa: PLR0913 - all but two by name
         SourceError: If not a single frame can be read.
         OutputError: If a result cannot be written.
     """
-    with closing(create_engine(engine, model)) as opened:
+    with closing(create_engine(engine, model, EngineSettings(build=False))) as opened:
         # Opened here first, so that a bad model is reported as such and not from the node's log.
         card, info = opened.card, opened.info
+    kind = info.name if engine == AUTO else engine
     with TemporaryDirectory(prefix='vidseg_') as folder:
         spool = Path(folder, 'masks')
         arguments = _ros_arguments()
@@ -107,7 +109,7 @@ def replay_live(  # noqa: PLR0913 - all but two by name
             run = _LiveRun(context, source, bag, rate)
             command = [
                 *(sys.executable, '-m', 'vidseg_ros.nodes.segmentation_node', *arguments),
-                *_parameters(model, engine, mask_size, compressed=run.compressed),
+                *_parameters(model, kind, mask_size, compressed=run.compressed),
             ]
             node = ChildNode(command, environment=variables, log=log_dir / NODE_LOG)
             with closing(run), node:
