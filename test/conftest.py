@@ -3,6 +3,7 @@
 """Fixtures shared by all tests."""
 
 from collections.abc import Callable
+from functools import cache
 from importlib import util
 from pathlib import Path
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.model_card import ModelCard
+from vidseg_ros.inference import cuda_runtime
 from vidseg_ros.inference.model_builder import build_model
 from vidseg_ros.inference.model_file import OPSET
 
@@ -53,6 +55,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@cache
 def _load(name: str) -> Any:
     """Load a module of this folder, which is no package."""
     spec = util.spec_from_file_location(f'vidseg_{name}', Path(__file__).with_name(f'{name}.py'))
@@ -61,9 +64,6 @@ def _load(name: str) -> Any:
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-FAKE_GPU, FAKE_TENSORRT = _load('fake_gpu'), _load('fake_tensorrt')
 
 
 @pytest.fixture
@@ -75,10 +75,12 @@ def fake_gpu(
     An indirect parameter gives the version of TensorRT, one of `tensorrt_names.json`.
     """
     version = getattr(request, 'param', '11.4.0.106')
-    gpu = FAKE_GPU.FakeGpu()
-    trt = FAKE_TENSORRT.FakeTensorRt(gpu, version, FAKE_GPU.NAMES[version])
+    cuda, tensorrt = _load('fake_gpu'), _load('fake_tensorrt')
+    gpu = cuda.FakeGpu()
+    trt = tensorrt.FakeTensorRt(gpu, version, cuda.NAMES[version])
+    monkeypatch.setattr(cuda_runtime, '_lost_gpus', set())
     monkeypatch.setitem(sys.modules, 'tensorrt', trt)
-    monkeypatch.setitem(sys.modules, 'cuda.bindings.runtime', FAKE_GPU.FakeCuda(gpu))
+    monkeypatch.setitem(sys.modules, 'cuda.bindings.runtime', cuda.FakeCuda(gpu))
     gpu.cache = tmp_path / 'engines'
     monkeypatch.setenv('VIDSEG_ENGINE_CACHE', str(gpu.cache))
     return gpu

@@ -68,7 +68,10 @@ def test_json_is_the_side_car(
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (['--precision', 'int8'], 'is fp32, and an engine is as its model file; make one that is'),
+        (
+            ['--precision', 'int8'],
+            'is fp32, and an engine is as its model file; give a model file that is int8',
+        ),
         (['--frames', '9'], '1 to 8 frames'),
         (['--device', '3'], 'there is no GPU of that number'),
         (['--check', 'absent'], 'absent'),

@@ -132,6 +132,11 @@ def test_a_gpu_that_never_answers(fake_gpu: Any, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(GpuError, match=r'GPU 0 did not answer for 0 s') as caught:
         stream.wait()
     assert caught.value.name == 'timeout'
+    calls = fake_gpu.calls.total()
+    for ask in (device.free, host.free, stream.free, Gpu):
+        with pytest.raises(GpuError, match='did not answer'):
+            ask()
+    assert fake_gpu.calls.total() == calls, 'it is not asked again'
 
 
 def test_every_name_exists_in_the_real_bindings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,7 +181,6 @@ def test_stages_are_timed_on_the_gpu(fake_gpu: Any, tiny_model: Path) -> None:
         times = engine.measure_stages([scene()[0]])
         assert fake_gpu.calls['cudaGraphLaunch'] == launched
     assert min(vars(times).values()) > 0
-    assert times.compute_ms > times.copy_out_ms
 
 
 @pytest.mark.parametrize(
@@ -210,7 +209,9 @@ def test_a_gpu_that_hangs_ends_in_a_clear_error(
         fake_gpu.hangs = True
         with pytest.raises(GpuError, match=r'GPU 0 did not answer for 0 s; CUDA cannot be used'):
             engine.infer([scene()[0]])
-        fake_gpu.hangs = False
+    with pytest.raises(EngineError, match='the engine is closed'):
+        engine.infer([scene()[0]])
+    assert fake_gpu.leftovers, 'freeing might never return'
 
 
 def test_too_little_memory_frees_what_was_taken(fake_gpu: Any, tiny_model: Path) -> None:

@@ -192,6 +192,7 @@ def test_a_gpu_that_hangs_leaves_the_node_unconfigured(
     peer.wait_for(lambda: node._engine is None, 'error processing')
     assert peer.state() == 'unconfigured'
     peer.wait_for(lambda: 'GPU 0 did not answer for' in message(peer), 'diagnostic')
+    assert not peer.change('CONFIGURE')
 
 
 def other_model(model: Path, folder: Path) -> Path:

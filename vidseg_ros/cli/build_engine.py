@@ -42,8 +42,8 @@ def main(argv: Sequence[str]) -> int:
     model = read_model(find_model(args.model))
     if args.precision not in (None, model.card.precision):
         msg = (
-            f'{model.path} is {model.card.precision}, and an engine is as its model file; make '
-            f'one that is {args.precision} first: vidseg convert --help'
+            f'{model.path} is {model.card.precision}, and an engine is as its model file; give a '
+            f'model file that is {args.precision}'
         )
         raise ParameterError(msg)
     console = Console(stderr=True, markup=False, emoji=False)

@@ -116,10 +116,11 @@ class ReplaySummary:
 
         Keys: ``schema`` (1), ``mode``, ``source``, ``model``, ``engine`` {name, version, device,
         precision, note}, ``frames`` {seen, segmented}, ``drops`` {reason: count}, ``wall_s``,
-        ``fps``, ``latency`` {stage: {boundary, count, p50_ms, p95_ms, p99_ms, max_ms}}, ``scores`` null
-        or {frames, miou, classes: [{name, iou, pixels}]} (IoU from 0 to 1), ``consistency`` null
-        or {pairs, tc, legacy_tc, flips_per_second, classes: [{name, tc, flips_per_second}],
-        windows: [{window, self_consistency, correct_consistency}]}, ``error``.
+        ``fps``, ``latency`` {stage: {boundary, count, p50_ms, p95_ms, p99_ms, max_ms}},
+        ``scores`` null or {frames, miou, classes: [{name, iou, pixels}]} (IoU from 0 to 1),
+        ``consistency`` null or {pairs, tc, legacy_tc, flips_per_second, classes: [{name, tc,
+        flips_per_second}], windows: [{window, self_consistency, correct_consistency}]},
+        ``error``.
         """
         return {
             'schema': SCHEMA,

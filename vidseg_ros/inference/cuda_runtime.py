@@ -25,6 +25,9 @@ WAIT_S: Final = 10.0
 
 _POLL_S: Final = 20e-6
 
+_lost_gpus: set[int] = set()
+"""GPUs that did not answer: whatever is asked of them, even to free memory, might never return."""
+
 _ADVICE: Final = {
     'cudaErrorMemoryAllocation': 'the GPU is out of memory: fewer cameras in one batch, a smaller '
     'model, or end what else uses the GPU',
@@ -86,8 +89,10 @@ class Gpu:
         """Call a function of the runtime API; return its result without the status.
 
         Raises:
-            GpuError: If the status is not success.
+            GpuError: If the status is not success, or the GPU is lost.
         """
+        if self.lost:
+            raise self.give_up()
         status, *results = getattr(self._cuda, function)(*arguments)
         if status != self._cuda.cudaError_t.cudaSuccess:
             self._raise(function, status)
@@ -98,6 +103,17 @@ class Gpu:
         name = raw.decode() if isinstance(raw, bytes) else str(raw)
         msg = f'GPU {self.index}: {function} gave {name}; {_ADVICE.get(name, _LOST)}'
         raise GpuError(name, msg)
+
+    @property
+    def lost(self) -> bool:
+        """Whether it did not answer once; it is not asked again in this process."""
+        return self.index in _lost_gpus
+
+    def give_up(self) -> GpuError:
+        """Note that it does not answer; return the error that says so."""
+        _lost_gpus.add(self.index)
+        msg = f'GPU {self.index} did not answer for {WAIT_S:.0f} s; {_LOST}'
+        return GpuError('timeout', msg)
 
     def use(self) -> None:
         """Make it the GPU of the calling thread."""
@@ -237,8 +253,7 @@ class Stream:
             if status != self._cuda.cudaError_t.cudaErrorNotReady:
                 self._gpu._raise('cudaStreamQuery', status)  # noqa: SLF001  # the same seam
             if time.monotonic() > deadline:
-                msg = f'GPU {self._gpu.index} did not answer for {WAIT_S:.0f} s; {_LOST}'
-                raise GpuError('timeout', msg)
+                raise self._gpu.give_up()
             time.sleep(_POLL_S)
 
     def free(self) -> None:

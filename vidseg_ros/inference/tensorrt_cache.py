@@ -105,15 +105,17 @@ class PlanCache:
         sidecars = sorted(self.folder.glob('*.json'), key=_written_ns, reverse=True)
         for sidecar in sidecars:
             try:
-                cached = self._read(sidecar)
+                cached = self._read(sidecar, wanted)
             except (OSError, ValueError, KeyError, TypeError) as error:
                 _logger.warning('%s is not used: %s', sidecar.with_suffix('.plan'), error)
                 continue
-            if cached.key.suits(wanted):
+            if cached is not None:
                 return cached
         return None
 
-    def _read(self, sidecar: Path) -> CachedPlan:
+    @staticmethod
+    def _read(sidecar: Path, wanted: PlanKey) -> CachedPlan | None:
+        """Return the plan of a side-car; None if it does not suit."""
         refuse_shared(sidecar)
         plain = json.loads(sidecar.read_text(encoding='utf-8'))
         if plain['schema'] != SCHEMA:
@@ -122,6 +124,8 @@ class PlanCache:
         raw = plain['key']
         shapes = tuple(Shape(*shape) for shape in raw['shapes'])
         key = PlanKey(**raw | {'shapes': shapes, 'options': tuple(raw['options'])})
+        if not key.suits(wanted):
+            return None
         path = sidecar.with_suffix('.plan')
         refuse_shared(path)
         plan = path.read_bytes()

@@ -24,6 +24,9 @@ from vidseg_ros.inference.tensorrt_options import profile_shapes, Shape
 
 _logger = logging.getLogger(__name__)
 
+_abandoned: list[object] = []
+"""What a GPU holds that does not answer: to free it might never return, nor its destructor."""
+
 _ROUNDS: Final = 5
 """Runs of each kind when batches are compared with single frames; the quickest counts."""
 
@@ -138,6 +141,9 @@ class TensorRtEngine:
     def close(self) -> None:
         """Free everything; a second call does nothing, and a lost GPU is no error here."""
         lanes, self._lanes = self._lanes, {}
+        if self._gpu.lost:
+            _abandoned.append((lanes, self._plan))
+            return
         with suppress(GpuError):
             self._gpu.use()
         for lane in (lane for group in lanes.values() for lane in group):

@@ -73,7 +73,7 @@ class BuildOptions:
         if self.precision not in get_args(Precision):
             msg = (
                 f'precision {self.precision!r} cannot be built, choose from '
-                f'{", ".join(get_args(Precision))}; convert the model file first'
+                f'{", ".join(get_args(Precision))}; give a model file of one of them'
             )
             raise ParameterError(msg)
         if not self.shapes or len(set(self.shapes)) != len(self.shapes):
