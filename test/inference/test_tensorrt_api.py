@@ -8,6 +8,8 @@ from importlib import util
 import json
 import logging
 from pathlib import Path
+import shutil
+import subprocess
 import sys
 from typing import Any
 
@@ -289,3 +291,16 @@ def test_the_installed_bindings_are_those_of_the_newest_list() -> None:
         if f'{name}\0'.encode() not in binary  # linkers keep the end of a longer text only once
     ]
     assert absent == []
+
+
+@pytest.mark.skipif(shutil.which('cc') is None, reason='no C compiler for the empty libraries')
+def test_the_newest_list_is_what_the_installed_bindings_say() -> None:
+    spec = util.find_spec('tensorrt_bindings')
+    assert spec is not None, 'pip install -r requirements/test.txt'
+    assert spec.origin is not None
+    script = Path(__file__).parents[1] / 'read_tensorrt_names.py'
+    command = [sys.executable, str(script), str(Path(spec.origin).parent), '--stubs']
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    ((version, names),) = json.loads(done.stdout).items()
+    assert version == VERSIONS[-1]
+    assert names == NAMES[version]

@@ -35,6 +35,22 @@ _ADVICE: Final = {
     'cudaErrorInsufficientDriver': 'the NVIDIA driver is missing or older than CUDA: update it',
     'cudaErrorInvalidDevice': 'there is no GPU of that number: check nvidia-smi',
 }
+_STICKY: Final = (
+    'cudaErrorAssert',
+    'cudaErrorDevicesUnavailable',
+    'cudaErrorECCUncorrectable',
+    'cudaErrorHardwareStackError',
+    'cudaErrorIllegalAddress',
+    'cudaErrorIllegalInstruction',
+    'cudaErrorInvalidAddressSpace',
+    'cudaErrorInvalidPc',
+    'cudaErrorLaunchFailure',
+    'cudaErrorLaunchTimeout',
+    'cudaErrorMisalignedAddress',
+    'cudaErrorUnknown',
+)
+"""After these every call fails, until the process ends."""
+
 _LOST: Final = 'CUDA cannot be used again in this process: restart it, and check dmesg for Xid'
 
 
@@ -101,7 +117,8 @@ class Gpu:
     def _raise(self, function: str, status: Any) -> None:  # noqa: ANN401  # an enum of CUDA
         _, raw = self._cuda.cudaGetErrorName(status)
         name = raw.decode() if isinstance(raw, bytes) else str(raw)
-        msg = f'GPU {self.index}: {function} gave {name}; {_ADVICE.get(name, _LOST)}'
+        advice = _LOST if name in _STICKY else _ADVICE.get(name, 'please report it, with the log')
+        msg = f'GPU {self.index}: {function} gave {name}; {advice}'
         raise GpuError(name, msg)
 
     @property
