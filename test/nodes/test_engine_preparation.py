@@ -98,6 +98,20 @@ def test_what_was_built_is_there_at_once(peer: Any, fake_gpu: Any, tiny_model: P
     assert fake_gpu.builds == 1
 
 
+def test_it_is_built_for_the_images_of_all_cameras(
+    peer: Any, fake_gpu: Any, tiny_model: Path, scene: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    peer.start_active(
+        model=str(tiny_model), engine='tensorrt', cameras=['front', 'rear'], image_size=[48, 64]
+    )
+    (sidecar,) = fake_gpu.cache.glob('*.json')
+    shapes = json.loads(sidecar.read_text())['key']['shapes']
+    assert shapes == [[1, 12, 16], [1, 48, 64], [2, 48, 64]]
+    masks = peer.listen('/segmentation/rear/label_map')
+    peer.segment(scene().message(peer.header()), masks, '/rear/image')
+    assert 'shrunk on the CPU' not in capfd.readouterr().err
+
+
 def test_shutdown_cancels_a_build(peer: Any, fake_gpu: Any, tiny_model: Path) -> None:
     building = Building(fake_gpu)
     node = peer.start(model=str(tiny_model), engine='tensorrt')

@@ -27,6 +27,7 @@ DEFAULTS = NodeParameters(
     model='camvid_fddwnet',
     engine='auto',
     gpu=0,
+    image_size=(),
     cameras=(),
     input_type='auto',
     mask_size='camera',
@@ -47,9 +48,9 @@ def test_defaults(context: Context) -> None:
 
 
 def test_start_up_values_arrive(context: Context) -> None:
-    assert read(context, model='m', cameras=['a', 'b/c']) == replace(
-        DEFAULTS, model='m', cameras=('a', 'b/c')
-    )
+    values = read(context, model='m', cameras=['a', 'b/c'], image_size=[480, 640], gpu=1)
+    expected = {'model': 'm', 'cameras': ('a', 'b/c'), 'image_size': (480, 640), 'gpu': 1}
+    assert values == replace(DEFAULTS, **expected)
 
 
 def test_every_refused_value_is_named(context: Context) -> None:
@@ -64,6 +65,8 @@ def test_every_refused_value_is_named(context: Context) -> None:
         ('engine', 'abacus', "parameter engine is 'abacus', it must be one of auto, onnx"),
         ('input_type', 'x', "parameter input_type is 'x', it must be one of auto, image"),
         ('mask_size', 'x', "parameter mask_size is 'x', it must be one of camera, network"),
+        ('image_size', (480,), r'image_size is \[480\], it must be height and width'),
+        ('image_size', (480, 0), 'such as .1080, 1920'),
         ('cameras', ('~/a',), "parameter cameras has '~/a'"),
         ('cameras', ('a/',), "parameter cameras has 'a/'"),
         ('cameras', ('2',), "parameter cameras has '2'"),
@@ -88,7 +91,7 @@ def test_every_parameter_is_described_and_what_is_fixed_says_why(context: Contex
     ]
     descriptors = node.describe_parameters(names)
     node.destroy_node()
-    assert len(descriptors) == 10
+    assert len(descriptors) == 11
     assert all(item.description and item.additional_constraints for item in descriptors)
     changeable = ['model', 'overlay_opacity', 'camera_timeout', 'max_age']
     assert [item.name for item in descriptors if not item.read_only] == changeable
@@ -115,4 +118,4 @@ def test_the_shipped_file_has_every_default(context: Context) -> None:
     defaults = {name: node.get_parameter(name).value for name in values}
     node.destroy_node()
     assert defaults == values
-    assert len(values) == 9, 'all but cameras, which is unset'
+    assert len(values) == 9, 'all but cameras and image_size, which are unset'

@@ -88,7 +88,8 @@ class EnginePreparation:
         self, request: ChangeState.Request, response: ChangeState.Response
     ) -> ChangeState.Response:
         wanted = request.transition
-        configure = 'configure' in (wanted.label, '' if wanted.label else _name(wanted.id))
+        by_id = wanted.id == Transition.TRANSITION_CONFIGURE
+        configure = wanted.label == 'configure' if wanted.label else by_id
         if configure and self._thread is not None:
             self._node.get_logger().warning('transition configure is refused: it is under way')
             response.success = False
@@ -129,7 +130,3 @@ class EnginePreparation:
     def _hear(self, progress: Progress) -> bool:
         self.progress = str(progress)
         return not self._cancelled
-
-
-def _name(transition: int) -> str:
-    return 'configure' if transition == Transition.TRANSITION_CONFIGURE else ''

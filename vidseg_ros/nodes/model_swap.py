@@ -62,8 +62,10 @@ def open_model(
         EngineError: If the engine cannot load or run it.
     """
     path = find_model(parameters.model)
+    size = parameters.image_size
     settings = EngineSettings(
         cameras=min(max(1, len(parameters.cameras)), MOST_CAMERAS),
+        size=(size[0], size[1]) if size else None,
         device=parameters.gpu,
         build=build,
         on_progress=on_progress,

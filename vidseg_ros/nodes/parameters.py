@@ -42,6 +42,8 @@ class NodeParameters:
     """One of `vidseg_ros.inference.engine.CHOICES`."""
     gpu: int
     """Number of the GPU that TensorRT uses."""
+    image_size: tuple[int, ...]
+    """Height and width of the images (px), for which TensorRT is built; none: not known."""
     cameras: tuple[str, ...]
     """One ``<camera>/image`` each; none: the single topic ``image``."""
     input_type: InputType
@@ -70,6 +72,12 @@ class NodeParameters:
                     f'it must be one of {", ".join(choices)}'
                 )
                 raise ParameterError(msg)
+        if len(self.image_size) not in (0, 2) or min(self.image_size, default=1) < 1:
+            msg = (
+                f'parameter image_size is {list(self.image_size)}, it must be height and width in '
+                'pixels, such as [1080, 1920]'
+            )
+            raise ParameterError(msg)
         for camera in self.cameras:
             if not _CAMERA_NAME.fullmatch(camera):
                 msg = (
@@ -136,6 +144,13 @@ _DECLARATIONS: Final = {
         allowed=f'a whole number from {_GPU[0]} to {_GPU[1]}',
         fixed='it belongs to the machine',
         limits=_GPU,
+    ),
+    'image_size': _Declaration(
+        default=Parameter.Type.INTEGER_ARRAY,
+        description='Height and width of the images in pixels, so that TensorRT shrinks them on '
+        'the GPU; unset: as in the engine that is there, else the CPU shrinks them',
+        allowed='two whole numbers, such as [1080, 1920]',
+        fixed='the engine is built for it',
     ),
     'cameras': _Declaration(
         default=Parameter.Type.STRING_ARRAY,
@@ -231,10 +246,14 @@ def read_parameters(node: Node, problems: Mapping[str, str]) -> NodeParameters:
     cameras = node.get_parameter_or(
         'cameras', Parameter('cameras', Parameter.Type.STRING_ARRAY, [])
     )
+    image_size = node.get_parameter_or(
+        'image_size', Parameter('image_size', Parameter.Type.INTEGER_ARRAY, [])
+    )
     return NodeParameters(
         model=node.get_parameter('model').value,
         engine=node.get_parameter('engine').value,
         gpu=node.get_parameter('gpu').value,
+        image_size=tuple(image_size.value),
         cameras=tuple(cameras.value),
         input_type=node.get_parameter('input_type').value,
         mask_size=node.get_parameter('mask_size').value,
