@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 import onnxruntime
 
+from vidseg_ros.core.color_image import resize_image
 from vidseg_ros.core.errors import EngineError
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.inference.model_file import CONFIDENCE, INPUT, LABELS, read_model
@@ -69,13 +69,8 @@ class OnnxRuntimeEngine:
         height, width = check_frames(frames)
         if len(self._batch) != len(frames):
             self._batch = np.empty((len(frames), *self.card.input_size, 3), np.uint8)
-        network_height, network_width = self.card.input_size
         for frame, target in zip(frames, self._batch, strict=True):
-            if (height, width) == self.card.input_size:
-                target[:] = frame
-            else:
-                size = (network_width, network_height)
-                cv2.resize(frame, size, dst=target, interpolation=cv2.INTER_LINEAR)
+            resize_image(frame, self.card.input_size, target)
         wanted = [LABELS, CONFIDENCE] if confidence and self.has_confidence else [LABELS]
         try:
             outputs = self._session.run(wanted, {INPUT: self._batch})
