@@ -15,7 +15,7 @@ def resize_image(
     Of an image whose channels are a reversed view (``pixels[..., ::-1]``, see
     `vidseg_ros.core.image_codec.decode_image`) the pixels are resized as they lie in memory and
     the channels swapped after. Every channel is resized by itself, so the values are the same;
-    to swap first is slower where the image shrinks, and NumPy's way to do it ten times so.
+    to swap first is slower where the image shrinks, and NumPy's way to do it much more so.
 
     Args:
         image: (H, W, 3) uint8; only read. Its rows may have padding between them.
