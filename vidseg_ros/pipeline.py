@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.timing import StageTimings
 from vidseg_ros.inference.prediction import SegmentationEngine
 
@@ -38,7 +39,8 @@ class Frame:
     camera: str
     """Which camera took it; one mailbox slot each."""
     image: NDArray[np.uint8]
-    """(H, W, 3) uint8 in the colour order of the model's card; only read."""
+    """(H, W, 3) uint8 in the colour order of the model's card; only read. May be a view with
+    reversed channels, see `vidseg_ros.core.color_image.resize_image`."""
     context: object
     """Whatever the caller wants back with the result, such as the message's header."""
     received_ns: int
@@ -174,12 +176,13 @@ class Segmenter:
         results = []
         for index, frame in enumerate(frames):
             fill_ns = time.monotonic_ns()
-            labels = self._fill(
-                prediction.labels[index], frame, cv2.INTER_NEAREST_EXACT, frame.place
-            )
+            of_network = prediction.labels[index]
+            size = (of_network if self._mask_size == 'network' else frame.image).shape[:2]
+            place = frame.place(*size) if frame.place else None
+            labels = resize_labels(of_network, size, place)
             certainty = None
             if prediction.confidence is not None:
-                certainty = self._fill(prediction.confidence[index], frame, cv2.INTER_LINEAR)
+                certainty = _resize_confidence(prediction.confidence[index], size)
             timings = StageTimings(
                 decode_ns=frame.decoded_ns - frame.received_ns,
                 wait_ns=started_ns - frame.decoded_ns,
@@ -191,20 +194,9 @@ class Segmenter:
             )
         return results
 
-    def _fill(
-        self,
-        plane: NDArray[np.uint8],
-        frame: Frame,
-        interpolation: int,
-        place: Place | None = None,
-    ) -> NDArray[np.uint8]:
-        height, width = (plane if self._mask_size == 'network' else frame.image).shape[:2]
-        memory = place(height, width) if place else None
-        if plane.shape == (height, width):
-            if memory is None:
-                return plane
-            np.copyto(memory, plane)
-            return memory
-        filled = cv2.resize(plane, (width, height), dst=memory, interpolation=interpolation)
-        assert memory is None or filled is memory  # OpenCV takes new memory where it does not fit
-        return filled.astype(np.uint8, copy=False)
+
+def _resize_confidence(confidence: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
+    if confidence.shape == size:
+        return confidence
+    resized = cv2.resize(confidence, size[::-1], interpolation=cv2.INTER_LINEAR)
+    return resized.astype(np.uint8, copy=False)

@@ -106,6 +106,21 @@ def test_input_frames_are_not_changed_and_may_be_read_only(kind: str, tiny_model
 
 
 @engines
+@pytest.mark.parametrize('size', [(48, 64), (12, 16), (6, 8)])
+def test_channels_may_lie_in_memory_the_other_way_round(
+    kind: str, tiny_model: Path, size: tuple[int, int]
+) -> None:
+    plain, reversed_view = (_blocks(*size, seed)[0] for seed in range(2))
+    reversed_view = np.ascontiguousarray(reversed_view[..., ::-1])[..., ::-1]
+    with closing(create_engine(kind, tiny_model)) as engine:
+        expected = engine.infer([plain, reversed_view.copy(order='C')]).labels
+        found = engine.infer([plain, reversed_view]).labels
+    assert reversed_view.strides[2] < 0
+    assert (expected[0] != expected[1]).any()
+    np.testing.assert_array_equal(found, expected)
+
+
+@engines
 def test_card_and_info_are_filled(kind: str, tiny_model: Path) -> None:
     with closing(create_engine(kind, tiny_model)) as engine:
         assert engine.card.labels.names == ('red', 'green', 'blue')

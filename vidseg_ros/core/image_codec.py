@@ -7,7 +7,7 @@ needs no ROS. Nothing that a message can contain raises anything but ``ImageErro
 """
 
 from array import array
-from typing import Any, cast, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, cast, Final, get_args, Literal, NamedTuple, TypeAlias
 import zlib
 
 import cv2
@@ -81,6 +81,9 @@ _TO_COLOR: Final[dict[str, _Encoding]] = {
     'nv21': _NV21,
 }
 
+_REVERSED: Final = get_args(ColorOrder)
+"""Encodings of which each, read backwards, is the other."""
+
 ENCODINGS: Final = tuple(_TO_COLOR)
 """Encodings of sensor_msgs/Image that ``decode_image`` reads."""
 
@@ -99,6 +102,7 @@ def decode_image(  # noqa: PLR0913 (the fields of the message)
     step: int,
     data: BytesLike,
     order: ColorOrder,
+    allow_reversed: bool = False,
 ) -> NDArray[np.uint8]:
     """Decode the fields of a sensor_msgs/Image.
 
@@ -123,6 +127,10 @@ def decode_image(  # noqa: PLR0913 (the fields of the message)
         step: Bytes from one row to the next; more than a row of pixels needs is padding.
         data: The rows; padding after the last one may be missing, bytes after it are ignored.
         order: Channel order wanted.
+        allow_reversed: Whether rgb8 where bgr8 is wanted, and bgr8 where rgb8 is, may come as a
+            view of ``data`` too, whose channels are reversed (``[..., ::-1]``). It saves the
+            conversion where `vidseg_ros.core.color_image.resize_image` is what follows; OpenCV
+            and NumPy take such views as well, but copy them pixel by pixel.
 
     Returns:
         (H, W, 3) uint8 in ``order``. When ``encoding`` is already ``order`` this is a view of
@@ -146,12 +154,16 @@ def decode_image(  # noqa: PLR0913 (the fields of the message)
     )
     if layout.channel_bytes == 2:
         pixels = pixels.astype(np.uint16)  # native byte order, aligned
+    if allow_reversed and encoding != order and encoding in _REVERSED:
+        return np.asarray(pixels[..., ::-1], np.uint8)
     conversion = layout.to[order]
     color = pixels if conversion is None else cv2.cvtColor(pixels, conversion)
     return _to_8bit(color) if layout.channel_bytes == 2 else np.asarray(color, np.uint8)
 
 
-def decode_compressed(data: BytesLike, *, order: ColorOrder) -> NDArray[np.uint8]:
+def decode_compressed(
+    data: BytesLike, *, order: ColorOrder, allow_reversed: bool = False
+) -> NDArray[np.uint8]:
     """Decode the data of a sensor_msgs/CompressedImage: JPEG or PNG.
 
     Grey becomes colour, alpha is dropped, 16 bits become 8 as in ``decode_image``. An EXIF
@@ -162,6 +174,7 @@ def decode_compressed(data: BytesLike, *, order: ColorOrder) -> NDArray[np.uint8
     Args:
         data: The file's bytes; what a camera appends after its end (zeros, notes) is ignored.
         order: Channel order wanted.
+        allow_reversed: As for `decode_image`.
 
     Returns:
         (H, W, 3) uint8 in ``order``; new memory.
@@ -199,7 +212,9 @@ def decode_compressed(data: BytesLike, *, order: ColorOrder) -> NDArray[np.uint8
         )
         raise ImageError(reason='corrupt', message=msg)
     bgr = _to_8bit(decoded) if decoded.dtype == np.uint16 else decoded
-    return np.asarray(bgr if order == 'bgr8' else cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    if order == 'rgb8':
+        bgr = bgr[..., ::-1] if allow_reversed else cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return np.asarray(bgr, np.uint8)
 
 
 def _checked_layout(

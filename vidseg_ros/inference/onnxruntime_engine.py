@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 import onnxruntime
 
+from vidseg_ros.core.color_image import resize_image
 from vidseg_ros.core.errors import EngineError
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.inference.model_file import CONFIDENCE, INPUT, LABELS, read_model
@@ -69,14 +69,11 @@ class OnnxRuntimeEngine:
             msg = 'the engine is closed; open it again'
             raise EngineError(msg)
         height, width = check_frames(frames)
-        rows, columns = self.card.input_size if self._shrink else (height, width)
-        if self._batch.shape[:3] != (len(frames), rows, columns):
-            self._batch = np.empty((len(frames), rows, columns, 3), np.uint8)
+        size = self.card.input_size if self._shrink else (height, width)
+        if self._batch.shape[:3] != (len(frames), *size):
+            self._batch = np.empty((len(frames), *size, 3), np.uint8)
         for frame, target in zip(frames, self._batch, strict=True):
-            if (height, width) == (rows, columns):
-                target[:] = frame
-            else:
-                cv2.resize(frame, (columns, rows), dst=target, interpolation=cv2.INTER_LINEAR)
+            resize_image(frame, size, target)
         wanted = [LABELS, CONFIDENCE] if confidence and self.has_confidence else [LABELS]
         try:
             outputs = self._session.run(wanted, {INPUT: self._batch})

@@ -64,7 +64,9 @@ class SegmentationEngine(Protocol):
 
         Args:
             frames: N images (H, W, 3) uint8 in the card's colour order, any H and W. Only read,
-                and not kept.
+                and not kept. They may be views, with padding between rows or with channels that
+                lie in memory the other way round: `vidseg_ros.core.color_image.resize_image`
+                shrinks both without a copy.
             confidence: Whether the confidence is wanted.
 
         Raises:

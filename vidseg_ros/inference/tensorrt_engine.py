@@ -9,10 +9,10 @@ from pathlib import Path
 import time
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vidseg_ros.core.color_image import resize_image
 from vidseg_ros.core.errors import EngineError
 from vidseg_ros.inference.cuda_runtime import Gpu, GpuError
 from vidseg_ros.inference.model_file import CONFIDENCE, LABELS, ModelFile
@@ -170,11 +170,7 @@ class TensorRtEngine:
                 *reversed(size),
                 *size,
             )
-        height, width = self.card.input_size
-        return [
-            np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR))
-            for frame in frames
-        ]
+        return [resize_image(frame, self.card.input_size) for frame in frames]
 
     def _run_batch(
         self,

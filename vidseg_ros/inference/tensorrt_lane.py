@@ -14,6 +14,7 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
+from vidseg_ros.core.color_image import resize_image
 from vidseg_ros.core.errors import EngineError
 from vidseg_ros.inference.cuda_runtime import DeviceMemory, Event, Gpu, Graph, PinnedMemory, Stream
 from vidseg_ros.inference.model_file import INPUT
@@ -93,7 +94,7 @@ class Lane:
         """
         for image, target in zip(images, self.frames.array, strict=True):
             if image.ctypes.data != target.ctypes.data:
-                np.copyto(target, image)
+                resize_image(image, target.shape[:2], target)
 
     def start(self) -> None:
         """Put upload, network and download of the pinned frames on the stream."""

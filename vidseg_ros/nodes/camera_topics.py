@@ -7,8 +7,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final
 
-import cv2
-from numpy.typing import NDArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
@@ -18,6 +16,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from vidseg_ros.core.color_image import resize_image
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.core.overlay import blend
 from vidseg_ros.core.serialized_image import LabelMapWriter, SerializedHeader
@@ -251,11 +250,9 @@ class CameraOutputs:
             card: Gives colours and the colour order of the picture.
             opacity: Weight of the classes, 0 to 1.
         """
-        image: NDArray[Any] = result.frame.image  # OpenCV's own types lose the uint8
+        image = result.frame.image
+        rgb = image if card.input_order == 'rgb8' else image[..., ::-1]
         height, width = result.labels.shape
-        if image.shape[:2] != (height, width):
-            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-        if card.input_order == 'bgr8':
-            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-        painted = blend(image, result.labels, card.labels, opacity)
+        rgb = resize_image(rgb, (height, width))
+        painted = blend(rgb, result.labels, card.labels, opacity)
         self._overlay.publish(result_message(result.frame.context, painted))

@@ -36,7 +36,7 @@ def decode_any_image(  # noqa: PLR0913 (the fields of the message)
         order: Channel order wanted.
 
     Returns:
-        (H, W, 3) uint8 in ``order``; may be a view of ``data``, see `decode_image`.
+        (H, W, 3) uint8 in ``order``; may be a view of ``data`` and reversed, see `decode_image`.
 
     Raises:
         ImageError: As `decode_image` does, and with reason 'encoding' if cv_bridge would be
@@ -51,7 +51,7 @@ def decode_any_image(  # noqa: PLR0913 (the fields of the message)
         'data': data,
     }
     if encoding in ENCODINGS:
-        return decode_image(**fields, order=order)
+        return decode_image(**fields, order=order, allow_reversed=True)
     return _by_cv_bridge(SimpleNamespace(**fields), order)
 
 

@@ -8,8 +8,8 @@ same bytes on the wire.
 
 Copies of frame size that are left on the way of bytes, besides those of rclpy and the middleware:
 
-* in: none where the encoding is the model's colour order, otherwise the conversion; a compressed
-  file is copied once before it is decompressed;
+* in: none of rgb8 and bgr8 (the one that is not the model's colour order is swapped once it is
+  shrunk), otherwise the conversion; a compressed file is copied once before it is decompressed;
 * label map: none up to the message, then one, because rclpy publishes nothing but ``bytes``;
 * confidence and overlay, only while somebody listens: one, from the array into the message.
 """
@@ -71,13 +71,14 @@ def decode_message(message: CameraMessage, order: ColorOrder) -> NDArray[np.uint
     """Decode a camera message.
 
     Returns:
-        (H, W, 3) uint8 in ``order``; may be a view into the message.
+        (H, W, 3) uint8 in ``order``; may be a view into the message, and its channels may lie in
+        memory the other way round, see `vidseg_ros.core.image_codec.decode_image`.
 
     Raises:
         ImageError: If the message cannot be decoded; see `decode_any_image`.
     """
     if isinstance(message, (CompressedImage, SerializedCompressedImage)):
-        return decode_compressed(message.data, order=order)
+        return decode_compressed(message.data, order=order, allow_reversed=True)
     return decode_any_image(
         height=message.height,
         width=message.width,
