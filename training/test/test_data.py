@@ -21,9 +21,11 @@ from vidseg_training.data.augment import (
     Sample,
 )
 from vidseg_training.data.camvid import CamVid
+from vidseg_training.data.class_uniform import Centroid
 from vidseg_training.data.sampling import (
     AugmentedImages,
     class_weights,
+    Draw,
     EpochSampler,
     TrainingSet,
 )
@@ -140,26 +142,53 @@ def test_only_the_asked_share_of_samples_is_darkened(small_config: TrainConfig) 
     assert 0.2 < (means < 150).mean() < 0.4
 
 
-def test_samples_depend_on_seed_epoch_and_index_only(
+def test_samples_depend_on_seed_epoch_and_position_only(
     small_config: TrainConfig, camvid_folder: Path
 ) -> None:
     images = CamVid(camvid_folder, 'train')
     first, second = (AugmentedImages(TrainingSet(images), small_config) for _ in range(2))
-    second[0, 3]
-    torch.testing.assert_close(first[1, 2], second[1, 2])
-    assert not torch.equal(first[1, 2][0], first[2, 2][0])
+    second[Draw(0, 3, 3)]
+    draw = Draw(epoch=1, position=2, image=2)
+    torch.testing.assert_close(first[draw], second[draw])
+    for other in (Draw(2, 2, 2), Draw(1, 3, 2)):
+        assert not torch.equal(first[draw][0], first[other][0])
 
 
-def test_the_sampler_continues_in_the_middle_of_an_epoch() -> None:
-    sampler = EpochSampler(11, 2, seed=5)
+def test_the_sampler_continues_in_the_middle_of_an_epoch(small_config: TrainConfig) -> None:
+    sampler = EpochSampler(11, small_config)
     sampler.epoch = 4
     whole = list(sampler)
     assert len(whole) == len(sampler) == 10
-    assert {epoch for epoch, _ in whole} == {4}
+    assert [draw.position for draw in whole] == list(range(10))
+    assert {draw.epoch for draw in whole} == {4}
+    assert len({draw.image for draw in whole}) == 10
     sampler.first_batch = 3
     assert list(sampler) == whole[6:]
     sampler.epoch, sampler.first_batch = 5, 0
-    assert [index for _, index in sampler] != [index for _, index in whole]
+    assert [draw.image for draw in sampler] != [draw.image for draw in whole]
+
+
+def test_the_last_epochs_are_not_class_uniform(small_config: TrainConfig) -> None:
+    config = replace(small_config, epochs=10, class_uniform=1.0, class_uniform_share=0.8)
+    sampler = EpochSampler(8, config, [[Centroid(3, 5, 6)]])
+    sampler.epoch = 7
+    assert [draw[2:] for draw in sampler] == [(3, (5, 6))] * 8
+    sampler.epoch = 8
+    assert {draw.contain for draw in sampler} == {None}
+
+
+@pytest.mark.parametrize('corner', [(0, 0), (0, 63), (47, 0), (47, 63), (20, 30)])
+def test_a_crop_contains_the_pixel_asked_for(
+    small_config: TrainConfig, corner: tuple[int, int]
+) -> None:
+    labels = np.zeros((48, 64), np.uint8)
+    labels[corner] = 1
+    sample = Sample(np.zeros((48, 64, 3), np.uint8), labels)
+    config = replace(small_config, scale_range=(1.0, 2.0), crop_size=(16, 16))
+    for seed in range(50):
+        crop = resize_and_crop(sample, config, np.random.default_rng(seed), corner)
+        assert crop.labels.shape == (16, 16)
+        assert (crop.labels == 1).any()
 
 
 def test_class_weights_follow_the_formula() -> None:

@@ -177,8 +177,10 @@ def test_a_run_with_a_teacher_learns_from_video_alone(
     losses = [json.loads(line)['loss'] for line in lines if 'step' in json.loads(line)]
     assert len(losses) == 6
     run(replace(small_config, epochs=1), tmp_path / 'plain')
-    plain = (tmp_path / 'plain' / 'log.jsonl').read_text(encoding='utf-8').splitlines()
-    assert losses[0] > json.loads(plain[0])['loss']
+    lines = (tmp_path / 'plain' / 'log.jsonl').read_text(encoding='utf-8').splitlines()
+    plain = [json.loads(line)['loss'] for line in lines if 'step' in json.loads(line)]
+    assert max(losses) > 1.3 * max(plain)  # labels and teacher
+    assert min(losses) > 0  # frames without labels as well
 
 
 def test_the_published_teacher_knows_more_on_enlarged_images(data_dir: Path) -> None:

@@ -14,10 +14,12 @@ import torch
 import torch.nn.functional as F
 
 from vidseg_ros.core.errors import ParameterError
-from vidseg_ros.core.labels import CITYSCAPES
+from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_training.config import TrainConfig
-from vidseg_training.fitting import run
-from vidseg_training.loop import CHECKPOINT, poly_learning_rate, segmentation_loss
+from vidseg_training.data import open_dataset
+from vidseg_training.data.sampling import TrainingSet
+from vidseg_training.fitting import initial_network, run
+from vidseg_training.loop import CHECKPOINT, poly_learning_rate, Run, segmentation_loss
 from vidseg_training.networks.fddwnet import FDDWNet
 from vidseg_training.recipes import RECIPES
 
@@ -166,3 +168,39 @@ def test_sizes_that_do_not_fit_the_network_are_refused_before_training(
 def test_a_falling_scale_range_is_refused(small_config: TrainConfig) -> None:
     with pytest.raises(ParameterError, match='scale_range'):
         replace(small_config, scale_range=(2.0, 1.0))
+
+
+def test_strict_classes_must_exist(small_config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match='strict_classes: lamp not among sky, building'):
+        run(replace(small_config, strict_classes=('lamp',)), tmp_path / 'run')
+
+
+def test_the_averaged_weights_ship_and_survive_a_resume(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    """theta' = d theta' + (1 - d) theta; with d = 0.5 followed here step by step."""
+    config = replace(
+        small_config,
+        ema_decay=0.5,
+        relaxed_share=0.5,
+        class_uniform=0.5,
+        strict_classes=('pole',),
+        epochs=2,
+        checkpoint_steps=1,
+    )
+    whole = load_file(run(config, tmp_path / 'whole'))
+    images = TrainingSet(open_dataset(config, 'train'))
+    folder = tmp_path / 'parts'
+    folder.mkdir()
+    expected: dict[str, torch.Tensor] = {}
+    for _ in range(6):  # one step each, then a new process would continue from the checkpoint
+        part = Run(config, initial_network(config, CAMVID), images, folder)
+        next(part.steps())
+        state = part.network.state_dict().items()
+        now = {name: value.clone() for name, value in state if value.is_floating_point()}
+        expected = {
+            name: torch.lerp(expected[name], value, 0.5) if expected else value
+            for name, value in now.items()
+        }
+    for name, value in expected.items():
+        torch.testing.assert_close(whole[name], value, msg=name)

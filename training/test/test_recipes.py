@@ -23,7 +23,6 @@ from vidseg_training.recipes import RECIPES
 
 
 def test_every_recipe_is_complete() -> None:
-    assert set(RECIPES) == {'camvid_fddwnet', 'own_compact', 'street_compact'}
     for name, recipe in RECIPES.items():
         config = recipe()
         assert config.name == name

@@ -50,6 +50,21 @@ class TrainConfig:
     class_weight_offset: float | None = 1.1
     """c in the class weights 1 / ln(c + share) of Paszke et al. 2016 (ENet); None: no weights.
     Without a teacher the export takes them out of the logits again."""
+    relaxed_share: float = 0.0
+    """Share of the epochs, from the first, with boundary label relaxation; the others count
+    boundaries twice (see `vidseg_training.relaxation`). 0: plain cross-entropy throughout."""
+    strict_classes: tuple[str, ...] = ()
+    """Names of thin classes whose pixels are never relaxed."""
+    class_uniform: float = 0.0
+    """Share of an epoch's crops that are drawn class-uniformly
+    (see `vidseg_training.data.class_uniform`); 0: none."""
+    class_uniform_share: float = 0.85
+    """Share of the epochs, from the first, with class-uniform crops."""
+    class_uniform_tile: int = 180
+    """Side in pixels of the tiles in which classes are looked for."""
+    ema_decay: float | None = None
+    """Decay a step of the exponential moving average of the weights, which is what ships;
+    None: the last weights ship."""
     teacher: Path | None = None
     """Published weights of a network to learn from beside the labels (see
     `vidseg_training.distillation`); None: the labels alone."""
@@ -85,6 +100,7 @@ class TrainConfig:
             'teacher_height',
             'distillation_weight',
             'unlabelled_step',
+            'class_uniform_tile',
         )
         for field in positive:
             if getattr(self, field) <= 0:
@@ -96,8 +112,12 @@ class TrainConfig:
         if self.class_weight_offset is not None and self.class_weight_offset <= 1:
             msg = f'class_weight_offset must be above 1, not {self.class_weight_offset}'
             raise ParameterError(msg)
-        if not 0 <= self.night <= 1:
-            msg = f'night is a share from 0 to 1, not {self.night}'
+        for field in ('night', 'relaxed_share', 'class_uniform', 'class_uniform_share'):
+            if not 0 <= getattr(self, field) <= 1:
+                msg = f'{field} is a share from 0 to 1, not {getattr(self, field)}'
+                raise ParameterError(msg)
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            msg = f'ema_decay must lie between 0 and 1, not {self.ema_decay}'
             raise ParameterError(msg)
         if self.unlabelled and not (self.teacher and self.unlabelled_licence):
             msg = 'unlabelled video needs a teacher to learn from, and unlabelled_licence'

@@ -175,7 +175,7 @@ def load_run(
     for name in ('data', 'init', 'teacher'):
         plain[name] = None if plain[name] is None else Path(plain[name])
     plain['unlabelled'] = tuple(Path(video) for video in plain['unlabelled'])
-    for name in ('input_size', 'crop_size', 'scale_range'):
+    for name in ('input_size', 'crop_size', 'scale_range', 'strict_classes'):
         plain[name] = tuple(plain[name])
     config = TrainConfig(**plain)
     if data is not None:
@@ -185,7 +185,15 @@ def load_run(
         raise SourceError(msg)
     test = open_dataset(config, 'test')
     network = NETWORKS[config.network](len(test.label_set))
-    network.load_state_dict(state['network'])
+    if 'average' in state:
+        prefix = 'module.'
+        weights = state['average'].items()
+        shipped = {
+            name[len(prefix) :]: value for name, value in weights if name.startswith(prefix)
+        }
+    else:
+        shipped = state['network']
+    network.load_state_dict(shipped)
     if config.class_weight_offset is not None and config.teacher is None:
         # Under weights w the network learns p(class) * w; this gives p(class) back
         # (logit adjustment, Menon et al., ICLR 2021). What a teacher says is not weighted, so with

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training loop: one readable pass, exact resume after a kill."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 import json
 import logging
@@ -23,11 +23,13 @@ from safetensors.torch import save_file
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.config import TrainConfig
+from vidseg_training.data.class_uniform import class_centroids
 from vidseg_training.data.sampling import (
     AugmentedImages,
     class_weights,
@@ -37,6 +39,7 @@ from vidseg_training.data.sampling import (
 )
 from vidseg_training.distillation import distillation_loss
 from vidseg_training.networks import normalise
+from vidseg_training.relaxation import boundary_cross_entropy, relaxed_cross_entropy
 from vidseg_training.scoring import score
 
 _logger = logging.getLogger(__name__)
@@ -73,13 +76,23 @@ def poly_learning_rate(step: int, steps: int, config: TrainConfig) -> float:
     return float(config.learning_rate * warmup * (1 - step / steps) ** config.poly_power)
 
 
-def segmentation_loss(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+def segmentation_loss(
+    logits: Tensor,
+    labels: Tensor,
+    weights: Tensor | None,
+    *,
+    relaxed: bool | None = None,
+    strict: Sequence[int] = (),
+) -> Tensor:
     """Cross-entropy at label resolution.
 
     Args:
         logits: (B, C, h, w) float at the network's own resolution.
         labels: (B, H, W) int64 ids, 255 ignored.
         weights: (C,) float class weights, or None.
+        relaxed: True: boundaries relaxed; False: boundaries counted twice, the phase after that
+            (`vidseg_training.relaxation`); None: plain.
+        strict: Ids of classes that are not relaxed.
 
     Returns:
         Scalar; 0 with a gradient of 0 if every pixel is ignored.
@@ -88,6 +101,10 @@ def segmentation_loss(logits: Tensor, labels: Tensor, weights: Tensor | None) ->
         logits = F.interpolate(
             logits, size=labels.shape[-2:], mode='bilinear', align_corners=False
         )
+    if relaxed is not None:
+        if relaxed:
+            return relaxed_cross_entropy(logits, labels, weights, strict)
+        return boundary_cross_entropy(logits, labels, weights)
     if not (labels != IGNORE_ID).any():
         return logits.sum() * 0
     return F.cross_entropy(logits, labels, weights, ignore_index=IGNORE_ID)
@@ -108,12 +125,23 @@ class Run:
             folder: Receives checkpoints, weights and the log.
 
         Raises:
-            ParameterError: If the folder holds a run with other settings.
+            ParameterError: If the folder holds a run with other settings, a strict class is
+                unknown, or the images do not fill a batch.
         """
         self.config, self.folder = config, folder
         self.epoch = self.batch = 0
         self._fabric = Fabric(accelerator='auto', devices=1)
-        self._sampler = EpochSampler(len(train.images), config.batch_size, config.seed)
+        names = train.images.label_set.names
+        unknown = sorted(set(config.strict_classes) - set(names))
+        if unknown:
+            msg = f'strict_classes: {", ".join(unknown)} not among {", ".join(names)}'
+            raise ParameterError(msg)
+        self._strict = [names.index(name) for name in config.strict_classes]
+        centroids = None
+        if config.class_uniform:
+            label_maps = (train.images[index][1] for index in range(len(train.images)))
+            centroids = class_centroids(label_maps, len(names), config.class_uniform_tile)
+        self._sampler = EpochSampler(len(train.images), config, centroids)
         self.batches = len(self._sampler) // config.batch_size
         if self.batches == 0:
             msg = (
@@ -131,6 +159,10 @@ class Run:
         )
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types only the 4-d tensor call
         self.network, self._optimizer = self._fabric.setup(network, optimizer)
+        self._average = None
+        if config.ema_decay is not None:
+            average = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]  # torch left it untyped
+            self._average = AveragedModel(network, multi_avg_fn=average, use_buffers=True)
         self._weights = None
         if config.class_weight_offset is not None:
             weights = class_weights(train.images, config.class_weight_offset)
@@ -153,6 +185,8 @@ class Run:
             )
             raise ParameterError(msg)
         state: dict[str, Any] = {'network': self.network, 'optimizer': self._optimizer}
+        if self._average is not None:
+            state['average'] = self._average
         rest = self._fabric.load(path, state)
         self.epoch, self.batch = rest['epoch'], rest['batch']
         _logger.info('resuming %s at epoch %d, batch %d', path, self.epoch, self.batch)
@@ -165,6 +199,8 @@ class Run:
             'epoch': self.epoch,
             'batch': self.batch,
         }
+        if self._average is not None:
+            state['average'] = self._average
         partial = self.folder / f'{CHECKPOINT}.partial'
         self._fabric.save(partial, state)
         os.replace(partial, self.folder / CHECKPOINT)  # noqa: PTH105  # atomic on POSIX
@@ -186,12 +222,19 @@ class Run:
                 for group in self._optimizer.param_groups:
                     group['lr'] = rate
                 logits = self.network(normalise(images))
-                loss = segmentation_loss(logits, labels, self._weights)
+                relaxed = None
+                if config.relaxed_share:
+                    relaxed = self.epoch < config.epochs * config.relaxed_share
+                loss = segmentation_loss(
+                    logits, labels, self._weights, relaxed=relaxed, strict=self._strict
+                )
                 if soft.shape[1]:
                     loss = loss + config.distillation_weight * distillation_loss(logits, soft)
                 self._optimizer.zero_grad()
                 self._fabric.backward(loss)
                 self._optimizer.step()
+                if self._average is not None:
+                    self._average.update_parameters(self.network)
                 self.batch += 1
                 self._log(step=step, loss=loss.item(), learning_rate=rate)
                 if self.batch == self.batches:
@@ -200,10 +243,14 @@ class Run:
                     self._save()
                 yield loss.item()
 
+    def shipped(self) -> nn.Module:
+        """Return the network as it ships: the average of the weights, or the last ones."""
+        return self.network if self._average is None else self._average.module
+
     def finish(self) -> Path:
-        """Write the last weights and return their path."""
+        """Write the weights that ship and return their path."""
         path = self.folder / WEIGHTS
-        state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
+        state = {name: value.contiguous() for name, value in self.shipped().state_dict().items()}
         save_file(state, path)
         return path
 
@@ -225,7 +272,7 @@ def fit(
         folder: Receives checkpoints, weights and the log; created if needed.
 
     Returns:
-        Path of the last epoch's weights (safetensors).
+        Path of the weights that ship, after the last epoch (safetensors).
 
     Raises:
         ParameterError: If the folder holds a run with other settings.
@@ -247,7 +294,7 @@ def fit(
             progress.update(task, advance=1, description=text)
             done = run.epoch if run.batch == 0 else 0
             if validation and done and done % config.validate_epochs == 0:
-                confusion = score(run.network, validation, config.input_size)
+                confusion = score(run.shipped(), validation, config.input_size)
                 run._log(epoch=done, validation_miou=confusion.miou())  # noqa: SLF001  # same file
                 run.network.train()
     return run.finish()

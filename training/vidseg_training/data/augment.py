@@ -24,13 +24,28 @@ class Sample(NamedTuple):
     """(H, W, C) uint8 class probabilities of a teacher, 255 = 1; all 0 where there are none."""
 
 
-def resize_and_crop(sample: Sample, config: TrainConfig, rng: np.random.Generator) -> Sample:
+def _first_pixel(side: int, crop: int, contain: int | None, rng: np.random.Generator) -> int:
+    """Draw where a crop of ``crop`` pixels starts on a side, such that it has ``contain``."""
+    last = max(side - crop, 0)
+    low, high = 0, last
+    if contain is not None:
+        low, high = max(0, contain - crop + 1), min(last, contain)
+    return int(rng.integers(low, high + 1))
+
+
+def resize_and_crop(
+    sample: Sample,
+    config: TrainConfig,
+    rng: np.random.Generator,
+    contain: tuple[int, int] | None = None,
+) -> Sample:
     """Resize by a random factor, then cut a random crop.
 
     Args:
         sample: Image and labels.
         config: Gives ``scale_range`` and ``crop_size``.
         rng: Source of randomness.
+        contain: Row and column of a pixel of ``sample`` that the crop must have; None: any crop.
 
     Returns:
         The sample at ``crop_size``; where the resized image is smaller than the crop, the rest
@@ -40,8 +55,12 @@ def resize_and_crop(sample: Sample, config: TrainConfig, rng: np.random.Generato
     scale = float(np.exp(rng.uniform(low, high)))
     height, width = (round(side * scale) for side in sample.labels.shape)
     crop_height, crop_width = config.crop_size
-    top = int(rng.integers(0, max(height - crop_height, 0) + 1))
-    left = int(rng.integers(0, max(width - crop_width, 0) + 1))
+    row = column = None
+    if contain is not None:
+        row = int((contain[0] + 0.5) * height / sample.labels.shape[0])
+        column = int((contain[1] + 0.5) * width / sample.labels.shape[1])
+    top = _first_pixel(height, crop_height, row, rng)
+    left = _first_pixel(width, crop_width, column, rng)
     labels = resize_labels(sample.labels, (height, width))
     planes: list[NDArray[np.uint8]] = []
     for plane, fill in ((sample.image, 0), (labels, IGNORE_ID), (sample.soft, 0)):
@@ -104,9 +123,14 @@ def darken(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uin
     return result
 
 
-def augment(sample: Sample, config: TrainConfig, rng: np.random.Generator) -> Sample:
+def augment(
+    sample: Sample,
+    config: TrainConfig,
+    rng: np.random.Generator,
+    contain: tuple[int, int] | None = None,
+) -> Sample:
     """Apply the whole chain to one sample; arguments and result as in `resize_and_crop`."""
-    image, labels, soft = resize_and_crop(sample, config, rng)
+    image, labels, soft = resize_and_crop(sample, config, rng, contain)
     if rng.random() < 0.5:
         image, labels = image[:, ::-1], labels[:, ::-1]
         soft = None if soft is None else soft[:, ::-1]

@@ -1,6 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""Training samples whose order and augmentation depend only on (seed, epoch, index).
+"""Training samples whose order and augmentation depend only on seed, epoch and position.
 
 Nothing random has to be saved, so a killed run resumes exactly where its checkpoint stands.
 """
@@ -17,6 +17,7 @@ from torch.utils.data import Dataset, Sampler
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.augment import augment, Sample
+from vidseg_training.data.class_uniform import Centroid, draw_epoch
 
 
 class LabelledImages(Protocol):
@@ -42,29 +43,58 @@ class TrainingSet(NamedTuple):
     """(N, H, W, C) uint8 probabilities of a teacher for each image, 255 = 1; None: no teacher."""
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
-    """Shuffled (epoch, index) pairs of one epoch, from a given batch on.
+class Draw(NamedTuple):
+    """One sample of an epoch, still to be cropped."""
+
+    epoch: int
+    """Epoch from 0."""
+    position: int
+    """Position in the epoch; with the epoch it seeds the augmentation."""
+    image: int
+    """Index of the image."""
+    contain: tuple[int, int] | None = None
+    """Row and column that the crop must contain, pixels of the image; None: anywhere."""
+
+
+class EpochSampler(Sampler[Draw]):
+    """The shuffled samples of one epoch, from a given batch on.
 
     Attributes:
         epoch: The epoch that the next iteration draws.
         first_batch: Batches to leave out at the start of that iteration (resume).
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int) -> None:
-        """Sample ``size`` indices; an incomplete last batch is dropped."""
-        self._size, self._batch_size, self._seed = size, batch_size, seed
+    def __init__(
+        self, size: int, config: TrainConfig, centroids: list[list[Centroid]] | None = None
+    ) -> None:
+        """Sample ``size`` images; an incomplete last batch is dropped.
+
+        Args:
+            size: Number of images.
+            config: Gives batch size, seed and the share of class-uniform samples.
+            centroids: Of every class, for class-uniform samples.
+        """
+        self._size, self._config, self._centroids = size, config, centroids or []
         self.epoch = 0
         self.first_batch = 0
 
     def __len__(self) -> int:
         """Return the number of samples of a whole epoch."""
-        return self._size // self._batch_size * self._batch_size
+        return self._size // self._config.batch_size * self._config.batch_size
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Yield (epoch, index) pairs."""
-        order = np.random.default_rng((self._seed, self.epoch)).permutation(self._size)
-        for index in order[self.first_batch * self._batch_size : len(self)]:
-            yield self.epoch, int(index)
+    def __iter__(self) -> Iterator[Draw]:
+        """Yield the samples."""
+        config = self._config
+        rng = np.random.default_rng((config.seed, self.epoch))
+        uniform = self.epoch < config.epochs * config.class_uniform_share
+        share = config.class_uniform if uniform else 0.0
+        drawn = draw_epoch(self._centroids, self._size, share, rng)[: len(self)]
+        first = self.first_batch * config.batch_size
+        for position, sample in enumerate(drawn[first:], first):
+            if isinstance(sample, int):
+                yield Draw(self.epoch, position, sample)
+            else:
+                yield Draw(self.epoch, position, sample.image, (sample.y, sample.x))
 
 
 class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -75,17 +105,17 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
         self._images, self._soft = train
         self._config = config
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the augmented sample of an (epoch, index) pair.
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the augmented sample.
 
         Returns:
             Image (3, h, w) uint8 RGB, labels (h, w) int64, and the teacher's probabilities
             (C, h, w) uint8; without a teacher (0, h, w).
         """
-        epoch, index = key
-        rng = np.random.default_rng((self._config.seed, epoch, index))
-        soft = None if self._soft is None else self._soft[index]
-        image, labels, soft = augment(Sample(*self._images[index], soft), self._config, rng)
+        rng = np.random.default_rng((self._config.seed, draw.epoch, draw.position))
+        soft = None if self._soft is None else self._soft[draw.image]
+        sample = Sample(*self._images[draw.image], soft)
+        image, labels, soft = augment(sample, self._config, rng, draw.contain)
         if soft is None:
             soft = np.zeros((*labels.shape, 0), np.uint8)
         return (

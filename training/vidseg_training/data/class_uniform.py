@@ -1,0 +1,77 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Class-uniform sampling (Zhu et al., CVPR 2019, section 4.1; Rota Bulo et al., CVPR 2018).
+
+Images are cut into tiles; in each tile every class that occurs has a centroid. A share of an epoch
+are crops that contain such a centroid, the same number for every class, so that rare classes are
+seen as often as the road.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Centroid(NamedTuple):
+    """Where a class lies in a tile of an image."""
+
+    image: int
+    """Index of the image."""
+    y: int
+    """Row, pixels."""
+    x: int
+    """Column, pixels."""
+
+
+def class_centroids(
+    label_maps: Iterable[NDArray[np.uint8]], classes: int, tile: int
+) -> list[list[Centroid]]:
+    """List the centroids of every class over all tiles of all images.
+
+    Args:
+        label_maps: (H, W) uint8 ids each, void as 255; read once.
+        classes: Number of classes, C.
+        tile: Side of the tiles in pixels; tiles at the right and lower border may be smaller.
+
+    Returns:
+        C lists; the list of a class that never occurs is empty.
+    """
+    found: list[list[Centroid]] = [[] for _ in range(classes)]
+    for index, labels in enumerate(label_maps):
+        height, width = labels.shape
+        for top in range(0, height, tile):
+            for left in range(0, width, tile):
+                part = labels[top : top + tile, left : left + tile]
+                for class_id in np.unique(part[part < classes]):
+                    rows, columns = np.nonzero(part == class_id)
+                    centroid = Centroid(index, top + int(rows.mean()), left + int(columns.mean()))
+                    found[class_id].append(centroid)
+    return found
+
+
+def draw_epoch(
+    centroids: list[list[Centroid]], images: int, share: float, rng: np.random.Generator
+) -> list[Centroid | int]:
+    """Draw the samples of one epoch: as many as there are images.
+
+    Args:
+        centroids: Of every class.
+        images: Number of images, N.
+        share: Share of class-uniform samples, 0 to 1; every class that occurs gets
+            floor(N * share / classes) of them, its centroids shuffled and cycled.
+        rng: Source of randomness.
+
+    Returns:
+        N shuffled items: a centroid that the crop must contain, or an image index for a crop
+        anywhere in it.
+    """
+    present = [of_class for of_class in centroids if of_class]
+    per_class = int(images * share / len(present)) if present else 0
+    samples: list[Centroid | int] = []
+    for of_class in present:
+        order = rng.permutation(len(of_class))
+        samples += [of_class[order[turn % len(order)]] for turn in range(per_class)]
+    samples += [int(index) for index in rng.permutation(images)[: images - len(samples)]]
+    return [samples[position] for position in rng.permutation(len(samples))]

@@ -1,0 +1,94 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Boundary label relaxation (Zhu et al., CVPR 2019, section 3.3).
+
+At a boundary any of the classes in a pixel's 3x3 neighbourhood is right: the loss is
+-log of the sum of their probabilities. Labels are least sure there, most of all propagated ones.
+Two rules are explicit here: a void pixel is never learned from (in the official code it learns the
+class it touches), and what lies outside the image belongs to no class.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+import torch.nn.functional as F
+
+from vidseg_ros.core.labels import IGNORE_ID
+
+
+def neighbour_classes(labels: Tensor, classes: int) -> Tensor:
+    """Return which classes occur in the 3x3 neighbourhood of each pixel.
+
+    Args:
+        labels: (B, H, W) int64 ids, 255 void.
+        classes: Number of classes, C.
+
+    Returns:
+        (B, C, H, W) bool; void counts for no class.
+    """
+    known = labels.where(labels != IGNORE_ID, classes)
+    one_hot = F.one_hot(known, classes + 1)[..., :classes].permute(0, 3, 1, 2)  # B C H W
+    return F.max_pool2d(one_hot.float(), 3, 1, 1).bool()
+
+
+def _weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
+    """Return the mean of (B, H, W) losses under weights; 0 with a gradient if all are 0."""
+    return (losses * weights).sum() / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
+
+
+def relaxed_cross_entropy(
+    logits: Tensor, labels: Tensor, weights: Tensor | None = None, strict: Sequence[int] = ()
+) -> Tensor:
+    """Negative log-likelihood of the set of classes around each pixel.
+
+    With one class around it is the cross-entropy. Written as a difference of two log-sum-exp, so
+    it cannot become NaN; a pixel's value depends on its own image only.
+
+    Args:
+        logits: (B, C, H, W) float at label resolution.
+        labels: (B, H, W) int64 ids, 255 ignored.
+        weights: (C,) float class weights, or None; a pixel has the mean weight of its classes.
+        strict: Ids of classes, thin ones, whose own pixels keep their one label.
+
+    Returns:
+        Scalar, the weighted mean over the pixels that are not void; 0 with a gradient of 0 if
+        there is none.
+    """
+    classes = logits.shape[1]
+    around = neighbour_classes(labels, classes)
+    own = F.one_hot(labels.clamp(max=classes - 1), classes).permute(0, 3, 1, 2).bool()
+    hard = torch.isin(labels, torch.tensor(strict, dtype=labels.dtype, device=labels.device))
+    allowed = torch.where(hard[:, None], own, around)
+    valid = labels != IGNORE_ID
+    allowed = allowed | ~valid[:, None]  # nothing to learn there, and nothing infinite
+    losses = logits.logsumexp(1) - logits.masked_fill(~allowed, -torch.inf).logsumexp(1)
+    pixel_weights = valid.to(logits.dtype)
+    if weights is not None:
+        of_set = torch.einsum('bchw,c->bhw', allowed.to(logits.dtype), weights)
+        pixel_weights = pixel_weights * of_set / allowed.sum(1)
+    return _weighted_mean(losses, pixel_weights)
+
+
+def boundary_cross_entropy(
+    logits: Tensor, labels: Tensor, weights: Tensor | None = None
+) -> Tensor:
+    """Cross-entropy that counts pixels at a boundary twice: what follows relaxation.
+
+    The official code ends its training so (`rlx_off_epoch`).
+
+    Args:
+        logits: (B, C, H, W) float at label resolution.
+        labels: (B, H, W) int64 ids, 255 ignored.
+        weights: (C,) float class weights, or None.
+
+    Returns:
+        Scalar, the weighted mean over the pixels that are not void; 0 with a gradient of 0 if
+        there is none.
+    """
+    boundary = neighbour_classes(labels, logits.shape[1]).sum(1) > 1
+    losses = F.cross_entropy(logits, labels, ignore_index=IGNORE_ID, reduction='none')
+    pixel_weights = (1 + boundary.to(logits.dtype)) * (labels != IGNORE_ID)
+    if weights is not None:
+        pixel_weights = pixel_weights * weights[labels.clamp(max=len(weights) - 1)]
+    return _weighted_mean(losses, pixel_weights)
