@@ -1,0 +1,17 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Workers import the jobs of tests by name: their folder is on the path."""
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture
+def toy_jobs(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return the module `toy_jobs`, which workers find as well."""
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    import toy_jobs  # noqa: PLC0415 - once it is on the path
+
+    return toy_jobs
