@@ -113,7 +113,7 @@ def _run_here(
     on_result: OnResult[JobT, ResultT] | None,
 ) -> Outcome[JobT, ResultT]:
     event = do_job(function, number, job, lambda done, total: tell(number, done, total))
-    outcome = _outcome(job, event, attempts=1)
+    outcome: Outcome[JobT, ResultT] = _outcome(job, event, attempts=1)
     if on_result is not None:
         on_result(number, outcome)
     return outcome
@@ -147,9 +147,7 @@ def _run_on(
     return [outcomes[number] for number in range(len(jobs))]
 
 
-def _outcome(
-    job: JobT, event: Finished | Failed | Died, attempts: int
-) -> Outcome[JobT, ResultT]:
+def _outcome(job: JobT, event: Finished | Failed | Died, attempts: int) -> Outcome[JobT, ResultT]:
     if isinstance(event, Finished):
         return Outcome(job=job, result=event.result, error=None, attempts=attempts)
     error = event.error if isinstance(event, Failed) else _death(event, attempts)
@@ -164,7 +162,11 @@ def _death(event: Died, attempts: int) -> str:
 
 
 def _check(workers: int, retries: int, threads: int | None) -> None:
-    least = {'workers': (workers, 1), 'retries': (retries, 0), 'threads': (1 if threads is None else threads, 1)}
+    least = {
+        'workers': (workers, 1),
+        'retries': (retries, 0),
+        'threads': (1 if threads is None else threads, 1),
+    }
     for name, (value, limit) in least.items():
         if value < limit:
             msg = f'{name} is {value}; use at least {limit}'
