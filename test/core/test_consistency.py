@@ -25,7 +25,7 @@ def test_tc_and_flips_of_two_frames_by_hand() -> None:
     later = np.array([[0, 0, 1, 1], [1, 0, 1, 1]], np.uint8)
     steady = TemporalConsistency(3)
     pair = steady.add_pair(earlier, later, _still(2, 4), _still(2, 4), SECOND // 2)
-    assert pair == (7 / 8, 1.0)
+    assert pair == (7 / 8, 1.0, pytest.approx((3 / 4 + 4 / 5) / 2))
     np.testing.assert_allclose(steady.class_tc(), [3 / 4, 4 / 5, np.nan])
     assert steady.tc() == pytest.approx((3 / 4 + 4 / 5) / 2)
     assert steady.legacy_tc() == pytest.approx((3 / 4 + 4 / 5) / 3)  # the absent class counts
@@ -66,7 +66,7 @@ def test_hidden_pixels_do_not_count() -> None:
     forward[:, 2:, 0] = -2  # leads to where nothing leads back from
     score = TemporalConsistency(2)
     pair = score.add_pair(earlier, later, forward, _still(2, 4), SECOND)
-    assert pair == (1.0, 0.5)
+    assert pair == (1.0, 0.5, 1.0)
     assert score.flips() == 0
 
 

@@ -28,8 +28,9 @@ from vidseg_ros.evaluation.replay import (
     replay_offline,
     ReplayResults,
 )
-from vidseg_ros.evaluation.sources import LabelDirectory, open_source, Source, SourceFrame
+from vidseg_ros.evaluation.sources import open_source, Source, SourceFrame
 from vidseg_ros.evaluation.summary import ReplaySummary
+from vidseg_ros.evaluation.true_labels import LabelDirectory
 from vidseg_ros.inference.engine import create_engine
 from vidseg_ros.inference.prediction import Prediction, SegmentationEngine
 from vidseg_ros.pipeline import Segmenter

@@ -18,10 +18,10 @@ from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.labels import CAMVID
 from vidseg_ros.evaluation.sources import (
     IMAGE_TYPES,
-    LabelDirectory,
     open_source,
     SourceFrame,
 )
+from vidseg_ros.evaluation.true_labels import LabelDirectory
 
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 40_000_000

@@ -21,12 +21,12 @@ from vidseg_ros.evaluation.replay import MaskFormat, Outputs, replay_offline, Re
 from vidseg_ros.evaluation.results_folder import write_json
 from vidseg_ros.evaluation.sources import (
     FOLDER_FPS,
-    LabelDirectory,
     open_source,
     Source,
     SourceFrame,
 )
 from vidseg_ros.evaluation.summary import ReplaySummary
+from vidseg_ros.evaluation.true_labels import LabelDirectory
 from vidseg_ros.inference.engine import create_engine, ENGINES
 from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.pipeline import MaskSize, Segmenter
