@@ -4,6 +4,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 import threading
 from typing import ClassVar, Final
 

@@ -112,7 +112,7 @@ def occlusion(forward: NDArray[np.float32], backward: NDArray[np.float32]) -> ND
 
 
 def _squared(planes: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    return np.square(planes[0]) + np.square(planes[1])
+    return np.asarray(np.square(planes[0]) + np.square(planes[1]))
 
 
 class PairMotion(NamedTuple):

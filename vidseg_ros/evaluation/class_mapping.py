@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet

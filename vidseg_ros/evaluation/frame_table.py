@@ -13,13 +13,25 @@ from vidseg_ros.core.errors import OutputError
 from vidseg_ros.evaluation.sources import SourceFrame
 from vidseg_ros.evaluation.tally import FrameScores, Metrics
 
-COLUMNS: Final[dict[Metrics, tuple[str, ...]]] = {
-    metrics: ('index', 'stamp_ns', 'inference_ms', *names, 'confidence', 'miou', 'labelled')
-    for metrics, names in (('standard', ('tc', 'flips')), ('fast', ('tc_fast', 'flips_fast')))
+_STEADINESS: Final[dict[Metrics, tuple[str, ...]]] = {
+    'standard': ('tc', 'flips'),
+    'fast': ('tc_fast', 'flips_fast'),
 }
-"""Before one column per class, `share_column`."""
 
 _FLUSH_EVERY: Final = 100
+
+
+def columns(classes: Sequence[str], metrics: Metrics) -> tuple[str, ...]:
+    """Return the names of all columns.
+
+    Args:
+        classes: Names.
+        metrics: What TC and flips are measured with.
+    """
+    return (
+        *('index', 'stamp_ns', 'inference_ms', *_STEADINESS[metrics]),
+        *('confidence', 'miou', 'labelled', *map(share_column, classes)),
+    )
 
 
 def share_column(name: str) -> str:
@@ -39,7 +51,7 @@ class FrameTable(AbstractContextManager['FrameTable']):
             classes: Names.
             metrics: What TC and flips are measured with.
         """
-        self._columns = (*COLUMNS[metrics], *map(share_column, classes))
+        self._columns = columns(classes, metrics)
         self._path = path
         self._rows = 0
 

@@ -49,14 +49,15 @@ def segment_ahead(
     with ThreadPoolExecutor(1, 'vidseg engine') as engine:
         try:
             for item in items:
+                work: Future[Segmentations] | ImageError
                 frames = _decode(item, camera, segmenters)
                 if isinstance(frames, ImageError):
-                    started = item, frames
+                    work = frames
                 else:
-                    started = item, engine.submit(_segment, segmenters, frames, confidence)
+                    work = engine.submit(_segment, segmenters, frames, confidence)
                 if ahead is not None:
                     yield ahead[0], _outcome(ahead[1])
-                ahead = started
+                ahead = item, work
         except SourceError as error:
             broken = error
         if ahead is not None:

@@ -3,8 +3,8 @@
 """Segment recorded footage, collect masks, pictures and scores, and sum the run up."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, ExitStack
 from dataclasses import dataclass
 from itertools import islice
 import logging
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidseg_ros.core.consistency import EVALUATION_SIZE
-from vidseg_ros.core.errors import ImageError, ModelError, SourceError
+from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.metrics import Confusion
@@ -29,6 +29,7 @@ from vidseg_ros.evaluation.lookahead import segment_ahead
 from vidseg_ros.evaluation.results_folder import claim_folder, write_json
 from vidseg_ros.evaluation.sources import FOLDER_FPS, Source, SourceFrame
 from vidseg_ros.evaluation.summary import ReplaySummary, Scores, StageLatency
+from vidseg_ros.evaluation.tally import blame_the_model
 from vidseg_ros.evaluation.true_labels import check_aspect, LabelDirectory
 from vidseg_ros.evaluation.writers import (
     ContactSheet,
@@ -242,20 +243,6 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
     def _write_sheet(self, sheet: ContactSheet, path: Path) -> None:
         if self.segmented:
             sheet.write(path)
-
-
-@contextmanager
-def blame_the_model(frame: SourceFrame) -> Iterator[None]:
-    """Say of wrong ids whose fault they are.
-
-    Raises:
-        ModelError: Instead of a ValueError.
-    """
-    try:
-        yield
-    except ValueError as error:
-        msg = f'frame {frame.name}: {error}; the model does not fit its card'
-        raise ModelError(msg) from error
 
 
 def replay_offline(

@@ -6,7 +6,8 @@ Scores are computed from the counts and from nothing else. Tallies of several so
 the tally of all of them, in any order, in one process or in many.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import isnan
 from typing import Any, Final, Literal, NamedTuple
 
@@ -14,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidseg_ros.core.consistency import EVALUATION_SIZE
+from vidseg_ros.core.errors import ModelError
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.metrics import Confusion, confusion_matrix, mean_iou
 from vidseg_ros.core.motion import dis_flow, dis_flow_fast, MotionTracker, PairMotion
 from vidseg_ros.core.timing import LatencyHistogram
 from vidseg_ros.evaluation.consistency import ConsistencyMeter
+from vidseg_ros.evaluation.sources import SourceFrame
 
 Metrics = Literal['standard', 'fast']
 
@@ -218,6 +221,20 @@ class ModelTally:
         bins, sum_ns, max_ns = plain['times']
         tally.times = LatencyHistogram(dict(map(tuple, bins)), sum_ns, max_ns)
         return tally
+
+
+@contextmanager
+def blame_the_model(frame: SourceFrame) -> Iterator[None]:
+    """Say of wrong ids whose fault they are.
+
+    Raises:
+        ModelError: Instead of a ValueError.
+    """
+    try:
+        yield
+    except ValueError as error:
+        msg = f'frame {frame.name}: {error}; the model does not fit its card'
+        raise ModelError(msg) from error
 
 
 def _known(value: float) -> float | None:

@@ -3,7 +3,7 @@
 """True labels of footage: a folder of index PNGs, or a topic of label maps in a bag."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, final, Protocol, runtime_checkable
@@ -202,7 +202,7 @@ class SourceTruth:
     """
 
     def __init__(
-        self, reader: LabelReader, table: NDArray[np.uint8], void: frozenset[int]
+        self, reader: LabelReader, table: NDArray[np.uint8], void: Iterable[int] = ()
     ) -> None:
         """Use a reader.
 
@@ -245,6 +245,11 @@ class SourceTruth:
             )
             raise SourceError(msg)
         return self._table[ids]
+
+    def skip(self, frame: SourceFrame) -> None:
+        """Pass over the labels of a frame that has no label map to be compared with them."""
+        with suppress(SourceError):  # nobody wants to know what is wrong with them
+            self._reader.read(frame)
 
     def unused(self) -> int:
         """Return how many label maps belong to no frame, once all frames were asked for."""
