@@ -57,8 +57,10 @@ def test_every_shipped_configuration_is_valid() -> None:
     yaml = YAML(typ='safe').load((ROOT / 'config' / 'segmentation.yaml').read_text())
 
     assert sorted(path.name for path in (ROOT / 'config').iterdir()) == [
+        'evaluation.rviz',
         'fastdds_local.xml',
         'fastdds_shared_memory.xml',
+        'foxglove_evaluation.json',
         'segmentation.yaml',
     ]
     assert list(next(iter(yaml.values()))) == ['ros__parameters']

@@ -3,6 +3,7 @@
 """Jobs that tests give to workers, which import them from here."""
 
 from dataclasses import dataclass
+from importlib import import_module
 import os
 from pathlib import Path
 import signal
@@ -55,3 +56,9 @@ def sleep(job: Toy, progress: Progress) -> None:
 def opencv_threads(_job: Toy, _progress: Progress) -> int:
     """Return how many threads OpenCV may use here."""
     return cv2.getNumThreads()
+
+
+def ray_addresses(_job: Toy, _progress: Progress) -> list[str]:
+    """Return the addresses of the machines of this worker's Ray cluster."""
+    ray = import_module('ray')
+    return [str(node['NodeManagerAddress']) for node in ray.nodes()]

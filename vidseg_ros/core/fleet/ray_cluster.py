@@ -4,6 +4,8 @@
 
 from collections.abc import Callable
 import os
+import socket
+import sys
 from typing import Any, Final, final
 
 from vidseg_ros.core.errors import ParameterError
@@ -11,6 +13,7 @@ from vidseg_ros.core.fleet.worker import (
     Died,
     do_job,
     Event,
+    Failed,
     limit_threads,
     Progress,
     Progressed,
@@ -20,8 +23,14 @@ from vidseg_ros.core.fleet.worker import (
 _POLL_S: Final = 0.2
 """How often progress is asked for while no task ends, s."""
 
+_CONNECT_S: Final = 5.0
+"""Longest wait for the port of a cluster, s."""
+
 _OBJECT_STORE_BYTES: Final = 100 * 2**20
 """Of a cluster started here; jobs and results are small, footage stays in its files."""
+
+_CLUSTERS: Final = 'RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER'
+"""Read when Ray is imported; unless 0, Ray takes an address that others can reach."""
 
 _NO_LIMIT: Final = 1_000_000
 
@@ -52,9 +61,14 @@ class RayWorkers:
             threads: Threads of each worker; None: one CPU is reserved, OpenCV left alone.
 
         Raises:
-            ParameterError: If Ray is not installed or the cluster cannot be reached.
+            ParameterError: If Ray is not installed, the cluster cannot be reached, or one that is
+                started here could be reached by others.
         """
         os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
+        if address is None:
+            _stay_on_loopback()
+        else:
+            _check_port(address)
         try:
             import ray  # noqa: PLC0415 - an extra, and takes a second
             from ray.util.queue import Queue  # noqa: PLC0415
@@ -102,9 +116,30 @@ class RayWorkers:
         number = self._running.pop(reference)
         try:
             event: Event = self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:  # not even `_work` could be called
+            return Failed(number, str(error))
         except self._ray.exceptions.RayError as error:
             return Died(number, str(error).partition('\n')[0])
         return event
+
+
+def _stay_on_loopback() -> None:
+    if sys.modules.get('ray') is not None and os.environ.get(_CLUSTERS) != '0':
+        msg = f'Ray was imported already and would listen to others; set {_CLUSTERS}=0 before'
+        raise ParameterError(msg)
+    os.environ[_CLUSTERS] = '0'
+
+
+def _check_port(address: str) -> None:
+    """Ask whether anybody listens at ``host:port``; Ray itself goes on asking for minutes."""
+    host, _, port = address.removeprefix('ray://').rpartition(':')
+    if not port.isdigit():
+        return  # 'auto' and the like: for Ray to resolve
+    try:
+        socket.create_connection((host, int(port)), _CONNECT_S).close()
+    except OSError as error:
+        msg = f'cannot reach a Ray cluster at {address}: {error}; start it by `ray start --head`'
+        raise ParameterError(msg) from error
 
 
 def _work(

@@ -113,7 +113,7 @@ def _run_here(
     on_result: OnResult[JobT, ResultT] | None,
 ) -> Outcome[JobT, ResultT]:
     event = do_job(function, number, job, lambda done, total: tell(number, done, total))
-    outcome = _outcome(job, event, attempts=1)
+    outcome: Outcome[JobT, ResultT] = _outcome(job, event, attempts=1)
     if on_result is not None:
         on_result(number, outcome)
     return outcome
