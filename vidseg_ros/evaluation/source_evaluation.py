@@ -19,6 +19,7 @@ from vidseg_ros.evaluation.frame_table import FrameTable
 from vidseg_ros.evaluation.sources import Source, SourceFrame
 from vidseg_ros.evaluation.tally import (
     blame_the_model,
+    FrameScores,
     Metrics,
     ModelOutput,
     ModelTally,
