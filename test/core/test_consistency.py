@@ -81,7 +81,7 @@ def test_a_clip_starts_anew_after_a_cut_and_where_time_stands_still() -> None:
     score.cut()
     assert score.add(image, np.zeros((8, 8), np.uint8), SECOND) is None
     pair = score.add(image, np.zeros((8, 8), np.uint8), 2 * SECOND)
-    assert pair == (1.0, 1.0)
+    assert pair == (1.0, 1.0, 1.0)
     assert score.carried.pixels == EVALUATION_SIZE[0] * EVALUATION_SIZE[1]
 
 

@@ -161,12 +161,7 @@ def evaluate_frames(
     problems: list[str] = []
     with ExitStack() as opened:
         source = opened.enter_context(open_source(job.path, topic=job.topic))
-        engines = [
-            opened.enter_context(
-                closing(create_engine(settings.engine, model, threads=settings.threads))
-            )
-            for model in settings.models
-        ]
+        engines = [opened.enter_context(closing(engine)) for engine in _engines(settings)]
         evaluation = opened.enter_context(
             SourceEvaluation(
                 folder=job.folder,
@@ -195,6 +190,12 @@ def evaluate_frames(
         )
     write_record(job.folder, digest, result.to_dict())
     return result
+
+
+def _engines(settings: EvaluationSettings) -> Iterator[SegmentationEngine]:
+    """Open the models one after the other."""
+    for model in settings.models:
+        yield create_engine(settings.engine, model, threads=settings.threads)
 
 
 @contextmanager
