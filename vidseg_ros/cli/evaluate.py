@@ -80,6 +80,9 @@ def main(argv: Sequence[str]) -> int:
         lines = [f'{outcome.job.path}: {outcome.error}' for outcome in failed]
         msg = f'{len(failed)} of {len(jobs)} sources were not evaluated:\n' + '\n'.join(lines)
         raise SourceError(msg)
+    if args.labels and not any(source['labelled'] for source in content['sources']):
+        msg = f'no frame has labels in {args.labels}; PNGs must be named like the frames'
+        raise SourceError(msg)
     return _judge(content, args.min_miou, args.min_tc)
 
 
@@ -105,6 +108,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add('--min-tc', type=fraction, metavar='X', help='exit with 1 if the TC of A is below')
     add('--live', action='store_true', help='through DDS and a running ROS 2 node')
     add('--rate', type=factor, metavar='R', help='with --live: times the recorded rate')
+    add('--mcap', action='store_true', help='leave a bag for Foxglove, Rerun and RViz, too')
     add('--jobs', type=count, default=1, metavar='N', help='sources at a time, on this machine')
     add('--ray', metavar='ADDRESS', help='on a Ray cluster; local starts one here')
     args = parser.parse_args(argv)
@@ -146,6 +150,7 @@ def _settings(args: argparse.Namespace) -> EvaluationSettings:
         void=tuple(args.void),
         engine=args.engine,
         metrics=args.metrics,
+        mcap=args.mcap,
         limit=args.limit,
         rate=(args.rate or 1.0) if args.live else None,
         threads=threads_per_worker(args.jobs) if args.jobs > 1 or args.ray else 0,

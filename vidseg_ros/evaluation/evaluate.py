@@ -25,6 +25,7 @@ from vidseg_ros.evaluation.source_evaluation import (
     SourceEvaluation,
     SourceResult,
 )
+from vidseg_ros.evaluation.source_writers import source_writers, Write
 from vidseg_ros.evaluation.sources import is_bag, open_source, Source
 from vidseg_ros.evaluation.tally import Metrics, ModelOutput
 from vidseg_ros.evaluation.true_labels import LabelDirectory, LabelTopic, SourceTruth
@@ -63,6 +64,8 @@ class EvaluationSettings:
     """Frames of each source at most."""
     rate: float | None = None
     """Speed of a live run, 1 = as recorded; None: offline."""
+    mcap: bool = False
+    """Whether each source leaves a bag of pictures, label maps and scores."""
     threads: int = 0
     """Threads of an inference, 0 = all cores. Changes no result."""
 
@@ -171,13 +174,16 @@ def evaluate_frames(
                 truth=opened.enter_context(_open_truth(job)),
             )
         )
+        writers = opened.enter_context(_writers(job))
         frames = opened.enter_context(frames_of(job, source, engines))
         total = _least(source.frame_count, settings.limit)
         for item in _until_damage(frames, problems):
             if isinstance(item, MissingFrame):
                 evaluation.skip(item)
             else:
-                evaluation.add(item)
+                scored = evaluation.add(item)
+                for write in writers:
+                    write(item, scored)
             if progress is not None:
                 progress(evaluation.frames, total)
         result = evaluation.result(
@@ -234,6 +240,17 @@ def _until_damage(frames: Frames, problems: list[str]) -> Frames:
         if not read:
             raise
         problems.append(str(error))
+
+
+def _writers(job: SourceJob) -> AbstractContextManager[list[Write]]:
+    settings = job.settings
+    return source_writers(
+        job.folder,
+        classes=settings.classes,
+        models=MODEL_KEYS[: len(settings.models)],
+        metrics=settings.metrics,
+        mcap=settings.mcap,
+    )
 
 
 def _tables(

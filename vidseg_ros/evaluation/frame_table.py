@@ -11,12 +11,7 @@ from typing import Final, final
 
 from vidseg_ros.core.errors import OutputError
 from vidseg_ros.evaluation.sources import SourceFrame
-from vidseg_ros.evaluation.tally import FrameScores, Metrics
-
-_STEADINESS: Final[dict[Metrics, tuple[str, ...]]] = {
-    'standard': ('tc', 'flips'),
-    'fast': ('tc_fast', 'flips_fast'),
-}
+from vidseg_ros.evaluation.tally import FrameScores, Metrics, STEADINESS
 
 _FLUSH_EVERY: Final = 100
 
@@ -29,7 +24,7 @@ def columns(classes: Sequence[str], metrics: Metrics) -> tuple[str, ...]:
         metrics: What TC and flips are measured with.
     """
     return (
-        *('index', 'stamp_ns', 'inference_ms', *_STEADINESS[metrics]),
+        *('index', 'stamp_ns', 'inference_ms', *STEADINESS[metrics]),
         *('confidence', 'miou', 'labelled', *map(share_column, classes)),
     )
 

@@ -19,6 +19,7 @@ from vidseg_ros.evaluation.frame_table import FrameTable
 from vidseg_ros.evaluation.sources import Source, SourceFrame
 from vidseg_ros.evaluation.tally import (
     blame_the_model,
+    FrameScores,
     Metrics,
     ModelOutput,
     ModelTally,
@@ -51,6 +52,15 @@ class MissingFrame(NamedTuple):
     """Where it comes from."""
     reason: str
     """Why, in a word or two; those of `ImageError` mean that it cannot be decoded."""
+
+
+class ScoredMap(NamedTuple):
+    """What became of one frame and one model."""
+
+    labels: NDArray[np.uint8]
+    """(h, w) uint8 ids of the classes that are scored."""
+    scores: FrameScores
+    """Its row in the table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,11 +187,11 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
         """Frames taken so far."""
         return self._segmented + self._missing.total()
 
-    def add(self, item: EvaluatedFrame) -> dict[str, NDArray[np.uint8]]:
+    def add(self, item: EvaluatedFrame) -> dict[str, ScoredMap]:
         """Take the next frame.
 
         Returns:
-            The label maps of each model in the classes that are scored, (h, w) uint8.
+            What became of it, by model.
 
         Raises:
             SourceError: If its true labels cannot be used, see `SourceTruth`.
@@ -192,17 +202,17 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
         self._watch_the_clock(frame.stamp_ns)
         motion = self._motion.add(item.image, frame.stamp_ns)
         truth = None if self._truth is None else self._truth.get(frame, item.image.shape[:2])
-        maps = {}
+        scored = {}
         for (key, tally), output in zip(self._tallies.items(), item.outputs, strict=True):
             table = self._tables[key]
             labels = output.labels if table is None else table[output.labels]
             with blame_the_model(frame):
                 scores = tally.add(output._replace(labels=labels), motion, truth)
             self._frame_tables[key].add(frame, scores)
-            maps[key] = labels
+            scored[key] = ScoredMap(labels, scores)
         self._segmented += 1
         self._labelled += truth is not None
-        return maps
+        return scored
 
     def skip(self, item: MissingFrame) -> None:
         """Count a frame without label maps."""

@@ -30,6 +30,12 @@ _FAST_SIZE: Final = (180, 320)
 SIZES: Final[dict[Metrics, tuple[int, int]]] = {'standard': EVALUATION_SIZE, 'fast': _FAST_SIZE}
 """Height and width at which motion is estimated, px. Numbers of the two do not compare."""
 
+STEADINESS: Final[dict[Metrics, tuple[str, str]]] = {
+    'standard': ('tc', 'flips'),
+    'fast': ('tc_fast', 'flips_fast'),
+}
+"""What TC and flips of one frame are called."""
+
 _FLOWS: Final = {'standard': dis_flow, 'fast': dis_flow_fast}
 
 
@@ -67,6 +73,17 @@ class FrameScores(NamedTuple):
     """Over the classes of this frame, 0 to 1; None without labels."""
     shares: tuple[float, ...]
     """Share of the pixels of each class, 0 to 1."""
+
+    def numbers(self, metrics: Metrics) -> dict[str, float | None]:
+        """Return what makes a time series, by name; TC and flips under that of their metrics."""
+        tc, flips = STEADINESS[metrics]
+        return {
+            'inference_ms': self.time_ns / 1e6,
+            tc: self.tc,
+            flips: self.flips,
+            'confidence': self.confidence,
+            'miou': self.miou,
+        }
 
 
 class ModelTally:
