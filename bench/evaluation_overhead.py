@@ -146,7 +146,7 @@ def _equal(job: SourceJob, engine: OnnxRuntimeEngine, images: Images) -> bool:
 def _race(
     job: SourceJob, engine: OnnxRuntimeEngine, images: Images, rounds: int
 ) -> tuple[list[float], list[Run], dict[int, list[float]]]:
-    """Take turns; return the engine's times of a frame (s), evaluations, wall times of jobs (s)."""
+    """Take turns; return the engine's times of a frame, evaluations, wall times of jobs; s."""
     bare_s: list[float] = []
     runs: list[Run] = []
     more: list[Run] = []

@@ -53,6 +53,14 @@ def sleep(job: Toy, progress: Progress) -> None:
         time.sleep(600)
 
 
+def go_on(job: Toy, progress: Progress) -> None:
+    """Say which process this is by a file, and then report progress, hardly ever to end."""
+    (job.folder / f'pid.{os.getpid()}').touch()
+    for index in range(6000):
+        progress(index, None)
+        time.sleep(0.1)
+
+
 def opencv_threads(_job: Toy, _progress: Progress) -> int:
     """Return how many threads OpenCV may use here."""
     return cv2.getNumThreads()
@@ -62,3 +70,8 @@ def ray_addresses(_job: Toy, _progress: Progress) -> list[str]:
     """Return the addresses of the machines of this worker's Ray cluster."""
     ray = import_module('ray')
     return [str(node['NodeManagerAddress']) for node in ray.nodes()]
+
+
+def unpicklable(_job: Toy, _progress: Progress) -> object:
+    """Return what cannot be sent to another process."""
+    return lambda: None

@@ -63,7 +63,9 @@ class ProcessWorkers:
 
     def wait(self) -> list[Event]:
         """Wait until at least one worker says something or is gone."""
-        return [self._event(receiver) for receiver in wait(list(self._running))]  # type: ignore[arg-type, unused-ignore]
+        receivers = list(self._running)
+        ready = wait(receivers)
+        return [self._event(receiver) for receiver in receivers if receiver in ready]
 
     def close(self) -> None:
         """End all workers."""
@@ -105,13 +107,20 @@ def _work(
 ) -> None:
     """Do a job in this process, which is nothing but its worker.
 
-    Ctrl-C reaches all processes of a terminal: the parent decides what it means. If the parent is
-    gone, the next report of progress fails and ends this process.
+    Ctrl-C reaches all processes of a terminal: the parent decides what it means. A parent that is
+    gone is noticed by the next report of progress.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     limit_threads(threads)
-    progress = seldom(lambda done, total: sender.send(Progressed(number, done, total)))
-    sender.send(do_job(function, number, job, progress))
+
+    def tell(event: Event) -> None:
+        try:
+            sender.send(event)
+        except BrokenPipeError:
+            raise SystemExit(1) from None  # nobody wants the result any more
+
+    progress = seldom(lambda done, total: tell(Progressed(number, done, total)))
+    tell(do_job(function, number, job, progress))
 
 
 def _reason(exit_code: int | None) -> str:
