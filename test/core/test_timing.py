@@ -3,9 +3,9 @@
 
 import json
 
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 import numpy as np
-
 import pytest
 
 from vidseg_ros.core.timing import LatencyHistogram, StageTimings, summarize
