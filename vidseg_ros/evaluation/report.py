@@ -70,7 +70,7 @@ def require_plotting_library() -> Path:
         path = Path(folder) / 'package_data' / 'plotly.min.js'
         if path.is_file():
             return path
-    msg = "a report needs plotly: pip install 'vidseg_ros[report]', or go without by --no-report"
+    msg = 'a report needs plotly: pip install plotly, or go without by --no-report'
     raise ParameterError(msg)
 
 
