@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+import json
 from pathlib import Path
 import shutil
 from typing import Any, Final, TypeAlias
@@ -71,9 +72,10 @@ class EvaluationSettings:
 
     def content(self) -> dict[str, Any]:
         """Return what results depend on, besides the contents of the model files; plain types."""
-        plain = asdict(self)
-        del plain['threads'], plain['models']
-        return plain | {'classes': asdict(self.classes), 'class_map': dict(self.class_map)}
+        fields = asdict(self)
+        del fields['threads'], fields['models']
+        plain: dict[str, Any] = json.loads(json.dumps(fields))
+        return plain
 
 
 @dataclass(frozen=True, kw_only=True)
