@@ -67,6 +67,8 @@ class EvaluationSettings:
     """Speed of a live run, 1 = as recorded; None: offline."""
     mcap: bool = False
     """Whether each source leaves a bag of pictures, label maps and scores."""
+    report: bool = True
+    """Whether each source leaves pictures for the report."""
     threads: int = 0
     """Threads of an inference, 0 = all cores. Changes no result."""
 
@@ -252,6 +254,7 @@ def _writers(job: SourceJob) -> AbstractContextManager[list[Write]]:
         models=MODEL_KEYS[: len(settings.models)],
         metrics=settings.metrics,
         mcap=settings.mcap,
+        clip=settings.report,
     )
 
 
