@@ -94,8 +94,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add('sources', nargs='+', type=Path, metavar='SOURCE', help='bags, videos, image folders')
-    add('--model', action='append', metavar='A', help=f'path or name (default: {DEFAULT_MODEL})')
-    add('--model-b', metavar='B', help='a second model, to compare; --model twice does the same')
+    add(
+        '--model',
+        action='append',
+        metavar='M',
+        help=f'path or shipped name; twice: a and b are compared (default: {DEFAULT_MODEL})',
+    )
     add('--labels', metavar='DIR|TOPIC', help='folder of index PNGs, or label topic of the bags')
     add('--out', type=Path, required=True, metavar='DIR', help='results go here')
     add('--overwrite', action='store_true', help='replace a run with other settings in DIR')
@@ -112,7 +116,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add('--jobs', type=count, default=1, metavar='N', help='sources at a time, on this machine')
     add('--ray', metavar='ADDRESS', help='on a Ray cluster; local starts one here')
     args = parser.parse_args(argv)
-    args.model = [*(args.model or [DEFAULT_MODEL]), *([args.model_b] if args.model_b else [])]
+    args.model = args.model or [DEFAULT_MODEL]
     for wrong, why in (
         (len(args.model) > 2, 'two models at most'),
         (args.rate and not args.live, '--rate needs --live'),
