@@ -21,6 +21,7 @@ from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.evaluation.class_mapping import choose_classes, read_class_map
 from vidseg_ros.evaluation.evaluate import evaluate_source, EvaluationSettings, SourceJob
 from vidseg_ros.evaluation.job_list import list_jobs
+from vidseg_ros.evaluation.report import require_plotting_library, write_report
 from vidseg_ros.evaluation.results import claim_run, write_results
 from vidseg_ros.evaluation.results_table import results_table
 from vidseg_ros.evaluation.source_evaluation import SourceResult
@@ -50,6 +51,8 @@ def main(argv: Sequence[str]) -> int:
     """
     args = _parse(argv)
     function = load_live('--live').evaluate_source_live if args.live else evaluate_source
+    if args.report:
+        require_plotting_library()
     settings = _settings(args)
     jobs = list_jobs(args.sources, settings, args.out, topics=args.topic, labels=args.labels)
     inputs = [*args.sources, *([Path(args.labels)] if args.labels else [])]
@@ -74,6 +77,8 @@ def main(argv: Sequence[str]) -> int:
     finally:  # what is done is kept, whatever ends the run
         content = _write(args.out, settings, jobs, done)
     Console().print(results_table(content))
+    if args.report:
+        write_report(args.out)
     Console().print(f'results are in {args.out}', highlight=False)
     failed = [outcome for outcome in done.values() if outcome.error is not None]
     if failed:
@@ -113,6 +118,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add('--live', action='store_true', help='through DDS and a running ROS 2 node')
     add('--rate', type=factor, metavar='R', help='with --live: times the recorded rate')
     add('--mcap', action='store_true', help='leave a bag for Foxglove, Rerun and RViz, too')
+    add('--no-report', dest='report', action='store_false', help='no page, no pictures for it')
     add('--jobs', type=count, default=1, metavar='N', help='sources at a time, on this machine')
     add('--ray', metavar='ADDRESS', help='on a Ray cluster; local starts one here')
     args = parser.parse_args(argv)
@@ -155,6 +161,7 @@ def _settings(args: argparse.Namespace) -> EvaluationSettings:
         engine=args.engine,
         metrics=args.metrics,
         mcap=args.mcap,
+        report=args.report,
         limit=args.limit,
         rate=(args.rate or 1.0) if args.live else None,
         threads=threads_per_worker(args.jobs) if args.jobs > 1 or args.ray else 0,
