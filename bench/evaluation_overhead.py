@@ -161,7 +161,7 @@ def _race(
     for number in range(rounds):
         bare_s.append(_bare(engine, images))
         runs.append(_evaluate(job))
-        for workers in walls:
+        for workers in (1, WORKERS):
             before_s = _cpu_s()
             seconds, counts = _run_jobs(copies, workers)
             walls[workers].append(seconds)
