@@ -1,11 +1,16 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+
+from itertools import permutations
+
 import numpy as np
 from numpy.typing import NDArray
 import pytest
 
 from vidseg_ros.core.consistency import EVALUATION_SIZE, TemporalConsistency, VideoConsistency
+from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import IGNORE_ID
+from vidseg_ros.core.motion import MotionTracker
 from vidseg_ros.core.street import StreetClip
 
 SECOND = 10**9
@@ -177,3 +182,35 @@ def test_vc_refuses_what_cannot_be() -> None:
         score.add(np.zeros((3, 2), np.uint8), np.zeros((3, 2), np.uint8))
     with pytest.raises(ValueError, match='VC_2 cannot take in VC_3'):
         score.merge(VideoConsistency(3))
+
+
+def test_motion_may_come_from_outside_once_for_several_models() -> None:
+    frames = list(StreetClip(seed=4, size=(90, 160)).frames(4))
+    alone = TemporalConsistency(10)
+    shared, other = TemporalConsistency(10), TemporalConsistency(10)
+    tracker = MotionTracker(EVALUATION_SIZE)
+    for number, frame in enumerate(frames):
+        expected = alone.add(frame.image, frame.labels, number)
+        motion = tracker.add(frame.image, number)
+        small = resize_labels(frame.labels, EVALUATION_SIZE)
+        assert shared.add_moved(small, motion) == expected
+        other.add_moved(np.zeros_like(small), motion)
+    assert shared.tc() == alone.tc()
+    assert shared.flips() == alone.flips()
+    assert (other.tc(), other.flips()) == (1, 0)
+
+
+def test_flips_do_not_depend_on_the_order_of_merging() -> None:
+    parts = []
+    for seed in range(3):
+        earlier, later = np.random.default_rng(seed).integers(0, 2, (2, 9, 9), np.uint8)
+        part = TemporalConsistency(2)
+        part.add_pair(earlier, later, _still(9, 9), _still(9, 9), 33_333_331 + seed)
+        parts.append(part)
+    found = set()
+    for order in permutations(parts):
+        whole = TemporalConsistency(2)
+        for part in order:
+            whole.merge(part)
+        found.add((whole.flips(), *whole.class_flips().tolist()))
+    assert len(found) == 1

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+import json
 from pathlib import Path
 import shutil
 from typing import Any, Final, TypeAlias
@@ -66,14 +67,17 @@ class EvaluationSettings:
     """Speed of a live run, 1 = as recorded; None: offline."""
     mcap: bool = False
     """Whether each source leaves a bag of pictures, label maps and scores."""
+    report: bool = True
+    """Whether each source leaves pictures for the report."""
     threads: int = 0
     """Threads of an inference, 0 = all cores; 1 = and nothing beside it. Changes no result."""
 
     def content(self) -> dict[str, Any]:
         """Return what results depend on, besides the contents of the model files; plain types."""
-        plain = asdict(self)
-        del plain['threads'], plain['models']
-        return plain | {'classes': asdict(self.classes), 'class_map': dict(self.class_map)}
+        fields = asdict(self)
+        del fields['threads'], fields['models']
+        plain: dict[str, Any] = json.loads(json.dumps(fields))
+        return plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,6 +255,7 @@ def _writers(job: SourceJob) -> AbstractContextManager[list[Write]]:
         models=MODEL_KEYS[: len(settings.models)],
         metrics=settings.metrics,
         mcap=settings.mcap,
+        clip=settings.report,
     )
 
 

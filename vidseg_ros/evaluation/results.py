@@ -58,7 +58,7 @@ def claim_run(
     run = {
         'schema': SCHEMA,
         'models': [_sha256(model) for model in settings.models],
-        'settings': json.loads(json.dumps(settings.content())),
+        'settings': settings.content(),
     }
     try:
         if _holds_another(folder, run):
