@@ -8,7 +8,8 @@ Usage::
 
 Bare engine: frames that are decoded and in memory, one after the other through the engine.
 Evaluation: `evaluate_source`, from its first frame done to its last; opening, warm-up and the
-digest of the footage are in neither, and given as ``start_s``. Both use all CPUs.
+digest of the footage are in neither, and given as ``start_s``. Both use all CPUs. The pictures of
+the report cost more; the same with them is ``with_report``.
 
 Jobs: as many copies of the footage as there are workers, evaluated by ``run_jobs`` with one
 thread each: with one worker, and with two processes. Whole wall times and CPU times, start of
@@ -83,14 +84,14 @@ def main() -> int:
         order = engine.card.input_order
         images = [item.decode(order) for item in islice(source, arguments.frames)]
         settings = EvaluationSettings(
-            models=(model,), classes=engine.card.labels, limit=arguments.frames
+            models=(model,), classes=engine.card.labels, limit=arguments.frames, report=False
         )
         job = SourceJob(key='0', path=arguments.source, settings=settings, out=Path(folder))
         if not _equal(job, engine, images):
             print('the evaluation and the bare engine give different label maps: no times')
             return 1
-        bare_s, runs, walls, cpus = _race(job, engine, images, arguments.rounds)
-    if any(run.counts != runs[0].counts for run in runs):
+        bare_s, runs, reported, walls, cpus = _race(job, engine, images, arguments.rounds)
+    if any(run.counts != runs[0].counts for run in [*runs, *reported]):
         print('the counts depend on how the evaluation is run: no times')
         return 1
     over = [run.frame_s / bare for run, bare in zip(runs, bare_s, strict=False)]
@@ -107,6 +108,7 @@ def main() -> int:
         'equal_counts': True,
         'bare_ms': [1e3 * seconds for seconds in bare_s],
         'evaluation_ms': [1e3 * run.frame_s for run in runs[: len(bare_s)]],
+        'with_report_ms': [1e3 * run.frame_s for run in reported],
         'start_s': [run.start_s for run in runs[: len(bare_s)]],
         'ratio': over,
         'wall_s_by_workers': walls,
@@ -147,10 +149,11 @@ def _equal(job: SourceJob, engine: OnnxRuntimeEngine, images: Images) -> bool:
 
 def _race(
     job: SourceJob, engine: OnnxRuntimeEngine, images: Images, rounds: int
-) -> tuple[list[float], list[Run], dict[int, list[float]], dict[int, list[float]]]:
-    """Take turns; return the engine's times of a frame, evaluations, wall and CPU times; s."""
+) -> tuple[list[float], list[Run], list[Run], dict[int, list[float]], dict[int, list[float]]]:
+    """Take turns; return the engine's times of a frame, runs, wall and CPU times of jobs; s."""
     bare_s: list[float] = []
     runs: list[Run] = []
+    reported: list[Run] = []
     more: list[Run] = []
     walls: dict[int, list[float]] = {1: [], WORKERS: []}
     cpus: dict[int, list[float]] = {1: [], WORKERS: []}
@@ -161,6 +164,8 @@ def _race(
     for number in range(rounds):
         bare_s.append(_bare(engine, images))
         runs.append(_evaluate(job))
+        settings = replace(job.settings, report=True)
+        reported.append(_evaluate(replace(job, settings=settings)))
         for workers in (1, WORKERS):
             before_s = _cpu_s()
             seconds, counts = _run_jobs(copies, workers)
@@ -168,7 +173,7 @@ def _race(
             cpus[workers].append(_cpu_s() - before_s)
             more += [Run(0, 0, count) for count in counts]
         print(f'round {number + 1} of {rounds}', flush=True)
-    return bare_s, runs + more, walls, cpus
+    return bare_s, runs + more, reported, walls, cpus
 
 
 def _bare(engine: OnnxRuntimeEngine, images: Images) -> float:
