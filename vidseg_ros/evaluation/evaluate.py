@@ -18,7 +18,7 @@ from vidseg_ros.core.errors import ImageError, OutputError, SourceError
 from vidseg_ros.core.fleet import job_digest, Progress, read_record, write_record
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.evaluation.class_mapping import class_table, ClassMap
-from vidseg_ros.evaluation.lookahead import segment_ahead
+from vidseg_ros.evaluation.lookahead import segment_ahead, segment_in_turn
 from vidseg_ros.evaluation.source_evaluation import (
     EvaluatedFrame,
     MissingFrame,
@@ -71,7 +71,7 @@ class EvaluationSettings:
     report: bool = True
     """Whether each source leaves pictures for the report."""
     threads: int = 0
-    """Threads of an inference, 0 = all cores. Changes no result."""
+    """Threads of an inference, 0 = all cores; 1 = and nothing beside it. Changes no result."""
 
     def content(self) -> dict[str, Any]:
         """Return what results depend on, besides the contents of the model files; plain types."""
@@ -223,7 +223,8 @@ def _segmented_offline(
         segmenter.warm_up()
     order = engines[0].card.input_order
     items = islice(source, job.settings.limit)
-    with closing(segment_ahead(items, source.name, segmenters, confidence=True)) as outcomes:
+    segment = segment_in_turn if job.settings.threads == 1 else segment_ahead
+    with closing(segment(items, source.name, segmenters, confidence=True)) as outcomes:
         yield (
             MissingFrame(item, outcome.reason)
             if isinstance(outcome, ImageError)
