@@ -87,6 +87,15 @@ def test_each_source_has_its_own_labels_if_there_is_a_folder_of_its_name(tmp_pat
     assert [job.labels_shared for job in found] == [False, False, True, True]
 
 
+def test_a_topic_of_labels_is_for_bags(tmp_path: Path) -> None:
+    video = tmp_path / 'drive.mp4'
+    video.touch()
+    bag = record(tmp_path / 'bag', '/camera', '/truth')
+    assert [job.labels for job in jobs(bag, video, labels='/truth')] == ['/truth', None]
+    (alone,) = jobs(video, labels='/truth')
+    assert alone.labels == '/truth', 'the job says that there are none'
+
+
 def test_what_is_not_there_is_left_to_the_job() -> None:
     (job,) = jobs(Path('nowhere.mcap'))
     assert (job.key, job.topic) == ('nowhere.mcap', None)
