@@ -41,7 +41,11 @@ setup(
         'setuptools',
     ],
     # A ROS 2 installation brings its own OpenCV, which a wheel must not hide.
-    extras_require={'opencv': ['opencv-python-headless>=4.9'], 'ray': ['ray>=2.44']},
+    extras_require={
+        'opencv': ['opencv-python-headless>=4.9'],
+        'ray': ['ray>=2.44'],
+        'report': ['plotly>=6'],
+    },
     entry_points={
         'console_scripts': [
             'vidseg = vidseg_ros.cli.main:main',

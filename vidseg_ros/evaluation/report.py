@@ -7,9 +7,10 @@ out of the installed Python package ``plotly``.
 """
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import islice
 import json
 from pathlib import Path
 import re
@@ -69,7 +70,7 @@ def require_plotting_library() -> Path:
         path = Path(folder) / 'package_data' / 'plotly.min.js'
         if path.is_file():
             return path
-    msg = "a report needs plotly: pip install 'vidseg_ros[report]', or go without by --no-report"
+    msg = 'a report needs plotly: pip install plotly, or go without by --no-report'
     raise ParameterError(msg)
 
 
@@ -105,7 +106,7 @@ def write_report(out: Path) -> Path:
     content = _content(results, sources, worst, chosen)
     path = out / REPORT
     with writing(path), path.open('w', encoding='utf-8') as stream:
-        stream.writelines(_page(content, plotly, media_elements(clips, chosen)))
+        stream.writelines(_page(content, _files(plotly, media_elements(clips, chosen))))
     return path
 
 
@@ -255,23 +256,27 @@ def _model(model: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _page(
-    content: Mapping[str, Any], plotly: Path, media: Iterator[tuple[str, str]]
-) -> Iterator[str]:
+def _files(plotly: Path, media: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield id and base64 text of every file: the first pictures, Plotly, the other pictures."""
+    yield from islice(media, 2)
+    yield 'plotly', b64encode(plotly.read_bytes()).decode()
+    yield from media
+
+
+def _page(content: Mapping[str, Any], files: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Yield the page piece by piece; its places for content are ``{{name}}``."""
     fixed = {
         'style': lambda: (_PAGE / 'style.css').read_text(encoding='utf-8'),
         'data': lambda: _json_in_html(content),
         'modules': lambda: _json_in_html(_import_map()),
-        'plotly': lambda: plotly.read_text(encoding='utf-8'),
     }
     template = (_PAGE / 'page.html').read_text(encoding='utf-8')
     for at, piece in enumerate(re.split(r'\{\{(\w+)\}\}', template)):
         if at % 2 == 0:
             yield piece
-        elif piece == 'media':
-            for name, text in media:
-                yield f'<script type="text/plain" id="{name}">{text}</script>\n'
+        elif piece == 'files':
+            for name, text in files:
+                yield f'<div hidden id="{name}"><!--{text}--></div>\n'
         else:
             yield fixed[piece]()
 

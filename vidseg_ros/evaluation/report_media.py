@@ -42,7 +42,7 @@ class SourceClip:
         return [round((stamp_ns - self.start_ns) / 1e9, 3) for stamp_ns in part.stamps_ns]
 
     def frame_at(self, t: float) -> tuple[ClipPart, int] | None:
-        """Return the part and number of the frame taken last before t seconds, or the first."""
+        """Return the part and number of the frame taken closest to t seconds; None without any."""
         stamp_ns = self.start_ns + round(t * 1e9)
         candidates = [
             (abs(stamp_ns - stamp), stamp > stamp_ns, at, part)
@@ -93,9 +93,7 @@ def choose_parts(
     return chosen
 
 
-def thumbnail(
-    clip: SourceClip, part: ClipPart, at: int, model: str, classes: LabelSet
-) -> str | None:
+def thumbnail(clip: SourceClip, part: ClipPart, at: int, model: str, classes: LabelSet) -> str:
     """Return a frame with the label map of a model over it, as the address of a small JPEG.
 
     Raises:

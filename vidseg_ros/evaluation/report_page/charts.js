@@ -3,6 +3,20 @@
 // The charts, drawn by Plotly: model A blue and solid, model B orange and dashed or hatched.
 
 import { byId } from 'vidseg/dom';
+import { fileBlob } from 'vidseg/file';
+
+let plotly = null;
+
+/** Loads Plotly out of the page; called once the rest is there, for it takes a while. */
+export function loadPlotly() {
+  plotly ??= fileBlob('plotly', 'text/javascript').then((blob) => new Promise((resolve) => {
+    const script = Object.assign(document.createElement('script'), {
+      src: URL.createObjectURL(blob), onload: resolve,
+    });
+    document.head.append(script);
+  }));
+  return plotly;
+}
 
 const OPTIONS = { responsive: true, displaylogo: false, displayModeBar: false };
 const TIME_CHARTS = [

@@ -2,15 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A source's pictures and label maps: parts of a minute, decoded when they are looked at.
 
+import { fileBlob } from 'vidseg/file';
+
 const KEPT_MASKS = 60;
 const KEPT_PARTS = 3;
-
-/** Turns the base64 text of an element of the page into a Blob. */
-async function blobOf(id, type) {
-  const text = document.getElementById(id).textContent;
-  const response = await fetch(`data:${type};base64,${text}`);
-  return response.blob();
-}
 
 /** Keeps the results of the last calls. */
 class Recent {
@@ -85,8 +80,8 @@ export class Clip {
   mediaOf(part) {
     return this.media.get(part, async () => {
       const [video, masks] = await Promise.all([
-        blobOf(`${part.id}-video`, 'video/webm'),
-        blobOf(`${part.id}-masks`, 'application/octet-stream'),
+        fileBlob(`${part.id}-video`, 'video/webm'),
+        fileBlob(`${part.id}-masks`, 'application/octet-stream'),
       ]);
       return { url: URL.createObjectURL(video), masks };
     });

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Brings the parts of the page together.
 
-import { drawClasses, drawConfusion, drawTime, movePlayhead } from 'vidseg/charts';
+import { drawClasses, drawConfusion, drawTime, loadPlotly, movePlayhead } from 'vidseg/charts';
 import { byId, element } from 'vidseg/dom';
 import { showFrame, wireControls } from 'vidseg/controls';
 import { Painter } from 'vidseg/painter';
@@ -23,7 +23,8 @@ function onFrame(frame, number, count) {
   showFrame(report, source, player, frame, number, count);
   if (player.playing && performance.now() - playheadMoved < PLAYHEAD_MS) return;
   playheadMoved = performance.now();
-  movePlayhead(frame.t);
+  if (!window.Plotly) loadPlotly().then(drawCharts);
+  else movePlayhead(frame.t);
 }
 
 function seekTime(t) {
@@ -38,7 +39,7 @@ async function openSource(key, t = null) {
     source = report.sources.find((item) => item.key === key);
     byId('source').value = key;
     byId('clip-note').textContent = source.note;
-    drawTime(report, source, seekTime);
+    if (window.Plotly) drawTime(report, source, seekTime);
     document.querySelector('.stage').hidden = !source.clip;
     if (source.clip) await player.open(source, t);
     else player.pause();
@@ -48,6 +49,7 @@ async function openSource(key, t = null) {
 }
 
 function drawCharts() {
+  if (!window.Plotly) return;
   drawClasses(report);
   const labelled = report.models.filter(({ key }) => report.overall[key]?.confusion);
   byId('confusion-section').hidden = !labelled.length;
@@ -73,11 +75,9 @@ function start() {
     byId('screen').focus({ preventScroll: true });
     return openSource(moment.source, moment.t);
   });
-  drawCharts();
   const first = report.sources.find(({ clip }) => clip) ?? report.sources[0];
   if (first) openSource(first.key);
+  if (!first?.clip) loadPlotly().then(drawCharts);
 }
 
-// The media follow this script in the file.
-if (document.readyState === 'loading') document.addEventListener('DOMContentLoaded', start);
-else start();
+start();
