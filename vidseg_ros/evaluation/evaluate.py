@@ -31,6 +31,7 @@ from vidseg_ros.evaluation.sources import is_bag, open_source, Source
 from vidseg_ros.evaluation.tally import Metrics, ModelOutput
 from vidseg_ros.evaluation.true_labels import LabelDirectory, LabelTopic, SourceTruth
 from vidseg_ros.inference.engine import create_engine
+from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.prediction import SegmentationEngine
 from vidseg_ros.pipeline import Segmenter
 
@@ -203,9 +204,14 @@ def evaluate_frames(
 
 
 def _engines(settings: EvaluationSettings) -> Iterator[SegmentationEngine]:
-    """Open the models one after the other."""
+    """Open the models one after the other.
+
+    Their threads do not spin: the cores have motion to estimate meanwhile, and both would take
+    longer beside threads that wait busily.
+    """
+    options = EngineSettings(threads=settings.threads, spinning=False)
     for model in settings.models:
-        yield create_engine(settings.engine, model, threads=settings.threads)
+        yield create_engine(settings.engine, model, options)
 
 
 @contextmanager
