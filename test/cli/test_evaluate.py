@@ -134,7 +134,7 @@ def test_a_rerun_and_another_run_in_the_same_folder(evaluate: Evaluate) -> None:
     status, _, err = evaluate(bag, '--topic', '/camera', '--limit', '2')
     assert (status, err) == (
         2,
-        'vidseg: out holds another run; choose another --out, or --overwrite it\n',
+        'vidseg: out holds another run (other limit); choose another --out, or --overwrite it\n',
     )
     assert evaluate(bag, '--topic', '/camera', '--limit', '2', '--overwrite')[0] == 0
     assert results()['sources'][0]['frames'] == 2

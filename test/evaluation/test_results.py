@@ -142,7 +142,9 @@ def test_a_run_goes_on_in_its_folder_and_another_one_is_refused(
     claim_run(out, replace(settings, threads=3), overwrite=False, inputs=[])
     assert kept.exists()
     other = replace(settings, limit=3)
-    with pytest.raises(OutputError, match='out holds another run; choose another --out, or --ove'):
+    with pytest.raises(
+        OutputError, match=r'out holds another run \(other limit\); choose another'
+    ):
         claim_run(out, other, overwrite=False, inputs=[])
     assert kept.exists()
     claim_run(out, other, overwrite=True, inputs=[])
@@ -157,7 +159,7 @@ def test_folders_of_others_are_left_alone(tmp_path: Path, settings: EvaluationSe
             claim_run(tmp_path, settings, overwrite=overwrite, inputs=[])
     assert theirs.is_dir()
     (tmp_path / '.vidseg').touch()
-    with pytest.raises(OutputError, match='holds another run'):
+    with pytest.raises(OutputError, match=r'holds another run \(no evaluation\)'):
         claim_run(tmp_path, settings, overwrite=False, inputs=[])
     with pytest.raises(OutputError, match=r'drive is among the results that .* is for'):
         claim_run(tmp_path, settings, overwrite=True, inputs=[theirs / 'drive'])

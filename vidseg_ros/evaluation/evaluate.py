@@ -55,7 +55,7 @@ class EvaluationSettings:
     class_map: ClassMap = field(default_factory=dict)
     """What classes of models or labels count as; one that it does not name keeps its name."""
     label_classes: LabelSet | None = None
-    """Classes of the labels' ids; None: what a bag says, or else those of the first model."""
+    """Classes of the labels' ids; None: what a bag says, or else those that are scored."""
     void: tuple[int, ...] = ()
     """Ids of the labels that are not scored; 255 never is."""
     engine: str = 'onnxruntime'
@@ -165,6 +165,12 @@ def evaluate_frames(
     if record is not None:
         return SourceResult.from_dict(record)
     _make_empty(job.folder)
+    result = _evaluate(job, progress, frames_of)
+    write_record(job.folder, digest, result.to_dict())
+    return result
+
+
+def _evaluate(job: SourceJob, progress: Progress | None, frames_of: FramesOf) -> SourceResult:
     settings = job.settings
     problems: list[str] = []
     with ExitStack() as opened:
@@ -191,7 +197,7 @@ def evaluate_frames(
                     write(item, scored)
             if progress is not None:
                 progress(evaluation.frames, total)
-        result = evaluation.result(
+        return evaluation.result(
             source,
             key=job.key,
             path=job.path,
@@ -199,8 +205,6 @@ def evaluate_frames(
             problems=tuple(problems),
             labels_shared=job.labels_shared,
         )
-    write_record(job.folder, digest, result.to_dict())
-    return result
 
 
 def _engines(settings: EvaluationSettings) -> Iterator[SegmentationEngine]:
