@@ -8,11 +8,12 @@ Usage::
 
 Bare engine: frames that are decoded and in memory, one after the other through the engine.
 Evaluation: `evaluate_source`, from its first frame done to its last; opening, warm-up and the
-digest of the footage are in neither, and given as ``start_s``. Both use all CPUs.
+digest of the footage are in neither, and given as ``start_s``. Both use all CPUs. The pictures of
+the report cost more; the same with them is ``with_report``.
 
 Jobs: as many copies of the footage as there are workers, evaluated by ``run_jobs`` with one
-thread each: with one worker, and with two processes. Whole wall times, start of processes
-included. Rounds take turns.
+thread each: with one worker, and with two processes. Whole wall times and CPU times, start of
+processes included. Rounds take turns.
 
 First the label maps must be the same, pixel for pixel: those of the bare engine, and those in the
 bag that an evaluation exports. Then all ways of running must give the same counts.
@@ -24,6 +25,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+import resource
 import shutil
 import statistics
 from tempfile import TemporaryDirectory
@@ -82,19 +84,19 @@ def main() -> int:
         order = engine.card.input_order
         images = [item.decode(order) for item in islice(source, arguments.frames)]
         settings = EvaluationSettings(
-            models=(model,), classes=engine.card.labels, limit=arguments.frames
+            models=(model,), classes=engine.card.labels, limit=arguments.frames, report=False
         )
         job = SourceJob(key='0', path=arguments.source, settings=settings, out=Path(folder))
         if not _equal(job, engine, images):
             print('the evaluation and the bare engine give different label maps: no times')
             return 1
-        bare_s, runs, walls = _race(job, engine, images, arguments.rounds)
-    if any(run.counts != runs[0].counts for run in runs):
+        bare_s, runs, reported, walls, cpus = _race(job, engine, images, arguments.rounds)
+    if any(run.counts != runs[0].counts for run in [*runs, *reported]):
         print('the counts depend on how the evaluation is run: no times')
         return 1
     over = [run.frame_s / bare for run, bare in zip(runs, bare_s, strict=False)]
     speedup = [one / many for one, many in zip(walls[1], walls[WORKERS], strict=True)]
-    best = WORKERS * len(images) / statistics.median(walls[WORKERS])
+    frames = WORKERS * len(images)  # of all jobs
     result |= {
         'question': 'time of a frame in an evaluation / in the bare engine; speed of two workers',
         'source': {'name': source.name, 'kind': source.kind, 'fps': source.fps},
@@ -106,12 +108,14 @@ def main() -> int:
         'equal_counts': True,
         'bare_ms': [1e3 * seconds for seconds in bare_s],
         'evaluation_ms': [1e3 * run.frame_s for run in runs[: len(bare_s)]],
+        'with_report_ms': [1e3 * run.frame_s for run in reported],
         'start_s': [run.start_s for run in runs[: len(bare_s)]],
         'ratio': over,
         'wall_s_by_workers': walls,
         'speedup': speedup,
-        'frames_per_second_by_two_workers': best,
-        'frames_per_core_hour': 3600 * best / WORKERS,
+        'cpu_s_by_workers': cpus,
+        'frames_per_second_of_two_workers': frames / statistics.median(walls[WORKERS]),
+        'frames_per_core_hour': 3600 * frames / statistics.median(cpus[WORKERS]),
     }
     targets = [
         Target(
@@ -145,12 +149,14 @@ def _equal(job: SourceJob, engine: OnnxRuntimeEngine, images: Images) -> bool:
 
 def _race(
     job: SourceJob, engine: OnnxRuntimeEngine, images: Images, rounds: int
-) -> tuple[list[float], list[Run], dict[int, list[float]]]:
-    """Take turns; return the engine's times of a frame, evaluations, wall times of jobs; s."""
+) -> tuple[list[float], list[Run], list[Run], dict[int, list[float]], dict[int, list[float]]]:
+    """Take turns; return the engine's times of a frame, runs, wall and CPU times of jobs; s."""
     bare_s: list[float] = []
     runs: list[Run] = []
+    reported: list[Run] = []
     more: list[Run] = []
     walls: dict[int, list[float]] = {1: [], WORKERS: []}
+    cpus: dict[int, list[float]] = {1: [], WORKERS: []}
     copies = [
         replace(job, key=str(number), settings=replace(job.settings, threads=1))
         for number in range(WORKERS)
@@ -158,12 +164,16 @@ def _race(
     for number in range(rounds):
         bare_s.append(_bare(engine, images))
         runs.append(_evaluate(job))
-        for workers, times in walls.items():
+        settings = replace(job.settings, report=True)
+        reported.append(_evaluate(replace(job, settings=settings)))
+        for workers in (1, WORKERS):
+            before_s = _cpu_s()
             seconds, counts = _run_jobs(copies, workers)
-            times.append(seconds)
+            walls[workers].append(seconds)
+            cpus[workers].append(_cpu_s() - before_s)
             more += [Run(0, 0, count) for count in counts]
         print(f'round {number + 1} of {rounds}', flush=True)
-    return bare_s, runs + more, walls
+    return bare_s, runs + more, reported, walls, cpus
 
 
 def _bare(engine: OnnxRuntimeEngine, images: Images) -> float:
@@ -198,6 +208,12 @@ def _run_jobs(jobs: Sequence[SourceJob], workers: int) -> tuple[float, list[Any]
     results = [outcome.result for outcome in outcomes if outcome.result is not None]
     assert len(results) == len(jobs), [outcome.error for outcome in outcomes]
     return seconds, [_counts(result.to_dict()) for result in results]
+
+
+def _cpu_s() -> float:
+    """Return the CPU time of this process and of those that it has waited for, s."""
+    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _counts(plain: dict[str, Any]) -> Any:

@@ -41,7 +41,9 @@ def test_result_names_what_was_compared(
     assert [target['limit'] for target in result['targets']] == [1.35, 1.5]
     (one,), (two,) = result['wall_s_by_workers'].values()
     assert speedup == pytest.approx(one / two)
-    assert result['frames_per_core_hour'] == pytest.approx(3600 * 2 * 4 / two / 2)
+    assert result['frames_per_second_of_two_workers'] == pytest.approx(2 * 4 / two)
+    (cpu,) = result['cpu_s_by_workers']['2']
+    assert result['frames_per_core_hour'] == pytest.approx(3600 * 2 * 4 / cpu)
 
 
 def test_nothing_is_timed_where_label_maps_differ(

@@ -66,7 +66,9 @@ def jobs_in(drives: list[Path], tiny_model: Path, tmp_path: Path) -> Callable[..
     def make(name: str) -> list[SourceJob]:
         out = tmp_path / name
         out.mkdir(exist_ok=True)
-        settings = EvaluationSettings(models=(tiny_model,), classes=classes, threads=1)
+        settings = EvaluationSettings(
+            models=(tiny_model,), classes=classes, threads=1, report=False
+        )
         return [
             SourceJob(
                 key=path.name,

@@ -16,7 +16,7 @@ from vidseg_ros.core.errors import EngineError, ImageError, SourceError
 from vidseg_ros.core.image_codec import ColorOrder
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.model_card import ModelCard
-from vidseg_ros.evaluation.lookahead import segment_ahead, Segmentations
+from vidseg_ros.evaluation.lookahead import segment_ahead, segment_in_turn, Segmentations
 from vidseg_ros.evaluation.sources import SourceFrame
 from vidseg_ros.inference.prediction import EngineInfo, Prediction
 from vidseg_ros.pipeline import Segmenter
@@ -186,3 +186,16 @@ def test_several_models_see_the_same_frame_each_in_its_colour_order() -> None:
         assert isinstance(outcome, tuple)
         assert [result.labels[0, 0] for result in outcome] == [1, 3]
     assert Ramp.orders == ['bgr8'] * FRAMES, 'decoded once for both'
+
+
+def test_in_turn_gives_the_same_in_one_thread() -> None:
+    engine = Engine()
+    clip = Clip(bad=[0, 3], breaks_at=5)
+    found: list[tuple[int, int | str]] = []
+    with pytest.raises(SourceError, match='breaks off after frame 5'):
+        found.extend(
+            (item.index, ids(outcome))
+            for item, outcome in segment_in_turn(clip, 'front', [Segmenter(engine)])
+        )
+    assert found == [(0, 'frame 0 is bad'), (1, 1), (2, 2), (3, 'frame 3 is bad'), (4, 4)]
+    assert set(engine.threads) == {threading.current_thread()}

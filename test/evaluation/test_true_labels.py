@@ -90,6 +90,8 @@ def test_labels_are_found_by_stamp_and_those_of_no_frame_are_counted(tmp_path: P
     assert labels.read(frame_named('000002', 40)) is not None
     assert labels.read(frame_named('000003', 60)) is None
     assert labels.unused() == 1
+    assert labels.read(frame_named('40_000003', 40)) is not None, 'a stamp that comes again'
+    assert labels.unused() == 1
 
 
 def record(path: Path, stamps: Sequence[int], encoding: Any = 'mono8') -> Path:

@@ -3,10 +3,10 @@
 """`vidseg evaluate`: how good and how steady models are over any amount of footage."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 import sys
-from typing import Any, Final, get_args
+from typing import Any, Final, get_args, TypeAlias
 
 from rich.console import Console
 
@@ -15,7 +15,7 @@ from vidseg_ros.cli.job_progress import job_progress
 from vidseg_ros.cli.ros_hint import load_live
 from vidseg_ros.core.class_list import LABEL_SETS, read_classes
 from vidseg_ros.core.errors import SourceError
-from vidseg_ros.core.fleet import Outcome, run_jobs, threads_per_worker
+from vidseg_ros.core.fleet import Outcome, Progress, run_jobs, threads_per_worker
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.evaluation.class_mapping import choose_classes, read_class_map
@@ -31,6 +31,9 @@ from vidseg_ros.inference.model_file import read_model
 
 EXIT_BELOW: Final = 1
 """Exit code when a threshold is missed."""
+
+Done: TypeAlias = dict[int, Outcome[SourceJob, SourceResult]]
+"""How jobs ended, by their number."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -57,37 +60,16 @@ def main(argv: Sequence[str]) -> int:
     jobs = list_jobs(args.sources, settings, args.out, topics=args.topic, labels=args.labels)
     inputs = [*args.sources, *([Path(args.labels)] if args.labels else [])]
     claim_run(args.out, settings, overwrite=args.overwrite, inputs=inputs)
-    done: dict[int, Outcome[SourceJob, SourceResult]] = {}
+    done: Done = {}
     try:
-        with job_progress([job.key for job in jobs]) as (on_progress, on_result):
-
-            def keep(number: int, outcome: Outcome[SourceJob, SourceResult]) -> None:
-                done[number] = outcome
-                on_result(number, outcome)
-
-            run_jobs(
-                function,
-                jobs,
-                workers=args.jobs,
-                ray=args.ray,
-                threads=settings.threads or None,
-                on_progress=on_progress,
-                on_result=keep,
-            )
+        _run(args, function, jobs, settings, done)
     finally:  # what is done is kept, whatever ends the run
         content = _write(args.out, settings, jobs, done)
     Console().print(results_table(content))
     if args.report:
         write_report(args.out)
     Console().print(f'results are in {args.out}', highlight=False)
-    failed = [outcome for outcome in done.values() if outcome.error is not None]
-    if failed:
-        lines = [f'{outcome.job.path}: {outcome.error}' for outcome in failed]
-        msg = f'{len(failed)} of {len(jobs)} sources were not evaluated:\n' + '\n'.join(lines)
-        raise SourceError(msg)
-    if args.labels and not any(source['labelled'] for source in content['sources']):
-        msg = f'no frame has labels in {args.labels}; PNGs must be named like the frames'
-        raise SourceError(msg)
+    _check_sources(content, done, args.labels)
     return _judge(content, args.min_miou, args.min_tc)
 
 
@@ -99,8 +81,12 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add('sources', nargs='+', type=Path, metavar='SOURCE', help='bags, videos, image folders')
-    add('--model', action='append', metavar='A', help=f'path or name (default: {DEFAULT_MODEL})')
-    add('--model-b', metavar='B', help='a second model, to compare; --model twice does the same')
+    add(
+        '--model',
+        action='append',
+        metavar='M',
+        help=f'path or shipped name; twice: a and b are compared (default: {DEFAULT_MODEL})',
+    )
     add('--labels', metavar='DIR|TOPIC', help='folder of index PNGs, or label topic of the bags')
     add('--out', type=Path, required=True, metavar='DIR', help='results go here')
     add('--overwrite', action='store_true', help='replace a run with other settings in DIR')
@@ -118,7 +104,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add('--jobs', type=count, default=1, metavar='N', help='sources at a time, on this machine')
     add('--ray', metavar='ADDRESS', help='on a Ray cluster; local starts one here')
     args = parser.parse_args(argv)
-    args.model = [*(args.model or [DEFAULT_MODEL]), *([args.model_b] if args.model_b else [])]
+    args.model = args.model or [DEFAULT_MODEL]
     for wrong, why in (
         (len(args.model) > 2, 'two models at most'),
         (args.rate and not args.live, '--rate needs --live'),
@@ -164,11 +150,52 @@ def _settings(args: argparse.Namespace) -> EvaluationSettings:
     )
 
 
+def _run(
+    args: argparse.Namespace,
+    function: Callable[[SourceJob, Progress], SourceResult],
+    jobs: Sequence[SourceJob],
+    settings: EvaluationSettings,
+    done: Done,
+) -> None:
+    """Do the jobs; what has ended is in ``done``, even if the rest never does."""
+    with job_progress([job.key for job in jobs]) as (on_progress, on_result):
+
+        def keep(number: int, outcome: Outcome[SourceJob, SourceResult]) -> None:
+            done[number] = outcome
+            on_result(number, outcome)
+
+        run_jobs(
+            function,
+            jobs,
+            workers=args.jobs,
+            ray=args.ray,
+            threads=settings.threads or None,
+            on_progress=on_progress,
+            on_result=keep,
+        )
+
+
+def _check_sources(content: dict[str, Any], done: Done, labels: str | None) -> None:
+    """Refuse to call a run good of which a part is missing.
+
+    Raises:
+        SourceError: If sources were not evaluated, or no frame has labels.
+    """
+    failed = [outcome for outcome in done.values() if outcome.error is not None]
+    if failed:
+        lines = [f'{outcome.job.path}: {outcome.error}' for outcome in failed]
+        msg = f'{len(failed)} of {len(done)} sources were not evaluated:\n' + '\n'.join(lines)
+        raise SourceError(msg)
+    if labels and not any(source['labelled'] for source in content['sources']):
+        msg = f'no frame has labels in {labels}; PNGs must be named like the frames'
+        raise SourceError(msg)
+
+
 def _write(
     out: Path,
     settings: EvaluationSettings,
     jobs: Sequence[SourceJob],
-    done: dict[int, Outcome[SourceJob, SourceResult]],
+    done: Done,
 ) -> dict[str, Any]:
     """Write the results of what is done."""
     outcomes = [done[number] for number in range(len(jobs)) if number in done]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+import json
 from pathlib import Path
 import shutil
 from typing import Any, Final, TypeAlias
@@ -17,7 +18,7 @@ from vidseg_ros.core.errors import ImageError, OutputError, SourceError
 from vidseg_ros.core.fleet import job_digest, Progress, read_record, write_record
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.evaluation.class_mapping import class_table, ClassMap
-from vidseg_ros.evaluation.lookahead import segment_ahead
+from vidseg_ros.evaluation.lookahead import segment_ahead, segment_in_turn
 from vidseg_ros.evaluation.source_evaluation import (
     EvaluatedFrame,
     MissingFrame,
@@ -30,6 +31,7 @@ from vidseg_ros.evaluation.sources import is_bag, open_source, Source
 from vidseg_ros.evaluation.tally import Metrics, ModelOutput
 from vidseg_ros.evaluation.true_labels import LabelDirectory, LabelTopic, SourceTruth
 from vidseg_ros.inference.engine import create_engine
+from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.prediction import SegmentationEngine
 from vidseg_ros.pipeline import Segmenter
 
@@ -53,7 +55,7 @@ class EvaluationSettings:
     class_map: ClassMap = field(default_factory=dict)
     """What classes of models or labels count as; one that it does not name keeps its name."""
     label_classes: LabelSet | None = None
-    """Classes of the labels' ids; None: what a bag says, or else those of the first model."""
+    """Classes of the labels' ids; None: what a bag says, or else those that are scored."""
     void: tuple[int, ...] = ()
     """Ids of the labels that are not scored; 255 never is."""
     engine: str = 'onnxruntime'
@@ -69,13 +71,14 @@ class EvaluationSettings:
     report: bool = True
     """Whether each source leaves pictures for the report."""
     threads: int = 0
-    """Threads of an inference, 0 = all cores. Changes no result."""
+    """Threads of an inference, 0 = all cores; 1 = and nothing beside it. Changes no result."""
 
     def content(self) -> dict[str, Any]:
         """Return what results depend on, besides the contents of the model files; plain types."""
-        plain = asdict(self)
-        del plain['threads'], plain['models']
-        return plain | {'classes': asdict(self.classes), 'class_map': dict(self.class_map)}
+        fields = asdict(self)
+        del fields['threads'], fields['models']
+        plain: dict[str, Any] = json.loads(json.dumps(fields))
+        return plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +165,12 @@ def evaluate_frames(
     if record is not None:
         return SourceResult.from_dict(record)
     _make_empty(job.folder)
+    result = _evaluate(job, progress, frames_of)
+    write_record(job.folder, digest, result.to_dict())
+    return result
+
+
+def _evaluate(job: SourceJob, progress: Progress | None, frames_of: FramesOf) -> SourceResult:
     settings = job.settings
     problems: list[str] = []
     with ExitStack() as opened:
@@ -188,7 +197,7 @@ def evaluate_frames(
                     write(item, scored)
             if progress is not None:
                 progress(evaluation.frames, total)
-        result = evaluation.result(
+        return evaluation.result(
             source,
             key=job.key,
             path=job.path,
@@ -196,14 +205,17 @@ def evaluate_frames(
             problems=tuple(problems),
             labels_shared=job.labels_shared,
         )
-    write_record(job.folder, digest, result.to_dict())
-    return result
 
 
 def _engines(settings: EvaluationSettings) -> Iterator[SegmentationEngine]:
-    """Open the models one after the other."""
+    """Open the models one after the other.
+
+    Their threads do not spin: the cores have motion to estimate meanwhile, and both would take
+    longer beside threads that wait busily.
+    """
+    options = EngineSettings(threads=settings.threads, spinning=False)
     for model in settings.models:
-        yield create_engine(settings.engine, model, threads=settings.threads)
+        yield create_engine(settings.engine, model, options)
 
 
 @contextmanager
@@ -215,7 +227,8 @@ def _segmented_offline(
         segmenter.warm_up()
     order = engines[0].card.input_order
     items = islice(source, job.settings.limit)
-    with closing(segment_ahead(items, source.name, segmenters, confidence=True)) as outcomes:
+    segment = segment_in_turn if job.settings.threads == 1 else segment_ahead
+    with closing(segment(items, source.name, segmenters, confidence=True)) as outcomes:
         yield (
             MissingFrame(item, outcome.reason)
             if isinstance(outcome, ImageError)

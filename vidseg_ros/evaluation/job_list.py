@@ -31,7 +31,8 @@ def list_jobs(
         topics: Camera topics of bags; none: all that have images, other than the labels, and a
             compressed one only where there is no raw one beside it.
         labels: Folder of label PNGs, or a topic. What has a folder of its name in there (that of
-            the source, or the job's key) has its labels in that.
+            the source, or the job's key) has its labels in that. Beside bags with a topic of
+            labels, videos and folders have none.
 
     Raises:
         SourceError: If a bag cannot be read or has no such topic.
@@ -39,6 +40,8 @@ def list_jobs(
     found = [(path, topic) for path in paths for topic in _cameras(path, topics, labels)]
     keys = _keys(found)
     homes = [_label_home(labels, path, key) for (path, _), key in zip(found, keys, strict=True)]
+    if any(topic is not None for _, topic in found) and labels and not Path(labels).is_dir():
+        homes = [None if topic is None else labels for _, topic in found]
     uses = Counter(homes)
     return [
         SourceJob(

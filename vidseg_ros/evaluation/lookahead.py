@@ -66,6 +66,25 @@ def segment_ahead(
             raise broken
 
 
+def segment_in_turn(
+    items: Iterable[SourceFrame],
+    camera: str,
+    segmenters: Sequence[Segmenter],
+    *,
+    confidence: bool = False,
+) -> Generator[tuple[SourceFrame, Segmentations | ImageError], None, None]:
+    """Give what `segment_ahead` gives, with everything in the caller's thread.
+
+    For one of several workers that share the CPUs: what would run ahead takes a CPU from another.
+    """
+    for item in items:
+        frames = _decode(item, camera, segmenters)
+        if isinstance(frames, ImageError):
+            yield item, frames
+        else:
+            yield item, _segment(item, segmenters, frames, confidence)
+
+
 def _decode(
     item: SourceFrame, camera: str, segmenters: Sequence[Segmenter]
 ) -> tuple[Frame, ...] | ImageError:

@@ -58,12 +58,13 @@ def claim_run(
     run = {
         'schema': SCHEMA,
         'models': [_sha256(model) for model in settings.models],
-        'settings': json.loads(json.dumps(settings.content())),
+        'settings': settings.content(),
     }
     try:
-        if _holds_another(folder, run):
+        if other := _differences(folder, run):
             if not overwrite:
-                msg = f'{folder} holds another run; choose another --out, or --overwrite it'
+                way = 'choose another --out, or --overwrite it'
+                msg = f'{folder} holds another run ({other}); {way}'
                 raise OutputError(msg)
             shutil.rmtree(folder / SOURCES, ignore_errors=True)
             for name in (RESULTS, TABLE, REPORT, RUN):
@@ -75,22 +76,24 @@ def claim_run(
     write_json(folder / RUN, run)
 
 
-def _holds_another(folder: Path, run: Mapping[str, Any]) -> bool:
-    """Whether a folder of ours holds a run of other settings.
+def _differences(folder: Path, run: Mapping[str, Any]) -> str:
+    """Return in what the run that a folder of ours holds differs; '' if it does not.
 
     Raises:
         OutputError: If the folder is not empty and not ours.
     """
     if not folder.exists() or not any(folder.iterdir()):
-        return False
+        return ''
     if not (folder / MARKER).is_file():
         msg = f'{folder} is not empty, and vidseg did not make it; choose another --out'
         raise OutputError(msg)
     try:
         found = json.loads((folder / RUN).read_text(encoding='utf-8'))
     except (OSError, ValueError):
-        return any(path.name != MARKER for path in folder.iterdir())
-    return bool(found != run)
+        return 'no evaluation' if any(path.name != MARKER for path in folder.iterdir()) else ''
+    flat = [{**side, **side.get('settings', {}), 'settings': None} for side in (found, run)]
+    differing = [key for key in flat[0] | flat[1] if flat[0].get(key) != flat[1].get(key)]
+    return 'other ' + ', '.join(differing) if differing else ''
 
 
 def overall_scores(results: Sequence[SourceResult]) -> dict[str, dict[str, Any]]:

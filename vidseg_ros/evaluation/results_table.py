@@ -38,8 +38,8 @@ def results_table(content: Mapping[str, Any]) -> Group:
         if any(scores[column[1]] is not None for scores in everything)
     ]
     table = Table(title='results', title_justify='left')
-    table.add_column('source', style='bold', overflow='fold')
-    for heading in ('model', 'frames', *(heading for heading, *_ in shown), 'p50 ms'):
+    table.add_column('source', style='bold', overflow='fold', min_width=len('overall'))
+    for heading in ('', 'frames', *(heading for heading, *_ in shown), 'p50 ms'):
         table.add_column(heading, justify='right', no_wrap=True)
     for source in content['sources']:
         for key, scores in source['models'].items() or [('-', None)]:

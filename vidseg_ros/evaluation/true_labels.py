@@ -56,7 +56,7 @@ class LabelDirectory:
         """
         self._path = Path(path)
         self._classes = len(labels)
-        self._read = 0
+        self._used: set[str] = set()
         try:
             self._count = sum(1 for _ in self._path.glob('*.png'))
         except OSError as error:
@@ -85,13 +85,13 @@ class LabelDirectory:
         for name in (frame.name, str(frame.stamp_ns)):
             file = self._path / f'{name}.png'
             if file.is_file():
-                self._read += 1
+                self._used.add(name)
                 return _read_ids(file)
         return None
 
     def unused(self) -> int:
         """Return how many label maps belong to no frame, see `LabelReader`."""
-        return self._count - self._read
+        return self._count - len(self._used)
 
 
 @final

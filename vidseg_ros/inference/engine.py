@@ -2,35 +2,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of engines: a new one is one file and one line here."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from vidseg_ros.core.errors import EngineError
+from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.prediction import SegmentationEngine
 
-
-class EngineConstructor(Protocol):
-    """Opens a model file; engines that compute elsewhere than on the CPU ignore ``threads``."""
-
-    def __call__(self, path: Path, /, *, threads: int = 0) -> SegmentationEngine:
-        """Return the engine."""
-        ...
-
-
-ENGINES: Final[dict[str, EngineConstructor]] = {
-    'onnxruntime': OnnxRuntimeEngine,
+ENGINES: Final[dict[str, Callable[[Path, EngineSettings], SegmentationEngine]]] = {
+    'onnxruntime': lambda model, settings: OnnxRuntimeEngine(
+        model, threads=settings.threads, spinning=settings.spinning
+    ),
 }
-"""Constructor of each engine."""
+"""What opens each engine, called with the model file and settings."""
 
 
-def create_engine(kind: str, model: Path, *, threads: int = 0) -> SegmentationEngine:
+def create_engine(
+    kind: str, model: Path, settings: EngineSettings | None = None
+) -> SegmentationEngine:
     """Open a model file with the engine of a name.
 
     Args:
         kind: A key of `ENGINES`.
         model: The model file.
-        threads: Threads of an inference on the CPU; 0: as many as there are cores.
+        settings: What the engine may want to know; None is all defaults.
 
     Raises:
         EngineError: If the name is not in the table, or the engine cannot load the model.
@@ -39,4 +36,4 @@ def create_engine(kind: str, model: Path, *, threads: int = 0) -> SegmentationEn
     if kind not in ENGINES:
         msg = f'no engine {kind!r}; choose one of {", ".join(ENGINES)}'
         raise EngineError(msg)
-    return ENGINES[kind](model, threads=threads)
+    return ENGINES[kind](model, settings or EngineSettings())
