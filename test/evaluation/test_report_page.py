@@ -233,6 +233,8 @@ def test_tables(opened: Callable[..., Report]) -> None:
     assert 'mIoU, %\t50.0\t60.0\t+10.0 ▲ better' in rows
     assert 'Flips, 1/s\t0.300\t0.300\t+0.000' in rows
     assert 'breaks off' in report.page.locator('#sources').inner_text()
+    hatched = report.page.locator('#class-chart pattern rect').first
+    assert hatched.evaluate('e => getComputedStyle(e).fill') == 'rgb(181, 93, 0)', 'model B'
     cells = report.page.locator('#confusion-chart .heatmap-label').all_text_contents()
     assert cells[:6] == ['75', '25', '0', '0', '100', '0']
 

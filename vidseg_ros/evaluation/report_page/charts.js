@@ -111,7 +111,9 @@ export function drawClasses({ models, classes, overall }) {
     showlegend: column === 0 && models.length > 1,
     marker: {
       color: line(number).color,
-      pattern: { shape: number === 0 ? '' : '/', fgcolor: variable('--card') },
+      pattern: {
+        shape: number === 0 ? '' : '/', fillmode: 'overlay', fgcolor: variable('--card'), size: 6,
+      },
     },
   })));
   const axes = Object.fromEntries(charts.map(([, title], column) => {

@@ -14,7 +14,9 @@ export class Player {
     this.painter = painter;
     this.onFrame = onFrame;
     this.picture = null;
-    video.addEventListener('seeked', () => this.present(video.currentTime));
+    for (const name of ['loadeddata', 'seeked']) {
+      video.addEventListener(name, () => this.present(video.currentTime));
+    }
     video.addEventListener('ended', () => this.goOn());
     this.watch();
   }
@@ -86,7 +88,7 @@ export class Player {
 
   watch() {
     this.video.requestVideoFrameCallback((_, { mediaTime }) => {
-      if (this.wanted) this.present(mediaTime);
+      this.present(mediaTime);
       this.watch();
     });
   }
@@ -96,7 +98,8 @@ export class Player {
     const clip = this.clip;
     if (!this.part || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
     const number = clip.shownAt(this.part, time);
-    const picture = await createImageBitmap(this.video);
+    const picture = await createImageBitmap(this.video).catch(() => null);
+    if (!picture) return; // not decoded yet: another event follows when it is
     if (this.wanted) this.target = number;
     this.latest = number;
     const mask = await clip.maskOf(number);
