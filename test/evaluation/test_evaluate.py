@@ -196,8 +196,8 @@ def test_of_a_bag_with_a_damaged_chunk_what_comes_before_is_scored(
             bag.write_image('/truth', image[..., 0] % 3, encoding='mono8', **rest)
     (file,) = (tmp_path / 'bag').glob('*.mcap')
     data = bytearray(file.read_bytes())
-    begin = int(len(data) * 0.8)
-    data[begin : begin + 100_000] = bytes(100_000)
+    begin = int(len(data) * 0.7)
+    data[begin : begin + 400_000] = bytes(400_000)
     file.write_bytes(data)
     result = evaluate_source(job_for(tmp_path / 'bag', topic='/camera', labels='/truth'))
     assert 30 < result.frames < 60
