@@ -23,8 +23,10 @@ EvaluationFolder = Callable[..., Path]
 def scores(better: float) -> dict[str, Any]:
     """Return scores as results.json has them."""
     none = dict.fromkeys(
-        ['tc_fast', 'tc_legacy', 'tc_legacy_fast', 'flips_per_s_fast', 'tc_per_class_fast']
-        + ['vc8', 'vc8_self', 'vc16', 'vc16_self', 'accuracy']
+        (
+            *('tc_fast', 'tc_legacy', 'tc_legacy_fast', 'flips_per_s_fast', 'tc_per_class_fast'),
+            *('vc8', 'vc8_self', 'vc16', 'vc16_self', 'accuracy'),
+        )
     )
     return {
         **none,
@@ -43,7 +45,7 @@ def scores(better: float) -> dict[str, Any]:
 def write_source(folder: Path, models: list[str], frames: int) -> None:
     """Write tables and clip of a source at 10 frames/s.
 
-    Frame i is grey of level 10 i; the first model says class i % 3 everywhere, the second
+    Frame i is grey of level 10 i mod 250; the first model says class i % 3 everywhere, the second
     class 2; TC of frame i is 0.9, and 0.1 for frame 7.
     """
     folder.mkdir(parents=True)
@@ -58,7 +60,7 @@ def write_source(folder: Path, models: list[str], frames: int) -> None:
                 writer.writerow([at, START_NS + at * STEP_NS, 0, *cells])
     with ClipWriter(folder / 'clip', models) as clip:
         for at in range(frames):
-            image = np.full((48, 64, 3), 10 * at, np.uint8)
+            image = np.full((48, 64, 3), 10 * at % 250, np.uint8)
             maps = {'a': np.full((12, 16), at % 3, np.uint8), 'b': np.full((12, 16), 2, np.uint8)}
             clip.write(image, maps, START_NS + at * STEP_NS)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 import pytest
 
-from vidseg_ros.core.errors import OutputError, ParameterError, SourceError
+from vidseg_ros.core.errors import EngineError, OutputError, ParameterError, SourceError
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.evaluation.clip import ClipIndex, ClipPart, ClipWriter, INDEX, read_clip
 
@@ -108,9 +108,14 @@ def test_no_frame_no_clip(tmp_path: Path) -> None:
 
 
 def test_what_was_written_before_an_error_is_complete(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), ClipWriter(tmp_path, 'a') as clip:
-        clip.write(np.zeros((8, 8, 3), np.uint8), {'a': np.zeros((8, 8), np.uint8)}, 0)
-        clip.write(np.zeros((8, 8, 3), np.uint8), {}, 100 * MS)
+    def break_off() -> None:
+        with ClipWriter(tmp_path, 'a') as clip:
+            clip.write(np.zeros((8, 8, 3), np.uint8), {'a': np.zeros((8, 8), np.uint8)}, 0)
+            msg = 'the engine failed'
+            raise EngineError(msg)
+
+    with pytest.raises(EngineError, match='the engine failed'):
+        break_off()
     index = read_clip(tmp_path)
     assert index is not None
     assert len(index.parts[0].mask_sizes) == 1

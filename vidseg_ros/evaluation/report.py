@@ -45,6 +45,7 @@ KINDS: Final = (
 
 _PAGE: Final = Path(__file__).with_name('report_page')
 _MOST_POINTS: Final = 4000
+_LEAST_POINTS: Final = 50
 _MOST_POINTS_IN_ALL: Final = 400_000
 _MOST_MEDIA_BYTES: Final = {1: 40_000_000, 2: 66_000_000}
 
@@ -189,7 +190,7 @@ def _content(
 ) -> dict[str, Any]:
     """Return what the page's scripts read."""
     tables = max(1, sum(len(source.frames) for source in sources))
-    points = max(50, min(_MOST_POINTS, _MOST_POINTS_IN_ALL // tables))
+    points = max(_LEAST_POINTS, min(_MOST_POINTS, _MOST_POINTS_IN_ALL // tables))
     clips = [source.clip for source in sources if source.clip]
     listed = []
     for source in sources:

@@ -158,7 +158,7 @@ def _picture(clip: SourceClip, part: ClipPart, at: int) -> NDArray[np.uint8]:
             container.seek(wanted, stream=stream)
             for frame in container.decode(stream):
                 if frame.pts == wanted:
-                    return frame.to_ndarray(format='rgb24').astype(np.uint8, copy=False)
+                    return np.asarray(frame.to_ndarray(format='rgb24'), np.uint8)
     except (av.FFmpegError, OSError, IndexError) as error:
         msg = f'cannot read {path}: {error}; evaluate this source again'
         raise SourceError(msg) from error

@@ -79,6 +79,7 @@ export function drawTime({ models }, source, onTime) {
     xaxis: axis({ title: { text: 'time, s' }, anchor, zeroline: false }),
     height: 80 + ROW_PX * rows.length,
     hovermode: 'x',
+    hoverdistance: -1, // the nearest frame, however far away
     shapes: [playhead(0)],
   }), OPTIONS);
   chart.removeAllListeners('plotly_click');

@@ -77,7 +77,7 @@ export class Player {
     const next = frames.findLastIndex((frame) => frame.part === this.part) + 1;
     if (!this.wanted || next >= frames.length) {
       this.pause();
-      this.onFrame(frames[this.number], this.number, frames.length);
+      await this.seek(frames.length - 1); // the last frame may not have had its turn
       return;
     }
     await this.seek(next);
