@@ -177,11 +177,33 @@ def test_damage_on_the_way_gives_what_comes_before(tmp_path: Path, job_for: JobF
             cdr = serialize_image(picture(index), encoding='rgb8', stamp_ns=index, frame_id='')
             writer.write_raw('/camera', IMAGE_TYPE, cdr[:-50] if index == 2 else cdr, index)
     result = evaluate_source(job_for(tmp_path / 'mixed'))
-    assert (result.frames, result.unreadable, result.problems) == (6, 1, ('1 frames: truncated',))
+    assert (result.frames, result.unreadable) == (6, 1)
+    assert result.problems == ('frames without a label map (truncated): 1',)
     assert result.tallies['a'].consistency.pairs == 3, 'none across the gap'
     (bag / 'metadata.yaml').unlink()
     (found,) = evaluate_source(job_for(bag)).problems
     assert found.startswith('bag has no metadata.yaml: reading')
+
+
+def test_of_a_bag_with_a_damaged_chunk_what_comes_before_is_scored(
+    tmp_path: Path, job_for: JobFor
+) -> None:
+    with BagWriter(tmp_path / 'bag', compress=True) as bag:
+        for index in range(60):
+            image = np.random.default_rng(index).integers(0, 256, (200, 200, 3), np.uint8)
+            rest: dict[str, Any] = {'stamp_ns': index * STEP_NS, 'frame_id': ''}
+            bag.write_image('/camera', image, encoding='rgb8', **rest)
+            bag.write_image('/truth', image[..., 0] % 3, encoding='mono8', **rest)
+    (file,) = (tmp_path / 'bag').glob('*.mcap')
+    data = bytearray(file.read_bytes())
+    begin = int(len(data) * 0.7)
+    data[begin : begin + 400_000] = bytes(400_000)
+    file.write_bytes(data)
+    result = evaluate_source(job_for(tmp_path / 'bag', topic='/camera', labels='/truth'))
+    assert 30 < result.frames < 60
+    assert result.labelled == result.frames
+    (problem,) = result.problems
+    assert 'bag is damaged after message' in problem
 
 
 def test_jumps_of_the_clock_are_reported_and_not_measured(tmp_path: Path, job_for: JobFor) -> None:

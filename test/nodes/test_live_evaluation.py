@@ -68,7 +68,8 @@ def test_live_and_offline_label_maps_are_identical(job: SourceJob, tmp_path: Pat
     for stamp_ns, labels in found.items():
         np.testing.assert_array_equal(labels, expected[stamp_ns])
     assert (live.frames, live.unreadable) == (FRAMES, 0)
-    assert live.problems == ((f'{live.dropped} frames: {NO_MASK}',) if live.dropped else ())
+    lost = f'frames without a label map ({NO_MASK}): {live.dropped}'
+    assert live.problems == ((lost,) if live.dropped else ())
     if not live.dropped:
         ours, theirs = (result.tallies['a'].to_dict() for result in (offline, live))
         for changed in ('times', 'confidence'):

@@ -7,6 +7,7 @@ is at p + flow(p) in b. Carrying b's pixels back to a along it is *backward warp
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 import threading
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -63,9 +64,16 @@ def _estimate(
 
 def flow_targets(flow: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return where every pixel goes: x and y, (H, W) float32 px each."""
-    height, width = flow.shape[:2]
-    y, x = np.mgrid[:height, :width].astype(np.float32)  # H W each
+    x, y = _grid(*flow.shape[:2])
     return x + flow[..., 0], y + flow[..., 1]
+
+
+@lru_cache(maxsize=4)
+def _grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return x and y of every pixel, (H, W) float32 each; kept, because making them takes long."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    x.flags.writeable = y.flags.writeable = False
+    return x, y
 
 
 def warp_labels(labels: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArray[np.uint8]:

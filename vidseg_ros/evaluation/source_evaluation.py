@@ -279,7 +279,10 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
             tally.cut()
 
     def _problems(self) -> list[str]:
-        problems = [f'{count} frames: {reason}' for reason, count in self._missing.items()]
+        problems = [
+            f'frames without a label map ({reason}): {count}'
+            for reason, count in self._missing.items()
+        ]
         if self._jumps:
             seconds = LONGEST_STEP_NS / 1e9
             problems.append(

@@ -278,9 +278,10 @@ def check_aspect(name: str, truth: tuple[int, ...], image: tuple[int, ...]) -> N
 
 def _in_runs(images: Iterator[BagImage]) -> Iterator[tuple[tuple[int, int], BagImage]]:
     key = (0, -1)
-    for image in images:
-        key = _key(key, image.stamp_ns)
-        yield key, image
+    with suppress(SourceError):  # the frames of the bag meet the same damage, and report it
+        for image in images:
+            key = _key(key, image.stamp_ns)
+            yield key, image
 
 
 def _key(before: tuple[int, int], stamp_ns: int) -> tuple[int, int]:
