@@ -77,6 +77,10 @@ def test_each_source_has_its_own_labels_if_there_is_a_folder_of_its_name(tmp_pat
     paths = [tmp_path / name for name in ('first.mp4', 'second.mp4', 'third.mp4', 'fourth.mp4')]
     for path in paths:
         path.touch()
+    own = [str(labels / 'first'), str(labels / 'second.mp4')]
+    assert [job.labels for job in jobs(*paths, labels=str(labels))] == [*own, None, None]
+    assert [job.labels for job in jobs(*paths[2:], labels=str(labels))] == [str(labels)] * 2
+    (labels / '000000.png').touch()
     found = jobs(*paths, labels=str(labels))
     assert [job.labels for job in found] == [
         str(labels / 'first'),

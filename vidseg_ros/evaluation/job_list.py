@@ -31,17 +31,16 @@ def list_jobs(
         topics: Camera topics of bags; none: all that have images, other than the labels, and a
             compressed one only where there is no raw one beside it.
         labels: Folder of label PNGs, or a topic. What has a folder of its name in there (that of
-            the source, or the job's key) has its labels in that. Beside bags with a topic of
-            labels, videos and folders have none.
+            the source, or the job's key) has its labels in that; where the PNGs are all in such
+            folders, what has none has no labels. Beside bags with a topic of labels, videos
+            and folders have none.
 
     Raises:
         SourceError: If a bag cannot be read or has no such topic.
     """
     found = [(path, topic) for path in paths for topic in _cameras(path, topics, labels)]
     keys = _keys(found)
-    homes = [_label_home(labels, path, key) for (path, _), key in zip(found, keys, strict=True)]
-    if any(topic is not None for _, topic in found) and labels and not Path(labels).is_dir():
-        homes = [None if topic is None else labels for _, topic in found]
+    homes = _label_homes(labels, found, keys)
     uses = Counter(homes)
     return [
         SourceJob(
@@ -98,10 +97,23 @@ def _keys(found: Sequence[tuple[Path, str | None]]) -> list[str]:
     return keys
 
 
-def _label_home(labels: str | None, path: Path, key: str) -> str | None:
-    """Return where the labels of a source are: a folder of its name, or the one for all."""
-    if labels is None or not Path(labels).is_dir():
-        return labels
+def _label_homes(
+    labels: str | None, found: Sequence[tuple[Path, str | None]], keys: Sequence[str]
+) -> list[str | None]:
+    """Return where the labels of each source are."""
+    if labels is None:
+        return [None] * len(found)
+    if not Path(labels).is_dir():
+        bags = any(topic is not None for _, topic in found)
+        return [None if bags and topic is None else labels for _, topic in found]
+    homes = [_label_home(labels, path, key) for (path, _), key in zip(found, keys, strict=True)]
+    if any(home != labels for home in homes) and not any(Path(labels).glob('*.png')):
+        return [None if home == labels else home for home in homes]
+    return homes
+
+
+def _label_home(labels: str, path: Path, key: str) -> str:
+    """Return the folder of a source's labels: one of its name in there, or the one for all."""
     resolved = path.resolve()
     for name in (key, resolved.name, resolved.stem):
         if Path(labels, name).is_dir():
