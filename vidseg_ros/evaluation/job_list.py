@@ -106,7 +106,9 @@ def _label_homes(
     if not Path(labels).is_dir():
         bags = any(topic is not None for _, topic in found)
         return [None if bags and topic is None else labels for _, topic in found]
-    homes = [_label_home(labels, path, key) for (path, _), key in zip(found, keys, strict=True)]
+    homes: list[str | None] = [
+        _label_home(labels, path, key) for (path, _), key in zip(found, keys, strict=True)
+    ]
     if any(home != labels for home in homes) and not any(Path(labels).glob('*.png')):
         return [None if home == labels else home for home in homes]
     return homes
