@@ -16,10 +16,10 @@ VENV := .venv$(ROS:%=-%)
 BIN := $(VENV)/bin
 ifdef ROS
 CONSTRAINTS := $(VENV)/constraints.txt
-RUNTIME := -e .
+RUNTIME := -e '.[report]'
 else
 CONSTRAINTS := constraints.txt
-RUNTIME := -e '.[opencv]' -r requirements/ros.txt
+RUNTIME := -e '.[opencv,report]' -r requirements/ros.txt
 endif
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet -c $(CONSTRAINTS)
 
@@ -29,7 +29,7 @@ RUNTIME_FILES := setup.py constraints.txt requirements/ros.txt
 RUNTIME_STAMP := $(call stamp,runtime,$(RUNTIME_FILES))
 TEST_STAMP := $(call stamp,test,$(RUNTIME_FILES) training/pyproject.toml requirements/test.txt)
 
-.PHONY: help demo test lint types contracts pytest colcon clean
+.PHONY: help demo test lint types contracts pytest browser colcon clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ contracts: $(TEST_STAMP)  ## Which package may import which (import-linter)
 
 pytest: $(TEST_STAMP)  ## Tests; PYTEST_ARGS goes to pytest
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+browser: $(TEST_STAMP)  ## A Chromium for the tests of the report page, where there is none
+	$(BIN)/playwright install --with-deps chromium
 
 colcon: $(TEST_STAMP)  ## Build as a ROS 2 package into install/
 	$(BIN)/colcon build

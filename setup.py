@@ -17,7 +17,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['py.typed']},
+    package_data={NAME: ['py.typed', 'evaluation/report_page/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (SHARE, ['package.xml']),
@@ -41,9 +41,11 @@ setup(
         'setuptools',
     ],
     # A ROS 2 installation brings its own OpenCV, which a wheel must not hide.
-    # TensorRT itself comes with JetPack, DRIVE or NVIDIA's packages.
     extras_require={
         'opencv': ['opencv-python-headless>=4.9'],
+        'ray': ['ray>=2.44'],
+        'report': ['plotly>=6'],
+        # TensorRT itself comes with JetPack, DRIVE or NVIDIA's packages.
         'tensorrt': ['cuda-python>=12.6'],
     },
     entry_points={

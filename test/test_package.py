@@ -57,8 +57,10 @@ def test_every_shipped_configuration_is_valid() -> None:
     yaml = YAML(typ='safe').load((ROOT / 'config' / 'segmentation.yaml').read_text())
 
     assert sorted(path.name for path in (ROOT / 'config').iterdir()) == [
+        'evaluation.rviz',
         'fastdds_local.xml',
         'fastdds_shared_memory.xml',
+        'foxglove_evaluation.json',
         'segmentation.yaml',
     ]
     assert list(next(iter(yaml.values()))) == ['ros__parameters']
@@ -108,6 +110,8 @@ def test_colcon_installs_what_runs_and_what_ships(tmp_path: Path) -> None:
 
     assert {path.name for path in vidseg.parent.iterdir()} == EXECUTABLES
     assert (library / 'vidseg_ros' / 'py.typed').is_file()
+    page = Path('vidseg_ros') / 'evaluation' / 'report_page'
+    assert sizes(library / page) == sizes(ROOT / page) != {}
     assert (share / 'package.xml').read_bytes() == (ROOT / 'package.xml').read_bytes()
     assert (prefix / 'share/ament_index/resource_index/packages/vidseg_ros').is_file()
     assert version.stdout.strip() == f'vidseg {vidseg_ros.__version__}'

@@ -3,7 +3,7 @@
 """Writing bags: they hold what `ros2 bag` expects, and are never written over others."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -198,3 +198,16 @@ def test_image_and_encoding_must_fit(
 def test_a_writer_that_is_not_open_says_how_to(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r'with BagWriter\(path\)'):
         write_grey(BagWriter(tmp_path / 'bag'))
+
+
+def test_a_number_is_recorded_at_its_stamp(tmp_path: Path, storage: Storage) -> None:
+    with BagWriter(tmp_path / 'bag', storage) as bag:
+        bag.write_number('/tc', 0.625, stamp_ns=5_000_000_007)
+    with Reader(tmp_path / 'bag') as reader:
+        ((connection, log_ns, cdr),) = reader.messages()
+    message: Any = message_types().deserialize_cdr(cdr, connection.msgtype)
+    assert (connection.msgtype, log_ns, message.data) == (
+        'std_msgs/msg/Float64',
+        5_000_000_007,
+        0.625,
+    )

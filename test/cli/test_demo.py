@@ -153,8 +153,8 @@ def test_a_video_that_breaks_off_is_shown_as_far_as_it_goes(
 def test_a_bag_without_a_readable_frame_is_an_error(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live_replay = pytest.importorskip('vidseg_ros.nodes.live_replay', reason='needs ROS 2')
-    monkeypatch.setattr(live_replay, '_SILENCE_NS', 200_000_000)
+    live_run = pytest.importorskip('vidseg_ros.nodes.live_run', reason='needs ROS 2')
+    monkeypatch.setattr(live_run, '_SILENCE_NS', 200_000_000)
     with BagWriter(tmp_path / 'bag') as bag:
         bag.write_compressed('/cam', b'garbage', encoding='jpeg', stamp_ns=5, frame_id='f')
     with pytest.raises(EngineError, match=r'not one frame of .*bag got a label map'):

@@ -29,7 +29,8 @@ def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_command_of_the_table_can_be_called() -> None:
-    assert sorted(COMMANDS) == ['build-engine', 'demo', 'inspect', 'replay']
+    expected = ['build-engine', 'demo', 'evaluate', 'inspect', 'replay', 'report']
+    assert sorted(COMMANDS) == expected
     for command in COMMANDS.values():
         assert callable(import_module(command.module).main)
 

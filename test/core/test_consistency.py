@@ -1,11 +1,16 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+
+from itertools import permutations
+
 import numpy as np
 from numpy.typing import NDArray
 import pytest
 
 from vidseg_ros.core.consistency import EVALUATION_SIZE, TemporalConsistency, VideoConsistency
+from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import IGNORE_ID
+from vidseg_ros.core.motion import MotionTracker
 from vidseg_ros.core.street import StreetClip
 
 SECOND = 10**9
@@ -25,7 +30,7 @@ def test_tc_and_flips_of_two_frames_by_hand() -> None:
     later = np.array([[0, 0, 1, 1], [1, 0, 1, 1]], np.uint8)
     steady = TemporalConsistency(3)
     pair = steady.add_pair(earlier, later, _still(2, 4), _still(2, 4), SECOND // 2)
-    assert pair == (7 / 8, 1.0)
+    assert pair == (7 / 8, 1.0, pytest.approx((3 / 4 + 4 / 5) / 2))
     np.testing.assert_allclose(steady.class_tc(), [3 / 4, 4 / 5, np.nan])
     assert steady.tc() == pytest.approx((3 / 4 + 4 / 5) / 2)
     assert steady.legacy_tc() == pytest.approx((3 / 4 + 4 / 5) / 3)  # the absent class counts
@@ -66,7 +71,7 @@ def test_hidden_pixels_do_not_count() -> None:
     forward[:, 2:, 0] = -2  # leads to where nothing leads back from
     score = TemporalConsistency(2)
     pair = score.add_pair(earlier, later, forward, _still(2, 4), SECOND)
-    assert pair == (1.0, 0.5)
+    assert pair == (1.0, 0.5, 1.0)
     assert score.flips() == 0
 
 
@@ -81,7 +86,7 @@ def test_a_clip_starts_anew_after_a_cut_and_where_time_stands_still() -> None:
     score.cut()
     assert score.add(image, np.zeros((8, 8), np.uint8), SECOND) is None
     pair = score.add(image, np.zeros((8, 8), np.uint8), 2 * SECOND)
-    assert pair == (1.0, 1.0)
+    assert pair == (1.0, 1.0, 1.0)
     assert score.carried.pixels == EVALUATION_SIZE[0] * EVALUATION_SIZE[1]
 
 
@@ -177,3 +182,35 @@ def test_vc_refuses_what_cannot_be() -> None:
         score.add(np.zeros((3, 2), np.uint8), np.zeros((3, 2), np.uint8))
     with pytest.raises(ValueError, match='VC_2 cannot take in VC_3'):
         score.merge(VideoConsistency(3))
+
+
+def test_motion_may_come_from_outside_once_for_several_models() -> None:
+    frames = list(StreetClip(seed=4, size=(90, 160)).frames(4))
+    alone = TemporalConsistency(10)
+    shared, other = TemporalConsistency(10), TemporalConsistency(10)
+    tracker = MotionTracker(EVALUATION_SIZE)
+    for number, frame in enumerate(frames):
+        expected = alone.add(frame.image, frame.labels, number)
+        motion = tracker.add(frame.image, number)
+        small = resize_labels(frame.labels, EVALUATION_SIZE)
+        assert shared.add_moved(small, motion) == expected
+        other.add_moved(np.zeros_like(small), motion)
+    assert shared.tc() == alone.tc()
+    assert shared.flips() == alone.flips()
+    assert (other.tc(), other.flips()) == (1, 0)
+
+
+def test_flips_do_not_depend_on_the_order_of_merging() -> None:
+    parts = []
+    for seed in range(3):
+        earlier, later = np.random.default_rng(seed).integers(0, 2, (2, 9, 9), np.uint8)
+        part = TemporalConsistency(2)
+        part.add_pair(earlier, later, _still(9, 9), _still(9, 9), 33_333_331 + seed)
+        parts.append(part)
+    found = set()
+    for order in permutations(parts):
+        whole = TemporalConsistency(2)
+        for part in order:
+            whole.merge(part)
+        found.add((whole.flips(), *whole.class_flips().tolist()))
+    assert len(found) == 1

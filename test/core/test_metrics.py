@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 import pytest
 
 from vidseg_ros.core.labels import IGNORE_ID
-from vidseg_ros.core.metrics import Confusion, confusion_matrix, intersection_over_union
+from vidseg_ros.core.metrics import Confusion, confusion_matrix, intersection_over_union, mean_iou
 
 TRUTH = np.array([[0, 0, 1], [1, 2, IGNORE_ID]], np.uint8)
 PREDICTED = np.array([[0, 1, 1], [1, 0, 2]], np.uint8)
@@ -121,3 +121,12 @@ def test_torchmetrics_agrees_on_iou() -> None:
         ignore_index=IGNORE_ID,
     )
     assert ours.miou() == pytest.approx(float(theirs), abs=1e-6)
+
+
+def test_mean_iou_and_accuracy_by_hand() -> None:
+    confusion = Confusion(3)
+    assert math.isnan(confusion.accuracy())
+    assert math.isnan(mean_iou(confusion.matrix))
+    confusion.add(np.array([0, 0, 1, 1], np.uint8), np.array([0, 1, 1, 1], np.uint8))
+    assert confusion.accuracy() == 3 / 4
+    assert mean_iou(confusion.matrix) == confusion.miou() == pytest.approx((1 / 2 + 2 / 3) / 2)

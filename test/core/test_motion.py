@@ -1,5 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,14 @@ import pytest
 
 from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_ros.core.metrics import Confusion
-from vidseg_ros.core.motion import dis_flow, occlusion, warp_labels
+from vidseg_ros.core.motion import (
+    dis_flow,
+    dis_flow_fast,
+    MotionTracker,
+    occlusion,
+    PairMotion,
+    warp_labels,
+)
 from vidseg_ros.core.street import StreetClip
 
 
@@ -98,3 +106,42 @@ def test_real_labels_carried_one_frame_on_are_as_right_as_measured(data_dir: Pat
     assert 100 * copied.miou() == pytest.approx(74, abs=4)
     assert 100 * moved.miou() == pytest.approx(89, abs=1.5)
     assert np.mean(visible) == pytest.approx(0.94, abs=0.01)
+
+
+def test_the_same_flow_again_and_in_another_thread() -> None:
+    first, second = (frame.image for frame in StreetClip(seed=1, size=(90, 160)).frames(2))
+    for method in (dis_flow, dis_flow_fast):
+        flow = method(first, second)
+        method(second, first)
+        np.testing.assert_array_equal(method(first, second), flow)
+        with ThreadPoolExecutor(1) as other:
+            np.testing.assert_array_equal(other.submit(method, first, second).result(), flow)
+
+
+def test_what_is_visible_is_what_is_not_hidden() -> None:
+    forward = _flow(0, 0)
+    forward[0, 0] = (-1, 0)  # leaves the picture
+    motion = PairMotion.between(forward, _flow(0, 0), 5)
+    assert np.argwhere(~motion.visible).tolist() == [[0, 0]]
+    assert motion.elapsed_ns == 5
+    assert motion.forward is forward
+
+
+def test_motion_is_tracked_within_a_clip() -> None:
+    frames = [frame.image for frame in StreetClip(seed=1, size=(90, 160)).frames(3)]
+    tracker = MotionTracker((45, 80))
+    assert tracker.add(frames[0], 10) is None
+    found = tracker.add(frames[1], 30)
+    first, second = (
+        cv2.resize(frame, (80, 45), interpolation=cv2.INTER_AREA).astype(np.uint8)
+        for frame in frames[:2]
+    )
+    expected = PairMotion.between(dis_flow(first, second), dis_flow(second, first), 20)
+    assert found is not None
+    np.testing.assert_array_equal(found.forward, expected.forward)
+    np.testing.assert_array_equal(found.visible, expected.visible)
+    assert found.elapsed_ns == 20
+    assert tracker.add(frames[2], 30) is None, 'time stands still'
+    assert tracker.add(frames[2], 31) is not None
+    tracker.cut()
+    assert tracker.add(frames[2], 40) is None

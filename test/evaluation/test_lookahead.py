@@ -4,8 +4,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 import threading
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,10 @@ from vidseg_ros.core.errors import EngineError, ImageError, SourceError
 from vidseg_ros.core.image_codec import ColorOrder
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.model_card import ModelCard
-from vidseg_ros.evaluation.lookahead import segment_ahead
+from vidseg_ros.evaluation.lookahead import segment_ahead, segment_in_turn, Segmentations
 from vidseg_ros.evaluation.sources import SourceFrame
 from vidseg_ros.inference.prediction import EngineInfo, Prediction
-from vidseg_ros.pipeline import Segmentation, Segmenter
+from vidseg_ros.pipeline import Segmenter
 
 FRAMES: Final = 6
 WAIT_S: Final = 15.0
@@ -81,25 +82,26 @@ class Engine:
         """Nothing is open."""
 
 
-def ids(outcome: Segmentation | ImageError) -> int | str:
-    """Return the id of all pixels of a result, or why there is none."""
+def ids(outcome: Segmentations | ImageError) -> int | str:
+    """Return the id of all pixels of the only result, or why there is none."""
     if isinstance(outcome, ImageError):
         return str(outcome)
-    (found,) = np.unique(outcome.labels)
+    (segmentation,) = outcome
+    (found,) = np.unique(segmentation.labels)
     return int(found)
 
 
 def test_every_frame_has_its_own_result_in_order() -> None:
     engine = Engine()
-    found = list(segment_ahead(Clip(bad=[0, 3]), 'front', Segmenter(engine)))
+    found = list(segment_ahead(Clip(bad=[0, 3]), 'front', [Segmenter(engine)]))
     assert [item.index for item, _ in found] == list(range(FRAMES))
     assert [ids(outcome) for _, outcome in found] == [
         *('frame 0 is bad', 1, 2),
         *('frame 3 is bad', 4, 5),
     ]
-    results = [outcome for _, outcome in found if isinstance(outcome, Segmentation)]
-    assert {result.frame.camera for result in results} == {'front'}
-    assert all(result.frame.context is found[ids(result)][0] for result in results)
+    results = [(item, *outcome) for item, outcome in found if isinstance(outcome, tuple)]
+    assert {result.frame.camera for _, result in results} == {'front'}
+    assert all(result.frame.context is item for item, result in results)
     assert len(set(engine.threads)) == 1
     assert engine.threads[0] is not threading.current_thread()
     assert not engine.threads[0].is_alive()
@@ -121,7 +123,7 @@ def test_the_engine_works_while_the_next_frame_is_decoded_and_the_last_one_taken
             met.append(all(event.wait(WAIT_S) for event in others))
             return super().infer(frames, confidence=confidence)
 
-    for item, _ in segment_ahead(clip, 'front', Segmenter(Meeting())):
+    for item, _ in segment_ahead(clip, 'front', [Segmenter(Meeting())]):
         taken[item.index].set()
     assert met == [True] * FRAMES
 
@@ -129,7 +131,7 @@ def test_the_engine_works_while_the_next_frame_is_decoded_and_the_last_one_taken
 @pytest.mark.parametrize('breaks_at', [0, 1, 3])
 def test_frames_before_the_damage_come_first(breaks_at: int) -> None:
     found: list[tuple[int, int | str]] = []
-    outcomes = segment_ahead(Clip(breaks_at=breaks_at), '', Segmenter(Engine()))
+    outcomes = segment_ahead(Clip(breaks_at=breaks_at), '', [Segmenter(Engine())])
     with pytest.raises(SourceError, match=f'breaks off after frame {breaks_at}'):
         found.extend((item.index, ids(outcome)) for item, outcome in outcomes)
     assert found == [(index, index) for index in range(breaks_at)]
@@ -146,7 +148,7 @@ def test_frames_before_a_failure_of_the_engine_come_first() -> None:
             return super().infer(frames, confidence=confidence)
 
     found: list[int] = []
-    outcomes = segment_ahead(Clip(), '', Segmenter(Failing()))
+    outcomes = segment_ahead(Clip(), '', [Segmenter(Failing())])
     with pytest.raises(EngineError, match='no power'):
         found.extend(item.index for item, _ in outcomes)
     assert found == [0, 1, 2]
@@ -154,8 +156,46 @@ def test_frames_before_a_failure_of_the_engine_come_first() -> None:
 
 def test_after_close_the_engine_is_left_alone() -> None:
     engine = Engine()
-    with closing(segment_ahead(Clip(), '', Segmenter(engine))) as outcomes:
+    with closing(segment_ahead(Clip(), '', [Segmenter(engine)])) as outcomes:
         next(outcomes)
     calls = len(engine.threads)
     assert calls == 2
     assert not engine.threads[0].is_alive()
+
+
+def test_several_models_see_the_same_frame_each_in_its_colour_order() -> None:
+    class Rgb(Engine):
+        card = replace(Engine.card, input_order='rgb8')
+
+    class Ramp(Clip):
+        """A frame whose channels are told apart."""
+
+        def __iter__(self) -> Iterator[SourceFrame]:
+            for item in super().__iter__():
+                yield replace(item, decode=self._ramp)
+
+        def _ramp(self, order: ColorOrder) -> NDArray[np.uint8]:
+            self.orders.append(order)
+            bgr = np.tile(np.array([1, 2, 3], np.uint8), (2, 2, 1))
+            return bgr if order == 'bgr8' else bgr[..., ::-1]
+
+        orders: ClassVar[list[ColorOrder]] = []
+
+    both = [Segmenter(Engine()), Segmenter(Rgb())]
+    for _, outcome in segment_ahead(Ramp(), 'front', both):
+        assert isinstance(outcome, tuple)
+        assert [result.labels[0, 0] for result in outcome] == [1, 3]
+    assert Ramp.orders == ['bgr8'] * FRAMES, 'decoded once for both'
+
+
+def test_in_turn_gives_the_same_in_one_thread() -> None:
+    engine = Engine()
+    clip = Clip(bad=[0, 3], breaks_at=5)
+    found: list[tuple[int, int | str]] = []
+    with pytest.raises(SourceError, match='breaks off after frame 5'):
+        found.extend(
+            (item.index, ids(outcome))
+            for item, outcome in segment_in_turn(clip, 'front', [Segmenter(engine)])
+        )
+    assert found == [(0, 'frame 0 is bad'), (1, 1), (2, 2), (3, 'frame 3 is bad'), (4, 4)]
+    assert set(engine.threads) == {threading.current_thread()}

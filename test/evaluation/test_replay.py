@@ -28,8 +28,9 @@ from vidseg_ros.evaluation.replay import (
     replay_offline,
     ReplayResults,
 )
-from vidseg_ros.evaluation.sources import LabelDirectory, open_source, Source, SourceFrame
+from vidseg_ros.evaluation.sources import open_source, Source, SourceFrame
 from vidseg_ros.evaluation.summary import ReplaySummary
+from vidseg_ros.evaluation.true_labels import LabelDirectory
 from vidseg_ros.inference.engine import create_engine
 from vidseg_ros.inference.prediction import Prediction, SegmentationEngine
 from vidseg_ros.pipeline import Segmenter
@@ -356,8 +357,7 @@ def test_masks_at_network_size_are_written_and_scored(
 ) -> None:
     cv2.imwrite(str(tmp_path / '000002.png'), golden(2))
     outputs = Outputs(folder=tmp_path / 'out')
-    truth = LabelDirectory(tmp_path, LABELS)
-    with ReplayResults(LABELS, outputs, truth=truth) as results:
+    with ReplayResults(LABELS, outputs, truth=LabelDirectory(tmp_path, LABELS)) as results:
         summary = replay_offline(Broken(), Segmenter(engine, 'network'), results)
     np.testing.assert_array_equal(read_masks(outputs.folder)['000002'], golden(2, 1))
     assert summary.scores is not None

@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 import pytest
 
+from vidseg_ros.core.consistency import EVALUATION_SIZE
 from vidseg_ros.core.errors import ModelError, SourceError
 from vidseg_ros.core.labels import LabelSet
+from vidseg_ros.core.motion import MotionTracker
 from vidseg_ros.evaluation.consistency import ConsistencyMeter
 from vidseg_ros.evaluation.replay import ReplayResults
-from vidseg_ros.evaluation.sources import LabelDirectory, SourceFrame
+from vidseg_ros.evaluation.sources import SourceFrame
+from vidseg_ros.evaluation.true_labels import LabelDirectory
 
 LABELS: Final = LabelSet(
     names=('red', 'green', 'blue'), colors=((255, 0, 0), (0, 255, 0), (0, 0, 255))
@@ -141,14 +144,14 @@ def test_consistency_is_left_out_unless_asked_for_or_without_a_pair() -> None:
 
 def test_clips_end_where_true_labels_change_their_size_or_time_goes_back() -> None:
     truth = np.zeros((12, 16), np.uint8)
-    meter = ConsistencyMeter(LABELS)
+    meter, tracker = ConsistencyMeter(len(LABELS)), MotionTracker(EVALUATION_SIZE)
     for stamp, size in ((0, 1), (1, 1), (2, 2), (3, 2), (1, 2), (2, 2)):
-        meter.add(IMAGE, truth, stamp, truth.repeat(size, axis=0))
-        meter.result()  # asking changes nothing
-    assert meter._video[0].clips == []  # no stretch has eight frames
+        meter.add(truth, tracker.add(IMAGE, stamp), truth.repeat(size, axis=0))
+        meter.result(LABELS.names)  # asking changes nothing
+    assert meter.video[0].clips == []  # no stretch has eight frames
     for stamp in range(3, 10):
-        meter.add(IMAGE, truth, stamp, truth.repeat(2, axis=0))
-    found = meter.result()
+        meter.add(truth, tracker.add(IMAGE, stamp), truth.repeat(2, axis=0))
+    found = meter.result(LABELS.names)
     assert found is not None
     assert found.pairs == 4 + 7
     assert [window.window for window in found.windows] == [8]

@@ -15,10 +15,8 @@ import pytest
 
 from vidseg_ros.bag_io import BagImage, BagReader, BagWriter
 from vidseg_ros.core.errors import ImageError, SourceError
-from vidseg_ros.core.labels import CAMVID
 from vidseg_ros.evaluation.sources import (
     IMAGE_TYPES,
-    LabelDirectory,
     open_source,
     SourceFrame,
 )
@@ -190,8 +188,6 @@ def test_paths_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     longest = tmp_path / ('n' * 300)
     with pytest.raises(SourceError, match=r'cannot read .*nnn: File name too long; check'):
         open_source(longest)
-    with pytest.raises(SourceError, match=r'cannot read labels in .*nnn: File name too long'):
-        LabelDirectory(longest, CAMVID)
 
     def denied(path: Path) -> Iterator[Path]:
         raise PermissionError(errno.EACCES, 'Permission denied', str(path))
@@ -199,49 +195,3 @@ def test_paths_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Path, 'iterdir', denied)  # chmod does not stop a test run by root
     with pytest.raises(SourceError, match=f'cannot read {tmp_path}: Permission denied'):
         open_source(tmp_path)
-
-
-def test_labels_are_found_by_name_and_void_is_ignored(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / '000001.png'), np.array([[0, 10], [11, 255]], np.uint8))
-    labels = LabelDirectory(tmp_path, CAMVID)
-    found = labels.get(frame_named('000001'))
-    assert found is not None
-    assert found.dtype == np.uint8
-    assert found.tolist() == [[0, 10], [255, 255]]
-    assert labels.get(frame_named('000002')) is None
-
-
-def test_real_labels(data_dir: Path) -> None:
-    labels = LabelDirectory(data_dir / 'camvid' / 'testannot', CAMVID)
-    with open_source(data_dir / 'camvid' / 'test') as source:
-        assert source.frame_count == 233
-        frame = next(iter(source))
-        assert frame.decode('rgb8').shape == (360, 480, 3)
-    found = labels.get(frame)
-    assert found is not None
-    assert found.shape == (360, 480)
-    assert set(np.unique(found)) <= {*range(11), 255}
-
-
-@pytest.mark.parametrize(
-    'image', [np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint16)], ids=['colour', '16 bit']
-)
-def test_labels_that_are_no_ids_are_refused(
-    tmp_path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]
-) -> None:
-    cv2.imwrite(str(tmp_path / 'a.png'), image)
-    with pytest.raises(SourceError, match=r'a\.png is a colour, palette or 16-bit .* 8-bit grey'):
-        LabelDirectory(tmp_path, CAMVID).get(frame_named('a'))
-
-
-@pytest.mark.parametrize('content', [b'', b'garbage'])
-def test_damaged_labels_are_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / 'a.png').write_bytes(content)
-    with pytest.raises(SourceError, match=r'label file .*a\.png is damaged'):
-        LabelDirectory(tmp_path, CAMVID).get(frame_named('a'))
-
-
-def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path / 'nowhere'):
-        with pytest.raises(SourceError, match=f'no labels in {folder}: expected index PNGs'):
-            LabelDirectory(folder, CAMVID)

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from vidseg_ros.core.errors import EngineError, ModelError
@@ -69,3 +70,24 @@ def test_who_asks_for_tensorrt_gets_it_or_an_error(
 def test_auto_cannot_mend_a_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match='no model file'):
         create_engine('auto', tmp_path / 'absent.onnx')
+
+
+def test_settings_reach_the_engine_and_change_no_label(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    session = onnxruntime.InferenceSession
+
+    def spy(path: str, options: onnxruntime.SessionOptions, **rest: object) -> object:
+        spinning = options.get_session_config_entry('session.intra_op.allow_spinning')
+        opened.append((options.intra_op_num_threads, spinning))
+        return session(path, options, **rest)
+
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', spy)
+    frame = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+    found = []
+    for settings in (None, EngineSettings(threads=1, spinning=False)):
+        with closing(create_engine('onnxruntime', tiny_model, settings)) as engine:
+            found.append(engine.infer([frame]).labels)
+    assert opened == [(0, '1'), (1, '0')]
+    np.testing.assert_array_equal(*found)

@@ -26,9 +26,10 @@ from vidseg_ros.evaluation.sources import open_source
 from vidseg_ros.evaluation.summary import ReplaySummary
 from vidseg_ros.inference.engine import create_engine
 from vidseg_ros.inference.model_file import read_model
-from vidseg_ros.nodes import live_replay
+from vidseg_ros.nodes import live_run
 from vidseg_ros.nodes.child_process import ChildNode
-from vidseg_ros.nodes.live_replay import NO_MASK, NODE_LOG, replay_live
+from vidseg_ros.nodes.live_replay import replay_live
+from vidseg_ros.nodes.live_run import NO_MASK, NODE_LOG
 from vidseg_ros.pipeline import Segmenter
 
 FPS = 8.0
@@ -153,9 +154,9 @@ class LossyClient:
 def test_the_node_is_asked_again_until_it_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_replay, '_ASK_AGAIN_NS', 50_000_000)
-    monkeypatch.setattr(live_replay, '_START_S', 5.0)
-    run = live_replay._LiveRun.__new__(live_replay._LiveRun)
+    monkeypatch.setattr(live_run, '_ASK_AGAIN_NS', 50_000_000)
+    monkeypatch.setattr(live_run, '_START_S', 5.0)
+    run = live_run._Play.__new__(live_run._Play)
     run._failure = None
     run._lifecycle = LossyClient(lost=0)
     run._state = LossyClient(lost=2)
@@ -163,7 +164,7 @@ def test_the_node_is_asked_again_until_it_answers(
     with ChildNode(command, environment=dict(os.environ), log=tmp_path / 'log') as node:
         run._wait_for_answer(node)
         assert (run._state.asked, run._lifecycle.asked) == (3, 0)
-        monkeypatch.setattr(live_replay, '_START_S', 0.2)
+        monkeypatch.setattr(live_run, '_START_S', 0.2)
         run._state = LossyClient(lost=1000)
         with pytest.raises(EngineError, match=r'did not answer within 0\.2 s'):
             run._wait_for_answer(node)
@@ -193,7 +194,7 @@ def test_a_node_that_cannot_be_configured_is_an_error_with_its_words(
 ) -> None:
     bag = record(tmp_path / 'bag', [np.zeros((12, 16, 3), np.uint8)])
     gone = ['-p', f'model:={tmp_path}/gone.onnx']
-    monkeypatch.setattr(live_replay, '_parameters', lambda *_, **__: gone)
+    monkeypatch.setattr(live_run, '_parameters', lambda *_, **__: gone)
     with pytest.raises(EngineError, match='could not configure') as caught:
         live(bag, tiny_model, tmp_path / 'out')
     assert 'gone.onnx' in str(caught.value)
@@ -205,6 +206,6 @@ def test_a_node_that_dies_is_an_error_with_its_last_words(
 ) -> None:
     bag = record(tmp_path / 'bag', [np.zeros((12, 16, 3), np.uint8)])
     # Quotes that YAML cannot read end a node at once.
-    monkeypatch.setattr(live_replay, '_parameters', lambda *_, **__: ['-p', 'model:="'])
+    monkeypatch.setattr(live_run, '_parameters', lambda *_, **__: ['-p', 'model:="'])
     with pytest.raises(EngineError, match=r'ended by itself with status 1(?s:.*)model:='):
         live(bag, tiny_model, tmp_path / 'out')

@@ -21,6 +21,7 @@ from vidseg_ros.core.image_codec import ColorOrder, decode_compressed, decode_im
 IMAGE_TYPE: Final = 'sensor_msgs/msg/Image'
 COMPRESSED_TYPE: Final = 'sensor_msgs/msg/CompressedImage'
 LABEL_INFO_TYPE: Final = 'vision_msgs/msg/LabelInfo'
+FLOAT64_TYPE: Final = 'std_msgs/msg/Float64'
 VISION_CLASS_TYPE: Final = 'vision_msgs/msg/VisionClass'
 
 _CHANNELS: Final = {'rgb8': 3, 'bgr8': 3, 'mono8': 1}

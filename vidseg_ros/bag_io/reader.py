@@ -50,6 +50,10 @@ class BagReader:
 
     A folder without metadata.yaml and an MCAP file without its end are read as far as they go,
     with one logged warning.
+
+    Attributes:
+        path: The bag folder or file.
+        notes: The same warnings, once it is open.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -59,6 +63,7 @@ class BagReader:
             path: The bag folder or file.
         """
         self.path = Path(path)
+        self.notes: tuple[str, ...] = ()
         self._storage: _Storage | None = None
 
     def __enter__(self) -> 'BagReader':
@@ -71,7 +76,9 @@ class BagReader:
             if not self.path.exists():
                 msg = f'no bag at {self.path}: the path does not exist'
                 raise SourceError(msg)
-            self._storage = _open_storage(self.path)
+            self._storage, self.notes = _open_storage(self.path)
+            for note in self.notes:
+                _logger.warning('%s', note)
         except OSError as error:
             msg = f'cannot read {self.path}: {error.strerror}; check the path and its permissions'
             raise SourceError(msg) from error
@@ -195,18 +202,23 @@ class _UnfinishedMcap:
                     yield channel.topic, schema.name, message.log_time, message.data
 
 
-def _open_storage(path: Path) -> _Storage:
-    """Open a bag folder or file; go on with the file where only the folder's frame is broken."""
+def _open_storage(path: Path) -> tuple[_Storage, tuple[str, ...]]:
+    """Open a bag folder or file; go on with the file where only the folder's frame is broken.
+
+    Returns:
+        The storage, and what is wrong with it.
+    """
+    notes: tuple[str, ...] = ()
     if path.is_dir() and not (path / 'metadata.yaml').is_file():
         path = _only_file(path)
-        _logger.warning('bag has no metadata.yaml: reading %s as it is', path)
+        notes = (f'bag has no metadata.yaml: reading {path} as it is',)
     if path.is_file() and path.suffix not in _FILE_TYPES:
         msg = (
             f'{path} is no bag: expected a rosbag2 folder or one file, {" or ".join(_FILE_TYPES)}'
         )
         raise SourceError(msg)
     try:
-        return _Bag(path)
+        return _Bag(path), notes
     except Exception as error:
         # On damaged files rosbags lets much more than its own errors through.
         file = _only_file(path) if path.is_dir() else path
@@ -215,13 +227,11 @@ def _open_storage(path: Path) -> _Storage:
             msg = f'cannot read bag {path}: {error}; it is damaged or was recorded by another tool'
             raise SourceError(msg) from error
         recovered = sum(topic.count for topic in unfinished.topics)
-        _logger.warning(
-            '%s is unfinished or damaged (%s): going on with its %d readable messages',
-            file,
-            error,
-            recovered,
+        note = (
+            f'{file} is unfinished or damaged ({error}): going on with its {recovered} readable '
+            'messages'
         )
-        return unfinished
+        return unfinished, (*notes, note)
 
 
 def _only_file(folder: Path) -> Path:

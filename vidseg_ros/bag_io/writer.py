@@ -31,6 +31,7 @@ from rosbags.typesys.stores import ros2_jazzy as ros
 
 from vidseg_ros.bag_io.messages import (
     COMPRESSED_TYPE,
+    FLOAT64_TYPE,
     IMAGE_TYPE,
     LABEL_INFO_TYPE,
     make_header,
@@ -166,6 +167,14 @@ class BagWriter:
             threshold=0.0,
         )
         self._write(topic, LABEL_INFO_TYPE, message, stamp_ns)
+
+    def write_number(self, topic: str, value: float, *, stamp_ns: int) -> None:
+        """Write a std_msgs/Float64, recorded at ``stamp_ns``: it has no stamp of its own.
+
+        Raises:
+            OutputError: If the bag cannot be written.
+        """
+        self._write(topic, FLOAT64_TYPE, ros.std_msgs__msg__Float64(data=value), stamp_ns)
 
     def write_raw(self, topic: str, msgtype: str, cdr: bytes, log_ns: int) -> None:
         """Write an already serialised message of a standard type, byte for byte.

@@ -17,7 +17,7 @@ from rich.table import Table
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.resources import find_model
 from vidseg_ros.evaluation.samples import footage_samples
-from vidseg_ros.evaluation.sources import LabelDirectory
+from vidseg_ros.evaluation.true_labels import LabelDirectory
 from vidseg_ros.inference.agreement import CHECK_FRAMES, Sample
 from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.model_file import ModelFile, read_model

@@ -21,8 +21,9 @@ from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.core.street import StreetClip
 from vidseg_ros.evaluation.replay import MASKS, Outputs, ReplayResults, SHEET, SUMMARY, VIDEO
 from vidseg_ros.evaluation.results_folder import claim_folder
-from vidseg_ros.evaluation.sources import FOLDER_FPS, LabelDirectory, open_source, Source
+from vidseg_ros.evaluation.sources import FOLDER_FPS, open_source, Source
 from vidseg_ros.evaluation.summary import ReplaySummary
+from vidseg_ros.evaluation.true_labels import LabelDirectory
 from vidseg_ros.evaluation.writers import LABEL_MAP_TOPIC, MaskBagWriter, MaskPngWriter
 from vidseg_ros.inference.model_file import ModelFile, read_model
 

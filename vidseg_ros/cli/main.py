@@ -32,6 +32,8 @@ class Command(NamedTuple):
 COMMANDS: Final = {
     'demo': Command('vidseg_ros.cli.demo', 'see a live ROS 2 node segment a drive'),
     'replay': Command('vidseg_ros.cli.replay', 'segment a bag, a video or a folder of images'),
+    'evaluate': Command('vidseg_ros.cli.evaluate', 'score models over any amount of footage'),
+    'report': Command('vidseg_ros.cli.report', 'write the page of an evaluation again'),
     'inspect': Command('vidseg_ros.cli.inspect', 'print what a model file says about itself'),
     'build-engine': Command('vidseg_ros.cli.build_engine', 'build the TensorRT engine of a model'),
 }

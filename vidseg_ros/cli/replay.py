@@ -13,6 +13,7 @@ from typing import get_args
 
 from rich.console import Console
 
+from vidseg_ros.cli.argument_types import count, factor
 from vidseg_ros.cli.progress import progress_bar
 from vidseg_ros.cli.ros_hint import load_replay_live
 from vidseg_ros.core.errors import SourceError
@@ -21,12 +22,12 @@ from vidseg_ros.evaluation.replay import MaskFormat, Outputs, replay_offline, Re
 from vidseg_ros.evaluation.results_folder import write_json
 from vidseg_ros.evaluation.sources import (
     FOLDER_FPS,
-    LabelDirectory,
     open_source,
     Source,
     SourceFrame,
 )
 from vidseg_ros.evaluation.summary import ReplaySummary
+from vidseg_ros.evaluation.true_labels import LabelDirectory
 from vidseg_ros.inference.engine import CHOICES, create_engine
 from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.model_file import read_model
@@ -92,7 +93,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add('source', type=Path, metavar='SOURCE', help='bag, video file or folder of images')
     add('--topic', metavar='T', help='image topic of a bag that has several')
-    add('--limit', type=_count, metavar='N', help='stop after N frames')
+    add('--limit', type=count, metavar='N', help='stop after N frames')
     add('--model', default=DEFAULT_MODEL, help='path or shipped name (default: %(default)s)')
     add('--engine', choices=CHOICES, default='onnxruntime', help='default: %(default)s')
     add(
@@ -125,7 +126,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         help='write the summary as JSON to FILE; without FILE or with -, print only JSON',
     )
     add('--live', action='store_true', help='through DDS and a running ROS 2 node')
-    add('--rate', type=_factor, metavar='R', help='with --live: times the recorded rate')
+    add('--rate', type=factor, metavar='R', help='with --live: times the recorded rate')
     args = parser.parse_args(argv)
     if args.rate is not None and not args.live:
         parser.error('--rate needs --live: an offline run goes as fast as it can')
@@ -186,25 +187,3 @@ def _frames(source: Source, limit: int | None) -> int | None:
     """Return how many frames will be read, as far as that is known."""
     counts = [count for count in (source.frame_count, limit) if count is not None]
     return min(counts, default=None)
-
-
-def _count(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        msg = f'must be a whole number from 1, not {text!r}'
-        raise argparse.ArgumentTypeError(msg)
-    return value
-
-
-def _factor(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float('inf'):
-        msg = f'must be a number above 0, not {text!r}'
-        raise argparse.ArgumentTypeError(msg)
-    return value

@@ -3,22 +3,31 @@
 """The commands' way to ROS 2, and what to tell people whose Python has none."""
 
 from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
 
 from vidseg_ros.core.errors import EngineError
 from vidseg_ros.evaluation.summary import ReplaySummary
 
 
 def load_replay_live(what: str) -> Callable[..., ReplaySummary]:
-    """Return `vidseg_ros.nodes.live_replay.replay_live`, imported only now.
+    """Return `vidseg_ros.nodes.live_replay.replay_live`, imported only now; see `load_live`."""
+    replay_live: Callable[..., ReplaySummary] = load_live(what, 'live_replay').replay_live
+    return replay_live
+
+
+def load_live(what: str, name: str = 'live_evaluation') -> ModuleType:
+    """Return a module of `vidseg_ros.nodes`, imported only now.
 
     Args:
         what: What needs it, such as an option's name.
+        name: The module.
 
     Raises:
         EngineError: If a module of ROS 2 is missing.
     """
     try:
-        from vidseg_ros.nodes.live_replay import replay_live  # noqa: PLC0415 - needs ROS 2
+        return import_module(f'vidseg_ros.nodes.{name}')
     except ModuleNotFoundError as error:
         msg = (
             f'{what} needs ROS 2 for Python (no module {error.name!r}): source a ROS 2 '
@@ -26,4 +35,3 @@ def load_replay_live(what: str) -> Callable[..., ReplaySummary]:
             'ros-sensor-msgs ros-diagnostic-msgs ros-lifecycle-msgs'
         )
         raise EngineError(msg) from error
-    return replay_live

@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Class lists as people write them into YAML files."""
 
+from pathlib import Path
 from typing import Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from vidseg_ros.core.errors import ModelError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES, LabelSet, STREET
@@ -46,6 +50,32 @@ def parse_classes(plain: object) -> LabelSet:
                 )
                 raise ModelError(msg)
     return LabelSet(names=tuple(names), colors=tuple(colors))
+
+
+def read_classes(name_or_path: str) -> LabelSet:
+    """Return a label set by name, or the one that a YAML file describes, see `parse_classes`.
+
+    Args:
+        name_or_path: A name out of `LABEL_SETS`, or a file that holds the list, alone or under
+            the key ``classes``.
+
+    Raises:
+        ModelError: If the file cannot be read or holds anything else.
+    """
+    if name_or_path in LABEL_SETS:
+        return LABEL_SETS[name_or_path]
+    try:
+        plain = YAML(typ='safe').load(Path(name_or_path).read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        known = ', '.join(LABEL_SETS)
+        msg = f'cannot read classes from {name_or_path}: {error}; give a YAML file or {known}'
+        raise ModelError(msg) from error
+    try:
+        return parse_classes(plain['classes'] if isinstance(plain, dict) else plain)
+    except (ModelError, KeyError) as error:
+        what = "no key 'classes'" if isinstance(error, KeyError) else error
+        msg = f'{name_or_path}: {what}'
+        raise ModelError(msg) from None
 
 
 def _distinct_color(number: int) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ Without labels: `TemporalConsistency` (TC and flips, along the motion of the sce
 map of every frame: `VideoConsistency` (VC).
 """
 
+from math import fsum
 from typing import Final, NamedTuple
 
 import cv2
@@ -14,8 +15,15 @@ from numpy.typing import NDArray
 
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import IGNORE_ID
-from vidseg_ros.core.metrics import Confusion
-from vidseg_ros.core.motion import dis_flow, flow_targets, FlowMethod, occlusion, warp_labels
+from vidseg_ros.core.metrics import Confusion, confusion_matrix, mean_iou
+from vidseg_ros.core.motion import (
+    dis_flow,
+    flow_targets,
+    FlowMethod,
+    MotionTracker,
+    PairMotion,
+    warp_labels,
+)
 
 EVALUATION_SIZE: Final = (360, 480)
 """Height and width in pixels at which motion is estimated and label maps are compared."""
@@ -30,6 +38,8 @@ class PairConsistency(NamedTuple):
     """Share of the visible pixels whose label goes on along the motion, 0 to 1; NaN if none."""
     visible: float
     """Share of the pixels that are to be seen in both frames, 0 to 1."""
+    tc: float
+    """TC of these two alone, 0 to 1; NaN without visible pixels."""
 
 
 class TemporalConsistency:
@@ -45,7 +55,8 @@ class TemporalConsistency:
         carried: Earlier labels (rows) against later ones carried back (columns), visible pixels.
         legacy: The same as the official evaluation counts, see `legacy_tc`.
         flip_counts: (C,) int64 visible pixels whose label changed, by the earlier label.
-        pixel_seconds: (C,) float64 visible pixels times the time they were watched, s.
+        pixel_ns: For each class, visible pixels times the time they were watched, ns; whole
+            numbers of any size, so that sums do not depend on their order.
     """
 
     def __init__(self, classes: int, flow: FlowMethod = dis_flow) -> None:
@@ -53,14 +64,14 @@ class TemporalConsistency:
 
         Args:
             classes: Number of classes C.
-            flow: How motion is estimated.
+            flow: How `add` estimates motion.
         """
-        self._flow = flow
         self.carried = Confusion(classes)
         self.legacy = Confusion(classes)
         self.flip_counts = np.zeros(classes, np.int64)
-        self.pixel_seconds = np.zeros(classes)
-        self._before: tuple[NDArray[np.uint8], NDArray[np.uint8], int] | None = None
+        self.pixel_ns = [0] * classes
+        self._motion = MotionTracker(EVALUATION_SIZE, flow)
+        self._earlier: NDArray[np.uint8] | None = None
 
     def add(
         self, image: NDArray[np.uint8], labels: NDArray[np.uint8], stamp_ns: int
@@ -79,15 +90,28 @@ class TemporalConsistency:
         Raises:
             ValueError: If an id is not below the number of classes.
         """
-        size = EVALUATION_SIZE[::-1]
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-        labels = resize_labels(labels, EVALUATION_SIZE)
-        before, self._before = self._before, (small, labels, stamp_ns)
-        if before is None or stamp_ns <= before[2]:
+        motion = self._motion.add(image, stamp_ns)
+        return self.add_moved(resize_labels(labels, EVALUATION_SIZE), motion)
+
+    def add_moved(
+        self, labels: NDArray[np.uint8], motion: PairMotion | None
+    ) -> PairConsistency | None:
+        """Add the label map of the next frame, whose motion a `MotionTracker` has found.
+
+        Args:
+            labels: (H, W) uint8 predicted ids at the tracker's size.
+            motion: From the frame before; None starts a new clip.
+
+        Returns:
+            How it agrees with the frame before; None for the first one of a clip.
+
+        Raises:
+            ValueError: If an id is not below the number of classes.
+        """
+        earlier, self._earlier = self._earlier, labels
+        if earlier is None or motion is None:
             return None
-        earlier_image, earlier, earlier_ns = before
-        forward, backward = self._flow(earlier_image, small), self._flow(small, earlier_image)
-        return self.add_pair(earlier, labels, forward, backward, stamp_ns - earlier_ns)
+        return self._compare(earlier, labels, motion)
 
     def add_pair(
         self,
@@ -109,30 +133,37 @@ class TemporalConsistency:
         Raises:
             ValueError: If an id is not below the number of classes.
         """
-        visible = ~occlusion(forward, backward)
-        carried = warp_labels(later, forward)
-        visible &= carried != IGNORE_ID
-        self.carried.add(np.where(visible, earlier, IGNORE_ID).astype(np.uint8), carried)
-        self.legacy.add(earlier, _warp_ids_bilinear(later, forward))
+        return self._compare(earlier, later, PairMotion.between(forward, backward, elapsed_ns))
+
+    def _compare(
+        self, earlier: NDArray[np.uint8], later: NDArray[np.uint8], motion: PairMotion
+    ) -> PairConsistency:
+        carried = warp_labels(later, motion.forward)
+        visible = motion.visible & (carried != IGNORE_ID)
         classes = len(self.flip_counts)
-        same = visible & (carried == earlier)
-        seen = np.bincount(earlier[visible], minlength=classes)
-        self.flip_counts += seen - np.bincount(earlier[same], minlength=classes)
-        self.pixel_seconds += seen * (elapsed_ns / _NS_PER_S)
-        pixels = int(visible.sum())
-        agreement = float(same.sum()) / pixels if pixels else float('nan')
-        return PairConsistency(agreement, pixels / visible.size)
+        counted = np.where(visible, earlier, IGNORE_ID).astype(np.uint8)
+        matrix = confusion_matrix(counted, carried, classes)
+        self.carried.matrix += matrix
+        self.legacy.add(earlier, _warp_ids_bilinear(later, motion.forward))
+        seen, same = matrix.sum(axis=1), np.diag(matrix)
+        self.flip_counts += seen - same
+        for index, pixels in enumerate(seen.tolist()):
+            self.pixel_ns[index] += pixels * motion.elapsed_ns
+        pixels = int(seen.sum())
+        agreement = int(same.sum()) / pixels if pixels else float('nan')
+        return PairConsistency(agreement, pixels / visible.size, mean_iou(matrix))
 
     def cut(self) -> None:
         """Start a new clip: the next frame is not compared with the last one."""
-        self._before = None
+        self._motion.cut()
+        self._earlier = None
 
     def merge(self, other: 'TemporalConsistency') -> None:
         """Add another set's counts, as if its clips had been added here."""
         self.carried.merge(other.carried)
         self.legacy.merge(other.legacy)
         self.flip_counts += other.flip_counts
-        self.pixel_seconds += other.pixel_seconds
+        self.pixel_ns = [a + b for a, b in zip(self.pixel_ns, other.pixel_ns, strict=True)]
 
     def tc(self) -> float:
         """Return TC, 0 to 1: mean over the classes that occur; NaN without any pair."""
@@ -155,14 +186,13 @@ class TemporalConsistency:
 
     def flips(self) -> float:
         """Return label flips per visible pixel and second, along the motion; NaN without any."""
-        seconds = self.pixel_seconds.sum()
-        return float(self.flip_counts.sum() / seconds) if seconds else float('nan')
+        watched_ns = sum(self.pixel_ns)
+        return int(self.flip_counts.sum()) * _NS_PER_S / watched_ns if watched_ns else float('nan')
 
     def class_flips(self) -> NDArray[np.float64]:
         """Return the flips of each class (that of the earlier frame), (C,) float64 per second."""
-        rate = np.full(len(self.flip_counts), np.nan)
-        np.divide(self.flip_counts, self.pixel_seconds, out=rate, where=self.pixel_seconds > 0)
-        return rate
+        pairs = zip(self.flip_counts.tolist(), self.pixel_ns, strict=True)
+        return np.array([n * _NS_PER_S / ns if ns else float('nan') for n, ns in pairs])
 
 
 def _warp_ids_bilinear(labels: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -263,8 +293,13 @@ class VideoConsistency:
 
     def self_consistency(self) -> float:
         """Return the share of steady predictions, 0 to 1; NaN without a finished clip."""
-        return float(np.mean([clip[0] for clip in self.clips])) if self.clips else float('nan')
+        return self._mean(0)
 
     def correct_consistency(self) -> float:
         """Return the share of steady, right predictions, 0 to 1; NaN without a finished clip."""
-        return float(np.mean([clip[1] for clip in self.clips])) if self.clips else float('nan')
+        return self._mean(1)
+
+    def _mean(self, which: int) -> float:
+        """Return a mean over clips that does not depend on their order."""
+        shares = [clip[which] for clip in self.clips]
+        return fsum(shares) / len(shares) if shares else float('nan')

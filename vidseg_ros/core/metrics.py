@@ -54,6 +54,16 @@ def intersection_over_union(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
     return iou
 
 
+def mean_iou(matrix: NDArray[np.int64]) -> float:
+    """Return the mean of `intersection_over_union` over the classes that occur; NaN without any.
+
+    Args:
+        matrix: (C, C) int64 counts, one row per true id.
+    """
+    iou = intersection_over_union(matrix)
+    return float(np.nanmean(iou)) if np.isfinite(iou).any() else float('nan')
+
+
 class Confusion:
     """One confusion matrix accumulated over a set of frames.
 
@@ -78,11 +88,15 @@ class Confusion:
         """Number of counted pixels."""
         return int(self.matrix.sum())
 
+    def accuracy(self) -> float:
+        """Return the share of counted pixels that are right, 0 to 1; NaN without any pixel."""
+        pixels = self.pixels
+        return int(np.trace(self.matrix)) / pixels if pixels else float('nan')
+
     def iou(self) -> NDArray[np.float64]:
         """Return the IoU of each class, see `intersection_over_union`."""
         return intersection_over_union(self.matrix)
 
     def miou(self) -> float:
         """Return the mean IoU over the classes that occur, 0 to 1; NaN without any pixel."""
-        iou = self.iou()
-        return float(np.nanmean(iou)) if np.isfinite(iou).any() else float('nan')
+        return mean_iou(self.matrix)

@@ -6,8 +6,10 @@ A flow from frame a to frame b is a (H, W, 2) float32 array of pixels, (x, y): w
 is at p + flow(p) in b. Carrying b's pixels back to a along it is *backward warping*.
 """
 
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+import threading
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -23,6 +25,17 @@ ABSOLUTE_TOLERANCE_PX2: Final = 0.5
 """Of the forward-backward check (Sundaram, Brox and Keutzer, ECCV 2010, eq. 5)."""
 
 
+class _Estimators(threading.local):
+    """One estimator for each thread: they keep their memory, and may not be shared."""
+
+    def __init__(self) -> None:
+        self.medium = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self.fast = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+
+
+_estimators = _Estimators()
+
+
 def dis_flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Estimate flow with DIS, preset medium (Kroeger et al., ECCV 2016; OpenCV).
 
@@ -33,17 +46,34 @@ def dis_flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.
     Returns:
         (H, W, 2) float32 px, from ``first`` to ``second``.
     """
+    return _estimate(_estimators.medium, first, second)
+
+
+def dis_flow_fast(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Estimate flow with DIS, preset fast: coarser; arguments and result as in `dis_flow`."""
+    return _estimate(_estimators.fast, first, second)
+
+
+def _estimate(
+    method: cv2.DISOpticalFlow, first: NDArray[np.uint8], second: NDArray[np.uint8]
+) -> NDArray[np.float32]:
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (first, second)]
-    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     start = np.zeros((*grey[0].shape, 2), np.float32)
     return np.asarray(method.calc(grey[0], grey[1], start), np.float32)
 
 
 def flow_targets(flow: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return where every pixel goes: x and y, (H, W) float32 px each."""
-    height, width = flow.shape[:2]
-    y, x = np.mgrid[:height, :width].astype(np.float32)  # H W each
+    x, y = _grid(*flow.shape[:2])
     return x + flow[..., 0], y + flow[..., 1]
+
+
+@lru_cache(maxsize=4)
+def _grid(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return x and y of every pixel, (H, W) float32 each; kept, because making them takes long."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    x.flags.writeable = y.flags.writeable = False
+    return x, y
 
 
 def warp_labels(labels: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -79,9 +109,78 @@ def occlusion(forward: NDArray[np.float32], backward: NDArray[np.float32]) -> ND
     height, width = forward.shape[:2]
     x, y = flow_targets(forward)
     back = cv2.remap(backward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    gap = np.square(forward + back).sum(axis=-1)  # H W
-    length = np.square(forward).sum(axis=-1) + np.square(back).sum(axis=-1)  # H W
+    # Plane by plane: three times as fast as sums over an axis of two.
+    there, again = cv2.split(forward), cv2.split(back)  # x and y, H W each
+    gap = np.square(there[0] + again[0]) + np.square(there[1] + again[1])
+    length = _squared(there) + _squared(again)
     outside = (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)
     torn = gap > RELATIVE_TOLERANCE * length + ABSOLUTE_TOLERANCE_PX2
     hidden: NDArray[np.bool_] = np.logical_or(torn, outside)
     return hidden
+
+
+def _squared(planes: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return np.asarray(np.square(planes[0]) + np.square(planes[1]))
+
+
+class PairMotion(NamedTuple):
+    """How the scene moved between two consecutive frames; whoever compares labels shares it."""
+
+    forward: NDArray[np.float32]
+    """(H, W, 2) float32 px from the earlier frame to the later one."""
+    visible: NDArray[np.bool_]
+    """(H, W) bool, True where a pixel of the earlier frame is to be seen in the later one."""
+    elapsed_ns: int
+    """Time between the two, above 0, ns."""
+
+    @classmethod
+    def between(
+        cls, forward: NDArray[np.float32], backward: NDArray[np.float32], elapsed_ns: int
+    ) -> 'PairMotion':
+        """Find what is visible out of the flows there and back, (H, W, 2) float32 px each."""
+        return cls(forward, ~occlusion(forward, backward), elapsed_ns)
+
+
+class MotionTracker:
+    """Estimates the motion from each frame of a clip to the next, once for all who need it.
+
+    Attributes:
+        size: Height and width in pixels at which motion is estimated.
+    """
+
+    def __init__(self, size: tuple[int, int], flow: FlowMethod = dis_flow) -> None:
+        """Start without frames.
+
+        Args:
+            size: Height and width in pixels; frames are brought to it.
+            flow: How motion is estimated.
+        """
+        self.size = size
+        self._flow = flow
+        self._before: tuple[NDArray[np.uint8], int] | None = None
+
+    def add(self, image: NDArray[np.uint8], stamp_ns: int) -> PairMotion | None:
+        """Take the next frame of a clip.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            stamp_ns: When it was taken, ns.
+
+        Returns:
+            The motion from the frame before; None for the first one of a clip, and where time
+            did not go forward, which starts a new clip.
+        """
+        height, width = self.size
+        small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        later = small.astype(np.uint8, copy=False)
+        before, self._before = self._before, (later, stamp_ns)
+        if before is None or stamp_ns <= before[1]:
+            return None
+        earlier, earlier_ns = before
+        return PairMotion.between(
+            self._flow(earlier, later), self._flow(later, earlier), stamp_ns - earlier_ns
+        )
+
+    def cut(self) -> None:
+        """Start a new clip: the next frame is not compared with the last one."""
+        self._before = None

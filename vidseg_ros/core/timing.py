@@ -2,10 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a frame's time went, and what a run's latencies come to."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
+from typing import Final
 
 import numpy as np
+
+BIN_NS: Final = 10_000
+"""Width of a bin of `LatencyHistogram`, ns."""
 
 _NS_PER_MS = 1e6
 
@@ -74,3 +80,53 @@ def summarize(latencies_ns: Sequence[int]) -> LatencySummary:
         p99_ms=float(p99),
         max_ms=float(largest),
     )
+
+
+class LatencyHistogram:
+    """Latencies of any number of frames in little memory; merged exactly, in any order.
+
+    Attributes:
+        bins: Number of latencies by their size in units of `BIN_NS`, rounded up.
+        sum_ns: Sum of all latencies, ns.
+        max_ns: The largest, ns.
+    """
+
+    def __init__(self, bins: Mapping[int, int] = {}, sum_ns: int = 0, max_ns: int = 0) -> None:
+        """Start with what an earlier one had counted, or with nothing."""
+        self.bins = Counter(bins)
+        self.sum_ns = sum_ns
+        self.max_ns = max_ns
+
+    def add(self, latency_ns: int) -> None:
+        """Count a latency, ns."""
+        self.bins[-(-latency_ns // BIN_NS)] += 1
+        self.sum_ns += latency_ns
+        self.max_ns = max(self.max_ns, latency_ns)
+
+    def merge(self, other: 'LatencyHistogram') -> None:
+        """Add what another one has counted."""
+        self.bins += other.bins
+        self.sum_ns += other.sum_ns
+        self.max_ns = max(self.max_ns, other.max_ns)
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Return ``p50``, ``p95``, ``p99``, ``max`` and ``mean`` in ms; None without latencies.
+
+        Percentiles are the smallest latency that so many do not exceed, rounded up to a bin.
+        """
+        count = self.bins.total()
+        if not count:
+            return dict.fromkeys(('p50', 'p95', 'p99', 'max', 'mean'))
+        return {
+            **{f'p{percent}': self._percentile(percent) for percent in (50, 95, 99)},
+            'max': self.max_ns / _NS_PER_MS,
+            'mean': self.sum_ns / count / _NS_PER_MS,
+        }
+
+    def _percentile(self, percent: int) -> float:
+        wanted = ceil(self.bins.total() * percent / 100)
+        for size in sorted(self.bins):
+            wanted -= self.bins[size]
+            if wanted <= 0:
+                break
+        return min(size * BIN_NS, self.max_ns) / _NS_PER_MS

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How steady the label maps of a replay are, for its summary."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from math import isnan
@@ -9,9 +10,14 @@ from math import isnan
 import numpy as np
 from numpy.typing import NDArray
 
-from vidseg_ros.core.consistency import PairConsistency, TemporalConsistency, VideoConsistency
+from vidseg_ros.core.consistency import (
+    EVALUATION_SIZE,
+    PairConsistency,
+    TemporalConsistency,
+    VideoConsistency,
+)
 from vidseg_ros.core.label_map import resize_labels
-from vidseg_ros.core.labels import LabelSet
+from vidseg_ros.core.motion import PairMotion
 
 WINDOWS = (8, 16)
 """Frames of the windows of VC."""
@@ -61,29 +67,39 @@ class Consistency:
 
 
 class ConsistencyMeter:
-    """Compares each label map with the one before."""
+    """Compares each label map with the one before.
 
-    def __init__(self, labels: LabelSet) -> None:
-        """Start without frames."""
-        self._labels = labels
-        self._pairs = 0
-        self._temporal = TemporalConsistency(len(labels))
+    Attributes:
+        size: Height and width in pixels at which that happens.
+        pairs: Pairs of consecutive frames that were compared.
+        temporal: TC and flips.
+        video: VC, one for each of `WINDOWS`.
+    """
+
+    def __init__(self, classes: int, size: tuple[int, int] = EVALUATION_SIZE) -> None:
+        """Start without frames.
+
+        Args:
+            classes: Number of classes.
+            size: Height and width in pixels at which label maps are compared.
+        """
+        self.size = size
+        self.pairs = 0
+        self.temporal = TemporalConsistency(classes)
+        self.video = tuple(VideoConsistency(window) for window in WINDOWS)
         self._shape: tuple[int, ...] | None = None  # of the true labels of the frame before
-        self._video = tuple(VideoConsistency(window) for window in WINDOWS)
 
     def add(
         self,
-        image: NDArray[np.uint8],
         labels: NDArray[np.uint8],
-        stamp_ns: int,
+        motion: PairMotion | None,
         truth: NDArray[np.uint8] | None,
     ) -> PairConsistency | None:
-        """Take the next frame.
+        """Take the label map of the next frame.
 
         Args:
-            image: (H, W, 3) uint8 RGB.
             labels: (h, w) uint8 predicted ids, at any resolution.
-            stamp_ns: When the frame was taken, ns.
+            motion: From the frame before, of a `MotionTracker` of ``size``; None without one.
             truth: (H', W') uint8 true ids, 255 = void; None where there are none.
 
         Returns:
@@ -92,10 +108,10 @@ class ConsistencyMeter:
         Raises:
             ValueError: If a predicted id is none of the classes.
         """
-        pair = self._temporal.add(image, labels, stamp_ns)
-        self._pairs += pair is not None
+        pair = self.temporal.add_moved(resize_labels(labels, self.size), motion)
+        self.pairs += pair is not None
         shape = None if truth is None else truth.shape
-        for score in self._video:
+        for score in self.video:
             if pair is None or shape != self._shape:
                 score.end_clip()
             if truth is not None:
@@ -103,29 +119,40 @@ class ConsistencyMeter:
         self._shape = shape
         return pair
 
+    def merge(self, other: 'ConsistencyMeter') -> None:
+        """Add the finished clips of another one, as if they had been added here."""
+        self.pairs += other.pairs
+        self.temporal.merge(other.temporal)
+        for mine, others in zip(self.video, other.video, strict=True):
+            mine.merge(others)
+
     def cut(self) -> None:
         """Frames are missing here: the next one is not compared with the last one."""
-        self._temporal.cut()
-        for score in self._video:
+        self.temporal.cut()
+        for score in self.video:
             score.end_clip()
 
-    def result(self) -> Consistency | None:
-        """Return how steady the frames so far are; None without a pair of frames."""
-        if not self._pairs:
+    def result(self, names: Sequence[str]) -> Consistency | None:
+        """Return how steady the frames so far are; None without a pair of frames.
+
+        Args:
+            names: Of the classes.
+        """
+        if not self.pairs:
             return None
-        video = deepcopy(self._video)  # the clip that is under way goes on
+        video = deepcopy(self.video)  # the clip that is under way goes on
         for score in video:
             score.end_clip()
-        temporal = self._temporal
+        temporal = self.temporal
         return Consistency(
-            pairs=self._pairs,
+            pairs=self.pairs,
             tc=_known(temporal.tc()),
             legacy_tc=_known(temporal.legacy_tc()),
             flips_per_second=_known(temporal.flips()),
             classes=tuple(
                 ClassConsistency(name=name, tc=_known(tc), flips_per_second=_known(flips))
                 for name, tc, flips in zip(
-                    self._labels.names, temporal.class_tc(), temporal.class_flips(), strict=True
+                    names, temporal.class_tc(), temporal.class_flips(), strict=True
                 )
             ),
             windows=tuple(

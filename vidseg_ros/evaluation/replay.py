@@ -3,8 +3,8 @@
 """Segment recorded footage, collect masks, pictures and scores, and sum the run up."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, ExitStack
 from dataclasses import dataclass
 from itertools import islice
 import logging
@@ -16,17 +16,21 @@ from typing import Final, final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vidseg_ros.core.errors import ImageError, ModelError, SourceError
+from vidseg_ros.core.consistency import EVALUATION_SIZE
+from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.metrics import Confusion
+from vidseg_ros.core.motion import MotionTracker
 from vidseg_ros.core.overlay import blend
 from vidseg_ros.core.timing import StageTimings, summarize
 from vidseg_ros.evaluation.consistency import Consistency, ConsistencyMeter
 from vidseg_ros.evaluation.lookahead import segment_ahead
 from vidseg_ros.evaluation.results_folder import claim_folder, write_json
-from vidseg_ros.evaluation.sources import FOLDER_FPS, LabelDirectory, Source, SourceFrame
+from vidseg_ros.evaluation.sources import FOLDER_FPS, Source, SourceFrame
 from vidseg_ros.evaluation.summary import ReplaySummary, Scores, StageLatency
+from vidseg_ros.evaluation.tally import blame_the_model
+from vidseg_ros.evaluation.true_labels import check_aspect, LabelDirectory
 from vidseg_ros.evaluation.writers import (
     ContactSheet,
     MaskBagWriter,
@@ -108,7 +112,8 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         self._truth = truth
         self._confusion = Confusion(len(labels))
         self._scored = 0
-        self._consistency = ConsistencyMeter(labels) if consistency else None
+        self._consistency = ConsistencyMeter(len(labels)) if consistency else None
+        self._motion = MotionTracker(EVALUATION_SIZE)
         self._start_ns = 0
         self._open = ExitStack()
         self._masks: MaskWriter | None = None
@@ -183,8 +188,9 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         if truth is not None:
             self._score(frame, image, labels, truth)
         if self._consistency is not None:
-            with _blame_the_model(frame):
-                self._consistency.add(image, labels, frame.stamp_ns, truth)
+            with blame_the_model(frame):
+                motion = self._motion.add(image, frame.stamp_ns)
+                self._consistency.add(labels, motion, truth)
         if self._masks is not None:
             self._masks.write(frame, labels)
         if self._video is not None or self._sheet is not None:
@@ -200,6 +206,7 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         """Count frames that got no label map."""
         self.drops[reason] += count
         if self._consistency is not None:
+            self._motion.cut()
             self._consistency.cut()
 
     def scores(self) -> Scores | None:
@@ -210,7 +217,7 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
 
     def consistency(self) -> Consistency | None:
         """Return how steady the label maps are so far; None if not asked for or not known."""
-        return None if self._consistency is None else self._consistency.result()
+        return None if self._consistency is None else self._consistency.result(self._labels.names)
 
     def write_summary(self, summary: ReplaySummary) -> None:
         """Write the summary as JSON into the folder, if there is one.
@@ -228,29 +235,14 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         labels: NDArray[np.uint8],
         truth: NDArray[np.uint8],
     ) -> None:
-        (height, width), (true_height, true_width) = image.shape[:2], truth.shape
-        if abs(width * true_height - true_width * height) > max(width, height):
-            msg = (
-                f'the labels of frame {frame.name} are {true_width}x{true_height}, the frame is '
-                f'{width}x{height}: another aspect ratio; use the labels of this footage'
-            )
-            raise SourceError(msg)
-        with _blame_the_model(frame):
+        check_aspect(frame.name, truth.shape, image.shape)
+        with blame_the_model(frame):
             self._confusion.add(truth, resize_labels(labels, truth.shape))
         self._scored += 1
 
     def _write_sheet(self, sheet: ContactSheet, path: Path) -> None:
         if self.segmented:
             sheet.write(path)
-
-
-@contextmanager
-def _blame_the_model(frame: SourceFrame) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        msg = f'frame {frame.name}: {error}; the model does not fit its card'
-        raise ModelError(msg) from error
 
 
 def replay_offline(
@@ -287,15 +279,16 @@ def replay_offline(
     ended_by = None
     started_ns = time.monotonic_ns()
     try:
-        with closing(segment_ahead(islice(source, limit), source.name, segmenter)) as outcomes:
+        with closing(segment_ahead(islice(source, limit), source.name, [segmenter])) as outcomes:
             for item, outcome in outcomes:
                 if isinstance(outcome, ImageError):
                     _skip(results, item, outcome)
                 else:
-                    image = outcome.frame.image
+                    (mask,) = outcome
+                    image = mask.frame.image
                     rgb = image if order == 'rgb8' else image[..., ::-1]
-                    results.add(item, rgb, outcome.labels)
-                    timings.append(outcome.timings)
+                    results.add(item, rgb, mask.labels)
+                    timings.append(mask.timings)
                 if on_frame is not None:
                     on_frame(item)
     except SourceError as error:

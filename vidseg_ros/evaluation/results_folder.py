@@ -42,7 +42,7 @@ def claim_folder(
             way = ', or --overwrite its results' if ours else ': vidseg did not make it'
             msg = f'{folder} is not empty; choose another --out{way}'
             raise OutputError(msg)
-        (folder / MARKER).write_text('vidseg replaces its results in this folder.\n')
+        mark_folder(folder)
         for path in (folder / name for name in names):
             if path.is_symlink() or not path.is_dir():
                 path.unlink(missing_ok=True)
@@ -54,6 +54,16 @@ def claim_folder(
     except OSError as error:
         msg = f'cannot write to {folder}: {error}; choose another --out'
         raise OutputError(msg) from error
+
+
+def mark_folder(folder: Path) -> None:
+    """Make a folder if it is absent and say that its results are ours.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARKER).write_text('vidseg replaces its results in this folder.\n')
 
 
 def write_json(path: Path, content: object) -> None:

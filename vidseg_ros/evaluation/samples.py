@@ -7,7 +7,8 @@ from typing import Final
 
 from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.model_card import ColorOrder
-from vidseg_ros.evaluation.sources import LabelDirectory, open_source
+from vidseg_ros.evaluation.sources import open_source
+from vidseg_ros.evaluation.true_labels import LabelDirectory
 from vidseg_ros.inference.agreement import CHECK_FRAMES, Sample
 
 FRAMES_READ: Final = 400

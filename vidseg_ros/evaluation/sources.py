@@ -19,14 +19,12 @@ from statistics import median
 from types import TracebackType
 from typing import Final, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vidseg_ros.bag_io import BagImage, BagReader
 from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.image_codec import ColorOrder, decode_compressed
-from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 from vidseg_ros.evaluation.video_file import decode_frame, VideoFile
 
 VIDEO_TYPES: Final = ('.mp4', '.mov', '.m4v', '.mkv', '.avi', '.webm', '.mpg', '.mpeg', '.ts')
@@ -76,12 +74,16 @@ class Source(AbstractContextManager['Source']):
         name: Its file or folder name.
         frame_count: Number of frames as far as the source says, or None.
         fps: Nominal rate, frames/s, within `USUAL_FPS`, or None.
+        topic: Image topic, where the source is a bag.
+        notes: What is wrong with it, as far as known when it is opened.
     """
 
     kind: Literal['bag', 'video', 'images']
     name: str
     frame_count: int | None
     fps: float | None
+    topic: str | None = None
+    notes: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         """Start with nothing to close."""
@@ -103,6 +105,14 @@ class Source(AbstractContextManager['Source']):
         Raises:
             SourceError: If nothing, or nothing more, can be read.
         """
+
+
+def is_bag(path: Path) -> bool:
+    """Whether footage at a path would be read as a bag."""
+    if not path.is_dir():
+        return path.suffix in BAG_TYPES
+    names = list(path.iterdir())
+    return any(file.name == 'metadata.yaml' or file.suffix in BAG_TYPES for file in names)
 
 
 def open_source(path: str | Path, *, topic: str | None = None) -> Source:
@@ -127,17 +137,14 @@ def _open(path: Path, topic: str | None) -> Source:
     if not path.exists():
         msg = f'no footage at {path}: the path does not exist; expected {ACCEPTED}'
         raise SourceError(msg)
+    if is_bag(path):
+        return BagSource(path, topic)
     if path.is_dir():
-        files = sorted(path.iterdir())
-        if any(file.name == 'metadata.yaml' or file.suffix in BAG_TYPES for file in files):
-            return BagSource(path, topic)
-        images = [file for file in files if file.suffix.lower() in IMAGE_TYPES]
+        images = [file for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGE_TYPES]
         if images:
             return ImageFolderSource(path, images)
         msg = f'{path} holds neither a bag nor images; expected {ACCEPTED}'
         raise SourceError(msg)
-    if path.suffix in BAG_TYPES:
-        return BagSource(path, topic)
     if path.suffix.lower() in VIDEO_TYPES:
         return VideoSource(path)
     msg = f'{path} is of no known type; expected {ACCEPTED}'
@@ -158,10 +165,11 @@ class BagSource(Source):
         super().__init__()
         with ExitStack() as opening:
             self._bag = opening.enter_context(BagReader(path))
-            self.topic = self._bag.image_topic(topic)
+            self._topic = self.topic = self._bag.image_topic(topic)
             self.name = path.name
-            self.frame_count = {info.name: info.count for info in self._bag.topics}[self.topic]
-            self.fps = _frame_rate(self._bag.images(self.topic))
+            self.notes = self._bag.notes
+            self.frame_count = {info.name: info.count for info in self._bag.topics}[self._topic]
+            self.fps = _frame_rate(self._bag.images(self._topic))
             self._open = opening.pop_all()
 
     def __iter__(self) -> Iterator[SourceFrame]:
@@ -170,7 +178,7 @@ class BagSource(Source):
         Where stamps repeat or jump back, the index follows in the name, so that it is unique.
         """
         newest = -1
-        for index, image in enumerate(self._bag.images(self.topic)):
+        for index, image in enumerate(self._bag.images(self._topic)):
             name = str(image.stamp_ns)
             yield SourceFrame(
                 index=index,
@@ -270,55 +278,6 @@ class ImageFolderSource(Source):
                 frame_id=FRAME_ID,
                 decode=partial(_decode_file, file),
             )
-
-
-class LabelDirectory:
-    """True labels as index PNGs: 8-bit grey, the class id as value, named like the frames."""
-
-    def __init__(self, path: str | Path, labels: LabelSet) -> None:
-        """Check the folder.
-
-        Args:
-            path: Folder of the PNGs.
-            labels: The classes that the ids stand for.
-
-        Raises:
-            SourceError: If it is no folder, cannot be read or holds no PNG.
-        """
-        self._path = Path(path)
-        self._classes = len(labels)
-        try:
-            found = any(self._path.glob('*.png'))
-        except OSError as error:
-            msg = f'cannot read labels in {self._path}: {error.strerror}'
-            raise SourceError(msg) from error
-        if not found:
-            msg = f'no labels in {self._path}: expected index PNGs named like the frames'
-            raise SourceError(msg)
-
-    def get(self, frame: SourceFrame) -> NDArray[np.uint8] | None:
-        """Return the true labels of a frame, or None if it has none.
-
-        Returns:
-            (H, W) uint8 class ids; every id without a class (void) is ``IGNORE_ID``.
-
-        Raises:
-            SourceError: If the file is damaged, or not 8-bit grey.
-        """
-        file = self._path / f'{frame.name}.png'
-        if not file.is_file():
-            return None
-        ids = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-        if ids is None:
-            msg = f'label file {file} is damaged: it cannot be decoded'
-            raise SourceError(msg)
-        if ids.ndim != 2 or ids.dtype != np.uint8:
-            msg = (
-                f'label file {file} is a colour, palette or 16-bit image; '
-                'save the class ids as an 8-bit grey PNG'
-            )
-            raise SourceError(msg)
-        return np.where(ids < self._classes, ids, IGNORE_ID).astype(np.uint8)
 
 
 def _decode_file(file: Path, order: ColorOrder) -> NDArray[np.uint8]:

@@ -23,6 +23,7 @@ from vidseg_ros.core.errors import OutputError
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.overlay import contact_sheet, legend
 from vidseg_ros.evaluation.sources import SourceFrame
+from vidseg_ros.evaluation.video_clock import VideoClock
 
 MAX_VIDEO_WIDTH: Final = 1280
 """Wider frames are shrunk for the overlay video, px."""
@@ -41,8 +42,6 @@ LABEL_INFO_TOPIC: Final = '/segmentation/label_info'
 
 _TICKS: Final = 90_000
 """Resolution of the times in an overlay video, 1/s: usual for video, fine enough for any rate."""
-
-_LONGEST_STEP_NS: Final = 60_000_000_000
 
 
 class MaskWriter(AbstractContextManager['MaskWriter']):
@@ -71,7 +70,7 @@ class MaskPngWriter(MaskWriter):
         Raises:
             OutputError: If it cannot be made or already holds PNGs.
         """
-        with _writing(self._folder):
+        with writing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
         if any(self._folder.glob('*.png')):
             msg = f'{self._folder} already holds PNGs: remove them or choose another folder'
@@ -147,10 +146,7 @@ class OverlayVideoWriter:
 
     The first frame sets the size: at most ``MAX_VIDEO_WIDTH`` wide, and an odd width or height
     loses its last column or row, because yuv420p has none. Frames of another size are stretched.
-
-    Each frame is shown until the stamp of the next, so the video lasts as long as the drive,
-    whatever frames are missing. Where stamps do not go forward, or jump by more than a minute, the
-    next frame follows at the nominal rate.
+    They are shown when a `VideoClock` says.
     """
 
     def __init__(self, path: str | Path, fps: float) -> None:
@@ -162,10 +158,7 @@ class OverlayVideoWriter:
         """
         self._path = Path(path)
         self._fps = Fraction(fps).limit_denominator(1001)
-        self._period_ns = round(1e9 / fps)
-        self._stamp_ns: int | None = None
-        self._shown_ns = 0
-        self._last_tick = 0
+        self._clock = VideoClock(_TICKS, round(1e9 / fps))
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
 
@@ -176,7 +169,7 @@ class OverlayVideoWriter:
             OutputError: If it exists or cannot be written.
         """
         _refuse_existing(self._path)
-        with _writing(self._path):
+        with writing(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._container = av.open(
                 str(self._path), 'w', format='mp4', options={'movflags': '+faststart'}
@@ -195,7 +188,7 @@ class OverlayVideoWriter:
             OutputError: If its end cannot be written.
         """
         container = self._opened()
-        with _writing(self._path):
+        with writing(self._path):
             if self._stream is not None:
                 container.mux(self._stream.encode())
             container.close()
@@ -212,24 +205,15 @@ class OverlayVideoWriter:
         Raises:
             OutputError: If it cannot be written.
         """
-        with _writing(self._path):
+        with writing(self._path):
             if self._stream is None:
                 self._stream = self._add_stream(image.shape[1], image.shape[0])
             stream = self._stream
-            picture = _fit(image, stream.width, stream.height)
+            picture = fit_picture(image, stream.width, stream.height)
             frame = VideoFrame.from_ndarray(picture, format='rgb24')
             frame.time_base = Fraction(1, _TICKS)
-            frame.pts = self._tick(stamp_ns)
+            frame.pts = self._clock.tick(stamp_ns)
             self._opened().mux(stream.encode(frame))
-
-    def _tick(self, stamp_ns: int) -> int:
-        """Return when the next picture is shown, in ticks since the first: always later."""
-        if self._stamp_ns is not None:
-            step_ns = stamp_ns - self._stamp_ns
-            self._shown_ns += step_ns if 0 < step_ns <= _LONGEST_STEP_NS else self._period_ns
-            self._last_tick = max(self._last_tick + 1, round(self._shown_ns * _TICKS / 1e9))
-        self._stamp_ns = stamp_ns
-        return self._last_tick
 
     def _add_stream(self, width: int, height: int) -> VideoStream:
         scale = min(1.0, MAX_VIDEO_WIDTH / width)
@@ -275,7 +259,7 @@ class ContactSheet:
         """Offer the next picture of the stream, (H, W, 3) uint8 RGB."""
         if self._seen % self._stride == 0:
             height = max(1, round(image.shape[0] * TILE_WIDTH / image.shape[1]))
-            self._kept.append((caption, _fit(image, TILE_WIDTH, height)))
+            self._kept.append((caption, fit_picture(image, TILE_WIDTH, height)))
         self._seen += 1
         if len(self._kept) == 2 * self._wanted:
             del self._kept[1::2]
@@ -297,13 +281,13 @@ class ContactSheet:
         captions, tiles = zip(*(self._kept[i] for i in chosen), strict=True)
         sheet = contact_sheet(tiles, columns=self._columns, captions=captions)
         strip = legend(self._labels, max(sheet.shape[1], LEGEND_WIDTH))
-        with _writing(path):
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         _write_png(path, _stack(sheet, strip)[:, :, ::-1])
 
 
-def _fit(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """Scale to a size, or only cut when a column or row is too many."""
+def fit_picture(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """Scale an (H, W, 3) uint8 picture; a single row or column too many is only cut off."""
     if 0 <= image.shape[1] - width <= 1 and 0 <= image.shape[0] - height <= 1:
         return np.ascontiguousarray(image[:height, :width])
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
@@ -318,7 +302,7 @@ def _stack(above: NDArray[np.uint8], below: NDArray[np.uint8]) -> NDArray[np.uin
 
 def _write_png(path: Path, image: NDArray[np.uint8]) -> None:
     _, data = cv2.imencode('.png', image)
-    with _writing(path):
+    with writing(path):
         path.write_bytes(data.tobytes())
 
 
@@ -329,7 +313,8 @@ def _refuse_existing(path: Path) -> None:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a file is written into an `OutputError`."""
     try:
         yield
     except (OSError, av.FFmpegError) as error:

@@ -13,8 +13,13 @@ from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.prediction import SegmentationEngine
 from vidseg_ros.inference.tensorrt_builder import open_tensorrt
 
+
+def _open_onnxruntime(model: Path, settings: EngineSettings) -> OnnxRuntimeEngine:
+    return OnnxRuntimeEngine(model, threads=settings.threads, spinning=settings.spinning)
+
+
 ENGINES: Final[dict[str, Callable[[Path, EngineSettings], SegmentationEngine]]] = {
-    'onnxruntime': lambda model, _: OnnxRuntimeEngine(model),
+    'onnxruntime': _open_onnxruntime,
     'tensorrt': open_tensorrt,
 }
 """What opens each engine, called with the model file and settings."""
@@ -54,6 +59,6 @@ def _create_best(model: Path, settings: EngineSettings) -> SegmentationEngine:
     try:
         return ENGINES['tensorrt'](model, settings)
     except VidsegError as error:
-        engine = OnnxRuntimeEngine(model)
+        engine = _open_onnxruntime(model, settings)
         engine.info = replace(engine.info, note=f'not TensorRT: {error}')
         return engine

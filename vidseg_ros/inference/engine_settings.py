@@ -12,8 +12,13 @@ from vidseg_ros.inference.tensorrt_options import OnProgress
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
-    """Settings of an engine; ONNX Runtime on the CPU needs none of them."""
+    """Settings of an engine; each engine reads its own."""
 
+    threads: int = 0
+    """Threads of an inference on the CPU; 0: as many as there are cores."""
+    spinning: bool = True
+    """Whether threads that wait for each other in an inference on the CPU keep their core busy:
+    quicker when nothing else runs, much slower when something does."""
     cameras: int = 1
     """Most frames of one call, 1 to 8: TensorRT builds a batch of that size."""
     size: tuple[int, int] | None = None

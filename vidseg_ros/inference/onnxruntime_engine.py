@@ -27,12 +27,15 @@ class OnnxRuntimeEngine:
     Resize an identity: quicker on a CPU, and at least 99 % of the labels stay the same.
     """
 
-    def __init__(self, path: Path, *, threads: int = 0, shrink: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, threads: int = 0, spinning: bool = True, shrink: bool = True
+    ) -> None:
         """Open a model file.
 
         Args:
             path: The model file.
             threads: Threads for one inference; 0 lets ONNX Runtime choose (all cores).
+            spinning: Whether threads that wait for each other keep their core busy.
             shrink: Whether frames are shrunk before the graph; False leaves it to the graph, as
                 an engine on a GPU does.
 
@@ -45,6 +48,7 @@ class OnnxRuntimeEngine:
         self.has_confidence = model.has_confidence
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        options.add_session_config_entry('session.intra_op.allow_spinning', str(int(spinning)))
         options.log_severity_level = FATAL_ONLY
         try:
             self._session: onnxruntime.InferenceSession | None = onnxruntime.InferenceSession(

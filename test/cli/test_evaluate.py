@@ -1,0 +1,223 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""`vidseg evaluate`: what it writes and prints, its exit codes, and what it says to bad input."""
+
+from collections.abc import Callable
+import json
+from pathlib import Path
+import re
+import shlex
+import sys
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+import pytest
+
+from vidseg_ros.bag_io import BagWriter
+from vidseg_ros.cli.evaluate import _parse
+from vidseg_ros.cli.main import main
+
+COLORS: Final = np.array(((255, 0, 0), (0, 255, 0), (0, 0, 255)), np.uint8)
+Evaluate = Callable[..., tuple[int, str, str]]
+
+
+def golden(index: int) -> NDArray[np.uint8]:
+    """Return the known (48, 64) label map of a frame."""
+    ids = np.random.default_rng(index).integers(0, 3, (12, 16), np.uint8)
+    return ids.repeat(4, axis=0).repeat(4, axis=1)
+
+
+def record(name: str, frames: int = 4) -> Path:
+    """Write a bag whose last frame has wrong labels in the right half."""
+    with BagWriter(Path(name)) as bag:
+        for index in range(frames):
+            ids = golden(index)
+            rest: dict[str, Any] = {'stamp_ns': index * 100_000_000, 'frame_id': 'front'}
+            bag.write_image('/camera', COLORS[ids], encoding='rgb8', **rest)
+            truth = ids.copy()
+            if index == frames - 1:
+                truth[:, 32:] = (ids[:, 32:] + 1) % 3
+            bag.write_image('/truth', truth, encoding='mono8', **rest)
+    return Path(name)
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('COLUMNS', '120')
+
+
+@pytest.fixture
+def evaluate(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> Evaluate:
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        words = [str(word) for word in arguments]
+        model = [] if '--model' in words else ['--model', str(tiny_model)]
+        out = [] if '--out' in words else ['--out', 'out']
+        capsys.readouterr()
+        status = main(['evaluate', *words, *model, *out])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def results(folder: str = 'out') -> Any:
+    return json.loads(Path(folder, 'results.json').read_text())
+
+
+def test_a_mix_of_sources_with_labels_in_the_bags(evaluate: Evaluate, tiny_model: Path) -> None:
+    Path('images').mkdir()
+    for index in range(3):
+        cv2.imwrite(f'images/{index}.png', COLORS[golden(index)][..., ::-1])
+    status, out, err = evaluate(record('one'), record('two', 2), '--labels', '/truth')
+    assert (status, err) == (0, '')
+    content = results()
+    assert [(item['key'], item['frames'], item['labelled']) for item in content['sources']] == [
+        ('one', 4, 4),
+        ('two', 2, 2),
+    ]
+    assert content['overall']['a']['accuracy'] == 1 - 2 * 0.5 / 6
+    assert 'overall' in out
+    assert str(tiny_model) in out
+    assert 'results are in out' in out
+    assert Path('out/sources/two/frames-a.csv').is_file()
+    status, _, _ = evaluate('images', 'one', '--topic', '/camera', '--out', 'other')
+    assert status == 0
+    assert [item['kind'] for item in results('other')['sources']] == ['folder', 'bag']
+
+
+def test_images_and_masks(evaluate: Evaluate) -> None:
+    for folder in ('images', 'masks'):
+        Path(folder).mkdir()
+    for index in range(3):
+        cv2.imwrite(f'images/{index}.png', COLORS[golden(index)][..., ::-1])
+        cv2.imwrite(f'masks/{index}.png', golden(index))
+    assert evaluate('images', '--labels', 'masks', '--min-miou', '1')[0] == 0
+    assert results()['overall']['a']['miou'] == 1
+
+
+def test_thresholds(evaluate: Evaluate) -> None:
+    bag = record('one')
+    labels = (bag, '--labels', '/truth')
+    miou = 0.7
+    status, _, err = evaluate(*labels, '--min-miou', '0.95', '--min-tc', '0.99')
+    found = results()['overall']['a']
+    assert miou < found['miou'] < 0.95
+    assert status == 1
+    assert err.splitlines() == [
+        f'vidseg: mIoU of model a is {found["miou"]:.4f}, wanted at least 0.95',
+        f'vidseg: TC of model a is {found["tc"]:.4f}, wanted at least 0.99',
+    ]
+    assert evaluate(*labels, '--min-miou', str(miou))[0] == 0
+    status, _, err = evaluate('one', '--limit', '1', '--out', 'short', '--min-tc', '0.1')
+    assert (status, err) == (1, 'vidseg: TC of model a is not defined, wanted at least 0.1\n')
+
+
+def test_two_models(evaluate: Evaluate, tiny_model: Path) -> None:
+    model = str(tiny_model)
+    camera = (record('one'), '--topic', '/camera')
+    status, out, _ = evaluate(*camera, '--model', model, '--model', model)
+    assert status == 0
+    assert f'model b: {model}' in out
+    assert set(results()['overall']) == {'a', 'b'}
+
+
+def test_a_rerun_and_another_run_in_the_same_folder(evaluate: Evaluate) -> None:
+    bag = record('one')
+    evaluate(bag, '--topic', '/camera')
+    table = Path('out/sources/one/frames-a.csv')
+    written_ns = table.stat().st_mtime_ns
+    assert evaluate(bag, '--topic', '/camera')[0] == 0
+    assert table.stat().st_mtime_ns == written_ns
+    status, _, err = evaluate(bag, '--topic', '/camera', '--limit', '2')
+    assert (status, err) == (
+        2,
+        'vidseg: out holds another run (other limit); choose another --out, or --overwrite it\n',
+    )
+    assert evaluate(bag, '--topic', '/camera', '--limit', '2', '--overwrite')[0] == 0
+    assert results()['sources'][0]['frames'] == 2
+
+
+def test_a_source_that_fails_does_not_disturb_the_others(evaluate: Evaluate) -> None:
+    Path('notes.txt').touch()
+    Path('bad.mp4').touch()
+    status, out, err = evaluate('bad.mp4', record('one'), 'notes.txt', '--topic', '/camera')
+    assert status == 2
+    assert err.startswith('vidseg: 2 of 3 sources were not evaluated:\nbad.mp4: cannot read video')
+    assert 'notes.txt: notes.txt is of no known type' in err
+    assert [source['frames'] for source in results()['sources']] == [4, 0, 0]
+    assert 'bad: cannot read video' in out
+    assert results()['overall']['a']['tc'] is not None
+
+
+def test_labels_that_no_frame_has(evaluate: Evaluate) -> None:
+    Path('labels').mkdir()
+    cv2.imwrite('labels/other.png', golden(0))
+    status, _, err = evaluate(record('one'), '--topic', '/camera', '--labels', 'labels')
+    assert (status, err) == (
+        2,
+        'vidseg: no frame has labels in labels; PNGs must be named like the frames\n',
+    )
+    assert results()['sources'][0]['labels_without_frame'] == 1
+
+
+def test_class_lists_and_maps(evaluate: Evaluate) -> None:
+    bag = record('one')
+    Path('classes.yaml').write_text('classes: [red, green, sky]\n')
+    labels = (bag, '--labels', '/truth', '--topic', '/camera', '--label-classes', 'classes.yaml')
+    status, _, err = evaluate(*labels)
+    assert status == 2
+    assert err.startswith('vidseg: classes of the labels are not among those that are scored: sky')
+    assert not Path('out').exists()
+    Path('map.yaml').write_text('sky: blue\n')
+    assert evaluate(*labels, '--class-map', 'map.yaml')[0] == 0
+    assert results()['overall']['a']['accuracy'] == 1 - 0.5 / 4
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ([], 'the following arguments are required: SOURCE, --out'),
+        (['x', '--out', 'o', '--min-miou', '65'], '--min-miou: must be a fraction above 0'),
+        (['x', '--out', 'o', '--min-miou', '0.5'], '--min-miou needs --labels'),
+        (['x', '--out', 'o', '--min-tc', '0.5', '--metrics', 'fast'], 'about the standard TC'),
+        (['x', '--out', 'o', '--model', 'a', '--model', 'b', '--model', 'c'], 'two models'),
+        (['x', '--out', 'o', '--rate', '2'], '--rate needs --live'),
+        (['x', '--out', 'o', '--live', '--limit', '2'], '--limit is for offline runs'),
+        (['x', '--out', 'o', '--live', '--model', 'a', '--model', 'b'], 'one model at a time'),
+        (['x', '--out', 'o', '--live', '--jobs', '2'], 'one source after the other'),
+        (['x', '--out', 'o', '--jobs', '0'], '--jobs: must be a whole number from 1'),
+        (['x', '--out', 'o', '--void', 'sky'], "--void: invalid int value: 'sky'"),
+    ],
+)
+def test_arguments_that_are_not_allowed(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match='2'):
+        main(['evaluate', *arguments])
+    assert message in capsys.readouterr().err
+
+
+def test_live_without_ros_says_what_to_install(
+    evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith('vidseg_ros.nodes.')]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ('rclpy', 'lifecycle_msgs', 'lifecycle_msgs.msg'):
+        monkeypatch.setitem(sys.modules, name, None)
+    status, _, err = evaluate(record('one'), '--live')
+    assert status == 2
+    assert err.startswith('vidseg: --live needs ROS 2 for Python')
+    assert not Path('out').exists()
+
+
+def test_the_commands_of_the_page_are_understood() -> None:
+    page = Path(__file__).resolve().parents[2] / 'docs' / 'evaluation.md'
+    (block,) = re.findall(r'^```bash\n(.*?)^```', page.read_text(), re.MULTILINE | re.DOTALL)
+    calls = [shlex.split(line, comments=True) for line in block.splitlines()]
+    assert len(calls) == 6
+    for program, command, *arguments in calls:
+        assert (program, command) == ('vidseg', 'evaluate')
+        assert _parse(arguments).out == Path('eval')

@@ -1,0 +1,68 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+
+from importlib.util import find_spec
+import os
+from pathlib import Path
+import sys
+from types import ModuleType
+
+import pytest
+
+from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.fleet import run_jobs
+
+needs_ray = pytest.mark.skipif(not find_spec('ray'), reason='Ray is not installed')
+
+
+@needs_ray
+@pytest.mark.slow
+def test_two_workers_of_ray_one_of_them_killed(toy_jobs: ModuleType, tmp_path: Path) -> None:
+    progress: list[tuple[int, int, int | None]] = []
+    jobs = [toy_jobs.Toy(5), toy_jobs.Toy(6, tmp_path, deaths=1), toy_jobs.Toy(7)]
+
+    outcomes = run_jobs(
+        toy_jobs.square,
+        jobs,
+        workers=2,
+        ray='local',
+        on_progress=lambda *news: progress.append(news),
+    )
+
+    assert [outcome.error for outcome in outcomes] == [None] * 3
+    assert [outcome.result[0] for outcome in outcomes if outcome.result] == [25, 36, 49]
+    assert [outcome.attempts for outcome in outcomes] == [1, 2, 1]
+    assert os.getpid() not in {outcome.result[1] for outcome in outcomes if outcome.result}
+    assert {(0, 1, 2), (1, 1, 2), (2, 1, 2)} <= set(progress)
+
+
+def test_without_ray_the_message_says_what_to_install(
+    toy_jobs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, 'ray', None)
+
+    with pytest.raises(ParameterError, match=r"no Ray here.*pip install 'vidseg_ros\[ray\]'"):
+        run_jobs(toy_jobs.square, [toy_jobs.Toy(1)], ray='local')
+
+
+def test_a_cluster_that_is_not_there_is_named(toy_jobs: ModuleType) -> None:
+    with pytest.raises(ParameterError, match=r'cannot reach a Ray cluster at 127\.0\.0\.1:1: '):
+        run_jobs(toy_jobs.square, [toy_jobs.Toy(1)], ray='127.0.0.1:1')
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_cluster_started_here_listens_on_loopback_only(toy_jobs: ModuleType) -> None:
+    (outcome,) = run_jobs(toy_jobs.ray_addresses, [toy_jobs.Toy(1)], ray='local')
+
+    assert outcome.result == ['127.0.0.1']
+
+
+def test_ray_that_would_listen_to_others_is_not_started(
+    toy_jobs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, 'ray', ModuleType('ray'))
+    monkeypatch.delenv('RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER', raising=False)
+
+    with pytest.raises(ParameterError, match='would listen to others; set RAY_ENABLE'):
+        run_jobs(toy_jobs.square, [toy_jobs.Toy(1)], ray='local')

@@ -1,0 +1,63 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
+import pytest
+
+from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.labels import LabelSet
+from vidseg_ros.evaluation.class_mapping import choose_classes, class_table, read_class_map
+
+
+def labels(*names: str) -> LabelSet:
+    return LabelSet(names=names, colors=((0, 0, 0),) * len(names))
+
+
+COARSE = labels('road', 'thing')
+FINE = labels('car', 'road', 'person')
+MERGE = {'car': 'thing', 'person': 'thing'}
+
+
+def test_ids_of_one_list_in_another() -> None:
+    table = class_table(FINE.names, COARSE, MERGE, what='labels')
+    assert table[:4].tolist() == [1, 0, 1, 255]
+    assert set(table[3:].tolist()) == {255}
+
+
+def test_a_class_may_count_as_nothing_only_in_labels() -> None:
+    nothing = {'car': 'thing', 'person': None}
+    table = class_table(FINE.names, COARSE, nothing, what='the labels', void=True)
+    assert table[:3].tolist() == [1, 0, 255]
+    message = r'classes of model m are not among .* scored: person \(scored: road, thing\)'
+    with pytest.raises(ParameterError, match=message):
+        class_table(FINE.names, COARSE, nothing, what='model m')
+
+
+def test_the_first_list_that_takes_in_all_others_is_scored() -> None:
+    assert choose_classes({'a': FINE}, None, {}) is FINE
+    assert choose_classes({'a': FINE}, labels(*FINE.names[::-1]), {}) is FINE
+    assert choose_classes({'a': FINE}, COARSE, MERGE) is COARSE
+    assert choose_classes({'a': COARSE, 'b': FINE}, None, MERGE) is COARSE
+    assert choose_classes({'a': FINE, 'b': COARSE}, None, MERGE) is COARSE
+
+
+def test_lists_that_do_not_fit_are_refused_with_what_the_first_one_lacks() -> None:
+    with pytest.raises(ParameterError, match=r'classes of the labels are not .* scored: thing'):
+        choose_classes({'a': FINE}, COARSE, {})
+    with pytest.raises(ParameterError, match=r'classes of b are not .*: car, person .*class-map'):
+        choose_classes({'a': COARSE, 'b': FINE}, None, {})
+
+
+def test_a_class_map_is_read(tmp_path: Path) -> None:
+    file = tmp_path / 'map.yaml'
+    file.write_text('rider: bicyclist\nego vehicle: null\n')
+    assert read_class_map(file) == {'rider': 'bicyclist', 'ego vehicle': None}
+    for text in ('- rider', 'rider: 3', '7: road', ''):
+        file.write_text(text)
+        with pytest.raises(ParameterError, match=r'map\.yaml must have lines such as `rider: bi'):
+            read_class_map(file)
+    file.write_text('a: [')
+    with pytest.raises(ParameterError, match=r'cannot read class map .*map\.yaml'):
+        read_class_map(file)
+    with pytest.raises(ParameterError, match=r'cannot read class map .*nowhere'):
+        read_class_map(tmp_path / 'nowhere')

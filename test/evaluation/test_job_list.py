@@ -1,0 +1,105 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""One job for each camera of each source, each with a folder and labels of its own."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+
+from vidseg_ros.bag_io import BagWriter
+from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.labels import CAMVID
+from vidseg_ros.evaluation.evaluate import EvaluationSettings, SourceJob
+from vidseg_ros.evaluation.job_list import list_jobs
+
+SETTINGS: Final = EvaluationSettings(models=(Path('m.onnx'),), classes=CAMVID)
+OUT: Final = Path('out')
+
+
+def record(path: Path, *topics: str) -> Path:
+    with BagWriter(path) as bag:
+        bag.write_label_info('/info', CAMVID, stamp_ns=0)
+        for topic in topics:
+            if topic.endswith('compressed'):
+                bag.write_compressed(topic, b'', encoding='jpeg', stamp_ns=0, frame_id='')
+            else:
+                image = np.zeros((2, 2), np.uint8)
+                bag.write_image(topic, image, encoding='mono8', stamp_ns=0, frame_id='')
+    return path
+
+
+def jobs(*paths: Path, **options: Any) -> list[SourceJob]:
+    return list_jobs(paths, SETTINGS, OUT, **options)
+
+
+def test_every_camera_of_a_bag_is_a_job(tmp_path: Path) -> None:
+    topics = ('/b/image', '/a/image', '/a/image/compressed', '/c/compressed', '/truth')
+    bag = record(tmp_path / 'my bag', *topics)
+    found = jobs(bag, labels='/truth')
+    assert [(job.topic, job.key) for job in found] == [
+        ('/a/image', 'my_bag_a_image'),
+        ('/b/image', 'my_bag_b_image'),
+        ('/c/compressed', 'my_bag_c_compressed'),
+    ]
+    assert {job.labels for job in found} == {'/truth'}
+    assert not any(job.labels_shared for job in found)
+    assert [(job.topic, job.key) for job in jobs(bag, topics=['/b/image'])] == [
+        ('/b/image', 'my_bag')
+    ]
+
+
+def test_bags_without_cameras_or_without_that_one(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r'no image topic in .*/none; recorded: /info'):
+        jobs(record(tmp_path / 'none'))
+    with pytest.raises(SourceError, match=r'no image topic in .*one besides the labels on /truth'):
+        jobs(record(tmp_path / 'one', '/truth'), labels='/truth')
+    with pytest.raises(SourceError, match=r'no images on topic /b .* recorded: /a'):
+        jobs(record(tmp_path / 'two', '/a'), topics=['/b'])
+
+
+def test_folder_names_are_plain_and_all_different(tmp_path: Path) -> None:
+    paths = [tmp_path / 'a' / name for name in ('drive.mp4', 'Drive.avi')]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    folder = tmp_path / '<script> ü'
+    folder.mkdir()
+    keys = [job.key for job in jobs(*paths, paths[0], folder, Path('/'))]
+    assert keys == ['drive', 'Drive-2', 'drive-3', 'script', 'source']
+
+
+def test_each_source_has_its_own_labels_if_there_is_a_folder_of_its_name(tmp_path: Path) -> None:
+    labels = tmp_path / 'labels'
+    for name in ('first', 'second.mp4'):
+        (labels / name).mkdir(parents=True)
+    paths = [tmp_path / name for name in ('first.mp4', 'second.mp4', 'third.mp4', 'fourth.mp4')]
+    for path in paths:
+        path.touch()
+    own = [str(labels / 'first'), str(labels / 'second.mp4')]
+    assert [job.labels for job in jobs(*paths, labels=str(labels))] == [*own, None, None]
+    assert [job.labels for job in jobs(*paths[2:], labels=str(labels))] == [str(labels)] * 2
+    (labels / '000000.png').touch()
+    found = jobs(*paths, labels=str(labels))
+    assert [job.labels for job in found] == [
+        str(labels / 'first'),
+        str(labels / 'second.mp4'),
+        str(labels),
+        str(labels),
+    ]
+    assert [job.labels_shared for job in found] == [False, False, True, True]
+
+
+def test_a_topic_of_labels_is_for_bags(tmp_path: Path) -> None:
+    video = tmp_path / 'drive.mp4'
+    video.touch()
+    bag = record(tmp_path / 'bag', '/camera', '/truth')
+    assert [job.labels for job in jobs(bag, video, labels='/truth')] == ['/truth', None]
+    (alone,) = jobs(video, labels='/truth')
+    assert alone.labels == '/truth', 'the job says that there are none'
+
+
+def test_what_is_not_there_is_left_to_the_job() -> None:
+    (job,) = jobs(Path('nowhere.mcap'))
+    assert (job.key, job.topic) == ('nowhere.mcap', None)

@@ -1,0 +1,132 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""The report's file: complete, bounded, safe; what it says is what the evaluation found."""
+
+from collections.abc import Callable
+from importlib import util
+import json
+from pathlib import Path
+import re
+from typing import Any
+
+import pytest
+
+from vidseg_ros.core.errors import OutputError, ParameterError, SourceError
+from vidseg_ros.evaluation import report
+from vidseg_ros.evaluation.report import require_plotting_library, write_report
+
+EvaluationFolder = Callable[..., Path]
+
+
+def content(page: str) -> dict[str, Any]:
+    """Return what the page's scripts read."""
+    match = re.search(r'<script type="application/json" id="report-data">(.*?)</script>', page)
+    assert match is not None
+    found: dict[str, Any] = json.loads(match[1])
+    return found
+
+
+def carried(page: str) -> list[str]:
+    return re.findall(r'<div hidden id="([^"]+)"><!--', page)
+
+
+def test_report_of_two_models(evaluation_folder: EvaluationFolder) -> None:
+    out = evaluation_folder()
+    assert write_report(out) == out / 'report.html'
+    page = (out / 'report.html').read_text()
+    found = content(page)
+    assert found['subtitle'] == 'net-a against net-b, 1 source, 20 frames'
+    assert [model['label'] for model in found['models']] == ['A: net-a', 'B: net-b']
+    assert found['overall']['b']['miou'] == 0.6
+    (source,) = found['sources']
+    assert (source['name'], source['dropped'], source['note']) == ('drive.mcap', 1, '')
+    assert source['series']['a']['inference_ms'] == list(range(10, 30))
+    assert len(source['clip']['parts'][0]['t']) == 20
+    assert carried(page) == ['clip0-0000-video', 'clip0-0000-masks', 'plotly']
+    assert not re.search(r'\{\{\w+\}\}', page.split('<div hidden')[0])
+    assert 'http://' not in page.split('<div hidden')[0]
+    assert 'https://' not in page.split('<div hidden')[0]
+
+
+def test_worst_moments(evaluation_folder: EvaluationFolder) -> None:
+    out = evaluation_folder(models='a', frames=40)
+    worst = content(write_report(out).read_text())['worst']
+    assert [kind['title'] for kind in worst] == ['Lowest TC', 'Most flips', 'Lowest confidence']
+    first = worst[0]['moments'][0]
+    assert (first['source'], first['t'], first['text']) == ('drive', 0.7, 'TC 10.0 %')
+    assert first['thumbnail'].startswith('data:image/jpeg;base64,')
+    times = [moment['t'] for moment in worst[1]['moments']]
+    assert times == [0, 2], 'equally bad moments in order, two seconds apart'
+
+
+def test_names_cannot_leave_their_place(evaluation_folder: EvaluationFolder) -> None:
+    evil = '/bags/</script><script>alert(1)</script><!--&.mcap'
+    page = write_report(evaluation_folder({'drive': evil})).read_text()
+    assert content(page)['sources'][0]['path'] == evil
+    assert '<script>alert' not in page
+    assert page.count('</script>') == 3
+
+
+def test_the_page_is_bounded(
+    evaluation_folder: EvaluationFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = evaluation_folder({'one': '/a.mp4', 'two': '/b.mp4'}, frames=10)
+    clips = [out / 'sources' / key / 'clip' for key in ('one', 'two')]
+    sizes = [
+        sum((clip / f'0000.{kind}').stat().st_size for kind in ('webm', 'masks')) for clip in clips
+    ]
+    monkeypatch.setattr(report, '_MOST_MEDIA_BYTES', {2: max(sizes)})
+    monkeypatch.setattr(report, '_MOST_POINTS', 5)
+    monkeypatch.setattr(report, '_LEAST_POINTS', 5)
+    page = write_report(out).read_text()
+    found = content(page)
+    assert len(carried(page)) == 3
+    assert [source['clip'] is None for source in found['sources']] == [False, True]
+    assert found['sources'][1]['note'] == (
+        '0 of 1 minutes are on this page, worst moments first; all are in sources/two/clip.'
+    )
+    assert len(found['sources'][0]['series']['a']['t']) == 5
+
+
+def test_sources_without_pictures_or_numbers(evaluation_folder: EvaluationFolder) -> None:
+    out = evaluation_folder()
+    (out / 'sources/drive/clip/index.json').unlink()
+    results = json.loads((out / 'results.json').read_text())
+    failed = {'key': 'broken', 'path': '/x.mcap', 'topic': '/front', 'frames': 0, 'models': {}}
+    results['sources'].append(failed | {'problems': ['no such topic']})
+    (out / 'results.json').write_text(json.dumps(results))
+    found = content(write_report(out).read_text())
+    assert found['worst'] == []
+    assert [source['clip'] for source in found['sources']] == [None, None]
+    assert found['sources'][0]['note'] == 'No pictures were kept of this source.'
+    assert found['sources'][1]['name'] == 'x.mcap /front'
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        (None, r'no evaluation in .*run vidseg evaluate first'),
+        ('{', r'no evaluation in .*run vidseg evaluate first'),
+        ('[]', r'results\.json does not say vidseg\.results/1'),
+        ('{"schema": "vidseg.results/9"}', r'it is of another version; run vidseg evaluate again'),
+    ],
+)
+def test_no_evaluation(tmp_path: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / 'results.json').write_text(text)
+    with pytest.raises(SourceError, match=message):
+        write_report(tmp_path)
+
+
+def test_a_page_that_cannot_be_written(evaluation_folder: EvaluationFolder) -> None:
+    out = evaluation_folder()
+    (out / 'report.html').mkdir()
+    with pytest.raises(OutputError, match=r'cannot write .*report\.html'):
+        write_report(out)
+
+
+def test_without_plotly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert require_plotting_library().stat().st_size > 1_000_000
+    monkeypatch.setattr(report, 'find_spec', lambda name: util.find_spec(f'no_{name}'))
+    with pytest.raises(ParameterError, match=r'pip install plotly, or go without by --no-report'):
+        write_report(tmp_path)

@@ -1,0 +1,261 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""The report in a browser: every control does what it says, on the right frame."""
+
+from collections.abc import Callable, Iterator
+import os
+from pathlib import Path
+import re
+import shutil
+
+import pytest
+
+from vidseg_ros.evaluation.report import write_report
+
+sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+
+EvaluationFolder = Callable[..., Path]
+Pixel = tuple[int, ...]
+RED, GREEN, BLUE = (255, 0, 0, 255), (0, 255, 0, 255), (0, 0, 255, 255)
+PIXEL = """([x, y]) => {
+    const copy = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+    copy.drawImage(document.getElementById('canvas'), -x, -y);
+    return Array.from(copy.getImageData(0, 0, 1, 1).data);
+}"""
+
+
+@pytest.fixture(scope='module')
+def browser() -> Iterator['sync_api.Browser']:
+    """Return a headless Chromium: the system's, or the one that playwright installed."""
+    with sync_api.sync_playwright() as playwright:
+        found = shutil.which('chromium') or shutil.which('google-chrome')
+        if not found and not Path(playwright.chromium.executable_path).is_file():
+            reason = 'no Chromium: apt install chromium, or make browser'
+            if 'playwright' in os.environ.get('VIDSEG_REQUIRE', '').split():
+                pytest.fail(reason)
+            pytest.skip(reason)
+        chromium = playwright.chromium.launch(executable_path=found)
+        yield chromium
+        chromium.close()
+
+
+class Report:
+    """A report that is open in a browser."""
+
+    def __init__(self, page: 'sync_api.Page') -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        page.on('console', lambda message: self.complaints.append(message.text))
+        page.on('pageerror', lambda error: self.complaints.append(str(error)))
+        page.on('request', lambda request: self.requests.append(request.url))
+
+    def pixel(self, x: int = 20, y: int = 20) -> Pixel:
+        """Return the RGBA of a pixel of the player."""
+        return tuple(self.page.evaluate(PIXEL, [x, y]))
+
+    def expect_frame(self, number: int) -> None:
+        """Wait until the player shows a frame, counted from 1."""
+        pattern = re.compile(rf'frame {number} of ')
+        sync_api.expect(self.page.locator('#clock')).to_have_text(pattern)
+
+    def slide(self, name: str, value: int) -> None:
+        self.page.locator(f'#{name}').fill(str(value))
+
+
+@pytest.fixture
+def opened(
+    browser: 'sync_api.Browser', evaluation_folder: EvaluationFolder
+) -> Iterator[Callable[..., Report]]:
+    """Return what writes a report and opens it; at the end the browser had no complaint."""
+    context = browser.new_context(viewport={'width': 1280, 'height': 900}, color_scheme='light')
+    reports: list[Report] = []
+
+    def open_report(**options: object) -> Report:
+        report = Report(context.new_page())
+        reports.append(report)
+        report.page.goto(write_report(evaluation_folder(**options)).as_uri())
+        report.expect_frame(1)
+        sync_api.expect(report.page.locator('#class-chart .bars').first).to_be_visible()
+        return report
+
+    yield open_report
+    for report in reports:
+        assert report.complaints == []
+        assert [url for url in report.requests if url.startswith('http')] == []
+    context.close()
+
+
+def test_every_frame_has_its_own_label_map(opened: Callable[..., Report]) -> None:
+    report = opened()
+    report.slide('opacity', 100)
+    for at in (0, 1, 5, 19, 12, 3):
+        report.slide('position', at)
+        report.expect_frame(at + 1)
+        assert report.pixel() == (RED, GREEN, BLUE)[at % 3]
+    report.slide('opacity', 0)
+    for at in (18, 4, 5):
+        report.slide('position', at)
+        report.expect_frame(at + 1)
+        red, green, blue, _ = report.pixel()
+        assert abs(red - 10 * at) <= 4
+        assert max(red, green, blue) - min(red, green, blue) <= 3
+
+
+def test_opacity_mixes(opened: Callable[..., Report]) -> None:
+    report = opened()
+    report.slide('position', 10)
+    report.expect_frame(11)
+    red, green, _, _ = report.pixel()  # grey 100 under green, half and half
+    assert abs(red - 50) <= 4
+    assert abs(green - 178) <= 4
+
+
+def test_class_toggles(opened: Callable[..., Report]) -> None:
+    report = opened()
+    report.slide('opacity', 100)
+    report.page.get_by_label('red', exact=True).uncheck()
+    assert max(report.pixel()[:3]) < 8, 'frame 0 is black below its red label map'
+    report.page.get_by_role('button', name='All').click()
+    assert report.pixel() == RED
+    assert report.page.get_by_label('red', exact=True).is_checked()
+    report.page.get_by_role('button', name='None').click()
+    assert max(report.pixel()[:3]) < 8
+    assert not report.page.get_by_label('blue', exact=True).is_checked()
+
+
+def test_views_of_two_models(opened: Callable[..., Report]) -> None:
+    report = opened()
+    report.slide('opacity', 100)
+    sync_api.expect(report.page.locator('#wipe')).to_be_hidden()
+    report.page.get_by_role('radio', name='B: net-b').check()
+    assert report.pixel() == BLUE
+    report.page.get_by_role('radio', name='A | B wipe').check()
+    assert (report.pixel(20), report.pixel(44)) == (RED, BLUE)
+    report.slide('wipe', 10)
+    assert report.pixel(20) == BLUE
+    box = report.page.locator('#canvas').bounding_box()
+    assert box is not None
+    middle = box['y'] + box['height'] / 2
+    report.page.mouse.move(box['x'] + box['width'] * 0.2, middle)
+    report.page.mouse.down()
+    report.page.mouse.move(box['x'] + box['width'] * 0.8, middle)
+    report.page.mouse.up()
+    assert (report.pixel(44), report.pixel(60)) == (RED, BLUE)
+    report.page.get_by_role('radio', name='B where it differs').check()
+    assert report.pixel() == BLUE
+    report.slide('position', 2)
+    report.expect_frame(3)
+    assert report.pixel()[:3] != BLUE[:3], 'both models say blue here'
+
+
+def test_keyboard(opened: Callable[..., Report]) -> None:
+    report = opened()
+    screen = report.page.locator('#screen')
+    screen.focus()
+    for key, frame in (
+        ('ArrowRight', 2),
+        ('Shift+ArrowRight', 12),
+        ('ArrowLeft', 11),
+        ('Shift+ArrowLeft', 1),
+        ('End', 20),
+        ('Home', 1),
+    ):
+        report.page.keyboard.press(key)
+        report.expect_frame(frame)
+    assert screen.evaluate('e => getComputedStyle(e).outlineStyle') == 'solid'
+    report.page.locator('#position').focus()
+    report.page.keyboard.press('ArrowRight')
+    report.expect_frame(2)
+    unnamed = report.page.locator('button:not([aria-label]), input:not([aria-label]), select')
+    for control in unnamed.all():
+        assert control.evaluate('e => e.textContent.trim() || e.labels?.length'), control
+
+
+def test_playing_goes_on_to_the_end(opened: Callable[..., Report]) -> None:
+    report = opened()
+    report.slide('opacity', 100)
+    report.page.locator('#speed').select_option('4')
+    report.page.locator('#screen').focus()
+    report.page.keyboard.press('Space')
+    report.expect_frame(20)
+    sync_api.expect(report.page.locator('#play')).to_have_text('Play')
+    assert report.pixel() == GREEN
+
+
+def test_playing_goes_on_into_the_next_part(
+    opened: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('vidseg_ros.evaluation.clip.PART_MS', 1000)
+    report = opened()
+    report.slide('position', 15)
+    report.expect_frame(16)
+    report.page.keyboard.press('Home')
+    report.page.locator('#position').fill('8')
+    report.expect_frame(9)
+    report.page.get_by_role('button', name='Play', exact=True).click()
+    report.expect_frame(20)
+
+
+def test_worst_moments_jump(opened: Callable[..., Report]) -> None:
+    report = opened()
+    report.page.get_by_role('button', name=re.compile('TC 10.0 %')).first.click()
+    report.expect_frame(8)
+    assert report.page.evaluate('document.activeElement.id') == 'screen'
+
+
+def test_a_click_on_a_chart_jumps(opened: Callable[..., Report]) -> None:
+    report = opened()
+    plot = report.page.locator('#time-chart .nsewdrag').first
+    box = plot.bounding_box()
+    assert box is not None
+    plot.hover(position={'x': box['width'] / 4, 'y': box['height'] / 2})  # 0.475 s of 1.9 s
+    sync_api.expect(report.page.locator('#time-chart .hovertext').first).to_be_visible()
+    report.page.mouse.down()
+    report.page.mouse.up()
+    report.expect_frame(6)
+
+
+def test_sources_are_chosen_by_name(opened: Callable[..., Report]) -> None:
+    evil = '</script><script>alert(1)</script><img src=x onerror=alert(2)>.mcap'
+    report = opened(sources={'one': '/bags/one.mcap', 'two': f'/bags/{evil}'})
+    name = evil.rsplit('/', maxsplit=1)[-1]
+    report.slide('position', 5)
+    report.expect_frame(6)
+    report.page.locator('#source').select_option(label=name)
+    report.expect_frame(1)
+    assert name in report.page.locator('#sources').inner_text()
+
+
+def test_tables(opened: Callable[..., Report]) -> None:
+    report = opened()
+    rows = report.page.locator('#summary tbody tr').all_inner_texts()
+    assert 'mIoU, %\t50.0\t60.0\t+10.0 ▲ better' in rows
+    assert 'Flips, 1/s\t0.300\t0.300\t+0.000' in rows
+    assert 'breaks off' in report.page.locator('#sources').inner_text()
+    hatched = report.page.locator('#class-chart pattern rect').first
+    assert hatched.evaluate('e => getComputedStyle(e).fill') == 'rgb(181, 93, 0)', 'model B'
+    cells = report.page.locator('#confusion-chart .heatmap-label').all_text_contents()
+    assert cells[:6] == ['75', '25', '0', '0', '100', '0']
+
+
+def test_one_model_has_no_wipe(opened: Callable[..., Report]) -> None:
+    report = opened(models='a')
+    assert report.page.locator('input[name=view]').count() == 1
+    assert report.page.locator('#summary thead th').count() == 2
+
+
+def test_both_themes(opened: Callable[..., Report]) -> None:
+    report = opened()
+
+    def paper() -> str:
+        return str(report.page.evaluate('getComputedStyle(document.body).backgroundColor'))
+
+    light = paper()
+    report.page.emulate_media(color_scheme='dark')
+    chart = report.page.locator('#class-chart .main-svg').first
+    sync_api.expect(chart).to_have_css('background-color', 'rgb(25, 33, 42)')
+    assert paper() == 'rgb(16, 21, 27)'
+    report.page.locator('#theme').click()
+    assert paper() == light
+    sync_api.expect(chart).to_have_css('background-color', 'rgb(255, 255, 255)')

@@ -1,0 +1,171 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""results.json, results.csv, the table for people, and whose folder it is."""
+
+import csv
+from dataclasses import replace
+import hashlib
+from io import StringIO
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from vidseg_ros.core.errors import OutputError
+from vidseg_ros.core.labels import LabelSet
+from vidseg_ros.evaluation.evaluate import EvaluationSettings, SourceJob
+from vidseg_ros.evaluation.results import claim_run, SCHEMA, write_results
+from vidseg_ros.evaluation.results_table import results_table
+from vidseg_ros.evaluation.source_evaluation import SourceResult
+from vidseg_ros.evaluation.tally import ModelOutput, ModelTally
+
+CLASSES: Final = LabelSet(
+    names=('red', 'green', 'blue'), colors=((255, 0, 0), (0, 255, 0), (0, 0, 255))
+)
+ENGINE: Final = {'name': 'abacus', 'version': '1', 'device': 'desk', 'precision': 'int1'}
+
+
+@pytest.fixture
+def settings(tiny_model: Path) -> EvaluationSettings:
+    return EvaluationSettings(models=(tiny_model,), classes=CLASSES)
+
+
+def result(key: str, true: int, predicted: int, problems: tuple[str, ...] = ()) -> SourceResult:
+    """Return that of one frame of four pixels."""
+    tally = ModelTally(3)
+    ids = np.full((2, 2), predicted, np.uint8)
+    tally.add(ModelOutput(ids, None, 3_000_000), None, np.full((2, 2), true, np.uint8))
+    tally.cut()
+    return SourceResult(
+        key=key,
+        path=f'/data/{key}',
+        topic=None,
+        kind='video',
+        frames=1,
+        labelled=1,
+        unreadable=0,
+        dropped=0,
+        labels_without_frame=0,
+        frames_without_label=0,
+        duration_s=0.0,
+        problems=problems,
+        engines=(ENGINE,),
+        tallies={'a': tally},
+    )
+
+
+def test_what_is_written(tmp_path: Path, settings: EvaluationSettings) -> None:
+    failed = SourceJob(key='bad', path=Path('/data/bad'), settings=settings, out=tmp_path)
+    results = [result('one', 0, 0), result('two', 1, 0, ('a [b]',))]
+    content = write_results(tmp_path, settings, results, [(failed, 'no such file')])
+    assert json.loads((tmp_path / 'results.json').read_text()) == content
+    assert content['schema'] == SCHEMA == 'vidseg.results/1'
+    assert content['classes'][1] == {'name': 'green', 'color': [0, 255, 0]}
+    (model,) = content['models']
+    digest = hashlib.sha256(settings.models[0].read_bytes()).hexdigest()
+    assert (model['key'], model['sha256']) == ('a', digest)
+    assert (model['precision'], model['engine']) == ('int1', ENGINE)
+    assert model['card']['name'] == 'tiny'
+    assert [source['key'] for source in content['sources']] == ['one', 'two', 'bad']
+    assert content['sources'][0]['models']['a']['miou'] == 1
+    assert content['sources'][2]['problems'] == ['no such file']
+    assert content['sources'][2]['models'] == {}
+    overall = content['overall']['a']
+    assert overall['confusion'] == [[4, 0, 0], [4, 0, 0], [0, 0, 0]]
+    assert overall['miou'] == pytest.approx((1 / 2 + 0) / 2)
+    with (tmp_path / 'results.csv').open(newline='') as table:
+        rows = list(csv.DictReader(table))
+    assert [(row['source'], row['model']) for row in rows] == [
+        ('one', 'a'),
+        ('two', 'a'),
+        ('overall', 'a'),
+    ]
+    assert (rows[0]['miou'], rows[0]['tc'], rows[0]['inference_ms_p50']) == ('1.0', '', '3.0')
+    assert (rows[2]['iou_red'], rows[2]['share_red'], rows[2]['frames']) == ('0.5', '1.0', '')
+
+
+def test_results_of_one_source_are_not_changed_by_the_sum(
+    tmp_path: Path, settings: EvaluationSettings
+) -> None:
+    first = result('one', 0, 0)
+    write_results(tmp_path, settings, [first, result('two', 1, 0)], [])
+    assert first.tallies['a'].confusion.pixels == 4
+
+
+def test_without_any_result(tmp_path: Path, settings: EvaluationSettings) -> None:
+    content = write_results(tmp_path, settings, [], [])
+    assert (content['sources'], content['overall']) == ([], {})
+    assert content['models'][0]['precision'] == 'fp32', 'that of the card'
+
+
+def test_a_full_disk(tmp_path: Path, settings: EvaluationSettings) -> None:
+    with pytest.raises(OutputError, match=r'cannot write .*results\.json: No such file'):
+        write_results(tmp_path / 'gone', settings, [], [])
+    (tmp_path / 'results.csv').mkdir()
+    with pytest.raises(OutputError, match=r'cannot write .*results\.csv: Is a directory'):
+        write_results(tmp_path, settings, [], [])
+
+
+def printed(content: dict[str, Any]) -> str:
+    text = StringIO()
+    Console(width=100, file=text).print(results_table(content))
+    return text.getvalue()
+
+
+def test_the_table_for_people(tmp_path: Path, settings: EvaluationSettings) -> None:
+    results = [result('[one]', 0, 0), result('two', 1, 0, ('a [b]',))]
+    content = write_results(tmp_path, settings, results, [])
+    text = printed(content)
+    assert '[one]' in text
+    assert 'two: a [b]' in text
+    assert 'overall' in text
+    assert '25.00' in text
+    assert 'TC %' not in text, 'a column that no row has'
+    assert 'p50 ms: inference' in text
+    live = replace(settings, rate=1.0)
+    text = printed(write_results(tmp_path, live, results[:1], []))
+    assert 'p50 ms: frame published -> label map received' in text
+
+
+def test_a_run_goes_on_in_its_folder_and_another_one_is_refused(
+    tmp_path: Path, settings: EvaluationSettings
+) -> None:
+    out = tmp_path / 'out'
+    claim_run(out, settings, overwrite=False, inputs=[])
+    kept = out / 'sources' / 'drive' / 'frames-a.csv'
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    (out / 'results.json').touch()
+    claim_run(out, replace(settings, threads=3), overwrite=False, inputs=[])
+    assert kept.exists()
+    other = replace(settings, limit=3)
+    with pytest.raises(
+        OutputError, match=r'out holds another run \(other limit\); choose another'
+    ):
+        claim_run(out, other, overwrite=False, inputs=[])
+    assert kept.exists()
+    claim_run(out, other, overwrite=True, inputs=[])
+    assert {path.name for path in out.iterdir()} == {'.vidseg', 'run.json'}
+
+
+def test_folders_of_others_are_left_alone(tmp_path: Path, settings: EvaluationSettings) -> None:
+    theirs = tmp_path / 'sources'
+    theirs.mkdir()
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match='is not empty, and vidseg did not make it'):
+            claim_run(tmp_path, settings, overwrite=overwrite, inputs=[])
+    assert theirs.is_dir()
+    (tmp_path / '.vidseg').touch()
+    with pytest.raises(OutputError, match=r'holds another run \(no evaluation\)'):
+        claim_run(tmp_path, settings, overwrite=False, inputs=[])
+    with pytest.raises(OutputError, match=r'drive is among the results that .* is for'):
+        claim_run(tmp_path, settings, overwrite=True, inputs=[theirs / 'drive'])
+    (tmp_path / 'file').touch()
+    with pytest.raises(OutputError, match=r'cannot write to .*file'):
+        claim_run(tmp_path / 'file' / 'out', settings, overwrite=False, inputs=[])
+    gone = replace(settings, models=(tmp_path / 'gone.onnx',))
+    with pytest.raises(OutputError, match=r'cannot read .*gone\.onnx'):
+        claim_run(tmp_path / 'new', gone, overwrite=False, inputs=[])

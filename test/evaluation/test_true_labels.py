@@ -1,0 +1,189 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""True labels from folders and topics, in the classes that are scored."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+import pytest
+
+from vidseg_ros.bag_io import BagWriter
+from vidseg_ros.bag_io.messages import IMAGE_TYPE, serialize_image
+from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.labels import CAMVID, LabelSet
+from vidseg_ros.evaluation.sources import open_source, SourceFrame
+from vidseg_ros.evaluation.true_labels import (
+    check_aspect,
+    LabelDirectory,
+    LabelTopic,
+    SourceTruth,
+)
+
+IDENTITY = np.arange(256, dtype=np.uint8)
+
+
+def frame_named(name: str, stamp_ns: int = 0) -> SourceFrame:
+    return SourceFrame(
+        index=0,
+        name=name,
+        stamp_ns=stamp_ns,
+        frame_id='',
+        decode=lambda _: np.zeros((2, 2, 3), np.uint8),
+    )
+
+
+def test_labels_are_found_by_name_and_void_is_ignored(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / '000001.png'), np.array([[0, 10], [11, 255]], np.uint8))
+    labels = LabelDirectory(tmp_path, CAMVID)
+    found = labels.get(frame_named('000001'))
+    assert found is not None
+    assert found.dtype == np.uint8
+    assert found.tolist() == [[0, 10], [255, 255]]
+    assert labels.get(frame_named('000002')) is None
+
+
+def test_real_labels(data_dir: Path) -> None:
+    labels = LabelDirectory(data_dir / 'camvid' / 'testannot', CAMVID)
+    with open_source(data_dir / 'camvid' / 'test') as source:
+        assert source.frame_count == 233
+        frame = next(iter(source))
+        assert frame.decode('rgb8').shape == (360, 480, 3)
+    found = labels.get(frame)
+    assert found is not None
+    assert found.shape == (360, 480)
+    assert set(np.unique(found)) <= {*range(11), 255}
+
+
+@pytest.mark.parametrize(
+    'image', [np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint16)], ids=['colour', '16 bit']
+)
+def test_labels_that_are_no_ids_are_refused(
+    tmp_path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]
+) -> None:
+    cv2.imwrite(str(tmp_path / 'a.png'), image)
+    with pytest.raises(SourceError, match=r'a\.png is a colour, palette or 16-bit .* 8-bit grey'):
+        LabelDirectory(tmp_path, CAMVID).get(frame_named('a'))
+
+
+@pytest.mark.parametrize('content', [b'', b'garbage'])
+def test_damaged_labels_are_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / 'a.png').write_bytes(content)
+    with pytest.raises(SourceError, match=r'label file .*a\.png is damaged'):
+        LabelDirectory(tmp_path, CAMVID).get(frame_named('a'))
+
+
+def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / 'nowhere'):
+        with pytest.raises(SourceError, match=f'no labels in {folder}: expected index PNGs'):
+            LabelDirectory(folder, CAMVID)
+
+
+def test_labels_are_found_by_stamp_and_those_of_no_frame_are_counted(tmp_path: Path) -> None:
+    for name in ('000001', '40', '50'):
+        cv2.imwrite(str(tmp_path / f'{name}.png'), np.full((2, 2), 3, np.uint8))
+    labels = LabelDirectory(tmp_path, CAMVID)
+    assert labels.read(frame_named('000001', 20)) is not None
+    assert labels.read(frame_named('000002', 40)) is not None
+    assert labels.read(frame_named('000003', 60)) is None
+    assert labels.unused() == 1
+    assert labels.read(frame_named('40_000003', 40)) is not None, 'a stamp that comes again'
+    assert labels.unused() == 1
+
+
+def record(path: Path, stamps: Sequence[int], encoding: Any = 'mono8') -> Path:
+    """Write label maps whose id is their position."""
+    with BagWriter(path) as bag:
+        for number, stamp_ns in enumerate(stamps):
+            ids = np.full((2, 3), number, np.uint8)
+            image = ids if encoding == 'mono8' else np.stack([ids] * 3, axis=-1)
+            cdr = serialize_image(image, encoding=encoding, stamp_ns=stamp_ns, frame_id='')
+            bag.write_raw('/seg/truth', IMAGE_TYPE, cdr, number)
+    return path
+
+
+def read_all(topic: LabelTopic, stamps: Sequence[int]) -> list[int | None]:
+    found = [topic.read(frame_named(str(stamp), stamp)) for stamp in stamps]
+    return [None if ids is None else int(ids[0, 0]) for ids in found]
+
+
+def test_label_maps_are_paired_by_stamp(tmp_path: Path) -> None:
+    with LabelTopic(record(tmp_path / 'bag', [5, 10, 12, 20, 90]), '/seg/truth') as topic:
+        assert read_all(topic, [0, 10, 15, 20, 30]) == [None, 1, None, 3, None]
+        assert topic.unused() == 3, '5 and 12 before, 90 after the frames'
+
+
+def test_a_stamp_that_comes_again_finds_its_own_label_map(tmp_path: Path) -> None:
+    with LabelTopic(record(tmp_path / 'bag', [10, 20, 30, 10, 20]), '/seg/truth') as topic:
+        assert read_all(topic, [10, 20, 30, 40, 10, 20]) == [0, 1, 2, None, 3, 4]
+        assert topic.unused() == 0
+
+
+def test_the_bag_names_the_ids(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / 'bag') as bag:
+        names = LabelSet(names=('a', 'b'), colors=((0, 0, 0), (1, 1, 1)))
+        bag.write_label_info('/other/label_info', CAMVID, stamp_ns=0)
+        bag.write_label_info('/seg/label_info', names, stamp_ns=0)
+        ids = np.zeros((2, 2), np.uint8)
+        bag.write_image('/seg/truth', ids, encoding='mono8', stamp_ns=0, frame_id='')
+    with LabelTopic(tmp_path / 'bag', '/seg/truth') as topic:
+        assert topic.names() == ('a', 'b')
+    with LabelTopic(record(tmp_path / 'plain', [0]), '/seg/truth') as topic:
+        assert topic.names() is None
+
+
+def test_a_topic_that_is_not_there_or_no_label_map(tmp_path: Path) -> None:
+    bag = record(tmp_path / 'bag', [0], encoding='rgb8')
+    with (
+        pytest.raises(SourceError, match=r'no images on topic /truth .* recorded: /seg/truth'),
+        LabelTopic(bag, '/truth'),
+    ):
+        pass
+    with (
+        LabelTopic(bag, '/seg/truth') as topic,
+        pytest.raises(SourceError, match=r'label map of frame 0 on /seg/truth: .* is rgb8'),
+    ):
+        read_all(topic, [0])
+
+
+def truth_of(folder: Path, ids: NDArray[np.uint8], **options: Any) -> SourceTruth:
+    cv2.imwrite(str(folder / 'a.png'), ids)
+    table = np.full(256, 255, np.uint8)
+    table[:3] = [2, 0, 1]
+    return SourceTruth(LabelDirectory(folder, CAMVID), table, **options)
+
+
+def test_ids_become_classes_and_one_foreign_id_is_counted(tmp_path: Path) -> None:
+    truth = truth_of(tmp_path, np.array([[0, 1, 2], [11, 11, 255]], np.uint8))
+    found = truth.get(frame_named('a'), (2, 3))
+    assert found is not None
+    assert found.tolist() == [[2, 0, 1], [255, 255, 255]]
+    assert truth.foreign == {11: 2}
+    assert truth.get(frame_named('b'), (2, 3)) is None
+
+
+def test_ids_of_another_list_are_refused_unless_they_are_void(tmp_path: Path) -> None:
+    ids = np.array([[0, 1, 2], [11, 12, 255]], np.uint8)
+    with pytest.raises(SourceError, match=r'frame a have ids without a class: 11, 12; name their'):
+        truth_of(tmp_path, ids).get(frame_named('a'), (2, 3))
+    truth = truth_of(tmp_path, ids, void=(11, 12))
+    assert truth.get(frame_named('a'), (2, 3)) is not None
+    assert truth.foreign == {}
+
+
+def test_labels_of_a_frame_without_a_mask_are_passed_over(tmp_path: Path) -> None:
+    truth = truth_of(tmp_path, np.zeros((2, 3), np.uint8))
+    truth.skip(frame_named('a'))
+    assert truth.unused() == 0
+    (tmp_path / 'a.png').write_bytes(b'garbage')
+    truth.skip(frame_named('a'))
+
+
+def test_another_aspect_ratio_is_refused(tmp_path: Path) -> None:
+    check_aspect('a', (48, 64), (720, 960))
+    check_aspect('a', (480, 853), (720, 1280))
+    with pytest.raises(SourceError, match='labels of frame a are 60x48, the frame is 64x48'):
+        truth_of(tmp_path, np.zeros((48, 60), np.uint8)).get(frame_named('a'), (48, 64))

@@ -1,0 +1,123 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""The jobs of an evaluation: one for each camera of each source."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+import re
+
+from vidseg_ros.bag_io import BagReader
+from vidseg_ros.bag_io.messages import COMPRESSED_TYPE, IMAGE_TYPE
+from vidseg_ros.core.errors import SourceError
+from vidseg_ros.evaluation.evaluate import EvaluationSettings, SourceJob
+from vidseg_ros.evaluation.sources import is_bag
+
+
+def list_jobs(
+    paths: Sequence[Path],
+    settings: EvaluationSettings,
+    out: Path,
+    *,
+    topics: Sequence[str] = (),
+    labels: str | None = None,
+) -> list[SourceJob]:
+    """Make a job for each source, and for each camera of a bag.
+
+    Args:
+        paths: Bags, videos and folders.
+        settings: Of the evaluation.
+        out: Its folder.
+        topics: Camera topics of bags; none: all that have images, other than the labels, and a
+            compressed one only where there is no raw one beside it.
+        labels: Folder of label PNGs, or a topic. What has a folder of its name in there (that of
+            the source, or the job's key) has its labels in that; where the PNGs are all in such
+            folders, what has none has no labels. Beside bags with a topic of labels, videos
+            and folders have none.
+
+    Raises:
+        SourceError: If a bag cannot be read or has no such topic.
+    """
+    found = [(path, topic) for path in paths for topic in _cameras(path, topics, labels)]
+    keys = _keys(found)
+    homes = _label_homes(labels, found, keys)
+    uses = Counter(homes)
+    return [
+        SourceJob(
+            key=key,
+            path=path,
+            topic=topic,
+            labels=home,
+            labels_shared=uses[home] > 1 and home is not None and Path(home).is_dir(),
+            settings=settings,
+            out=out,
+        )
+        for (path, topic), key, home in zip(found, keys, homes, strict=True)
+    ]
+
+
+def _cameras(path: Path, topics: Sequence[str], labels: str | None) -> list[str | None]:
+    """Return the camera topics of a bag, or a single None for other footage."""
+    if not path.exists() or not is_bag(path):
+        return [None]
+    with BagReader(path) as bag:
+        if topics:
+            return [bag.image_topic(topic) for topic in topics]
+        images = [
+            topic.name
+            for topic in bag.topics
+            if topic.type in {IMAGE_TYPE, COMPRESSED_TYPE} and topic.count and topic.name != labels
+        ]
+        images = [
+            name
+            for name in images
+            if not (name.endswith('/compressed') and name.removesuffix('/compressed') in images)
+        ]
+        if not images:
+            bag.image_topic()  # says what there is instead
+            msg = f'no image topic in {path} besides the labels on {labels}'
+            raise SourceError(msg)
+        return list(images)
+
+
+def _keys(found: Sequence[tuple[Path, str | None]]) -> list[str]:
+    """Return a folder name for each: letters, digits, dot, dash and underscore, all different."""
+    keys: list[str] = []
+    for path, topic in found:
+        resolved = path.resolve()
+        name = resolved.stem if resolved.is_file() else resolved.name
+        several = sum(other == path for other, _ in found) > 1
+        plain = re.sub(r'[^\w.-]+', '_', name + (topic or '' if several else ''), flags=re.ASCII)
+        plain = plain.strip('._') or 'source'
+        key, number = plain, 1
+        while key.lower() in {other.lower() for other in keys}:
+            number += 1
+            key = f'{plain}-{number}'
+        keys.append(key)
+    return keys
+
+
+def _label_homes(
+    labels: str | None, found: Sequence[tuple[Path, str | None]], keys: Sequence[str]
+) -> list[str | None]:
+    """Return where the labels of each source are."""
+    if labels is None:
+        return [None] * len(found)
+    if not Path(labels).is_dir():
+        bags = any(topic is not None for _, topic in found)
+        return [None if bags and topic is None else labels for _, topic in found]
+    homes: list[str | None] = [
+        _label_home(labels, path, key) for (path, _), key in zip(found, keys, strict=True)
+    ]
+    if any(home != labels for home in homes) and not any(Path(labels).glob('*.png')):
+        return [None if home == labels else home for home in homes]
+    return homes
+
+
+def _label_home(labels: str, path: Path, key: str) -> str:
+    """Return the folder of a source's labels: one of its name in there, or the one for all."""
+    resolved = path.resolve()
+    for name in (key, resolved.name, resolved.stem):
+        if Path(labels, name).is_dir():
+            return str(Path(labels, name))
+    return labels

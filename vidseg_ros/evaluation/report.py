@@ -1,0 +1,299 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""The report of an evaluation: one HTML file that needs nothing else, no network either.
+
+Its parts are in the folder ``report_page``; the charts are drawn by Plotly, whose JavaScript comes
+out of the installed Python package ``plotly``.
+"""
+
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import islice
+import json
+from pathlib import Path
+import re
+from typing import Any, Final
+
+from vidseg_ros.core.errors import ParameterError, SourceError
+from vidseg_ros.core.labels import LabelSet
+from vidseg_ros.evaluation.clip import ClipPart, read_clip
+from vidseg_ros.evaluation.evaluate import SOURCES
+from vidseg_ros.evaluation.report_media import (
+    choose_parts,
+    clip_content,
+    media_elements,
+    SourceClip,
+    thumbnail,
+)
+from vidseg_ros.evaluation.report_series import Columns, read_frames, thin, worst_moments
+from vidseg_ros.evaluation.results import REPORT, RESULTS, SCHEMA
+from vidseg_ros.evaluation.source_writers import CLIP
+from vidseg_ros.evaluation.writers import writing
+
+WORST: Final = 8
+"""Moments of each kind."""
+
+KINDS: Final = (
+    ('Lowest TC', ('tc', 'tc_fast'), 'TC {:.1f} %'),
+    ('Most flips', ('flips', 'flips_fast'), '{:.1f} % flip'),
+    ('Lowest confidence', ('confidence',), '{:.1f} % sure'),
+    ('Lowest mIoU', ('miou',), 'mIoU {:.1f} %'),
+)
+"""Kinds of moments: title, columns of the frames CSV (the first that is there), text."""
+
+_PAGE: Final = Path(__file__).with_name('report_page')
+_MOST_POINTS: Final = 2000
+_LEAST_POINTS: Final = 50
+_MOST_POINTS_IN_ALL: Final = 400_000
+_MOST_MEDIA_BYTES: Final = {1: 40_000_000, 2: 66_000_000}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """What was read of a source."""
+
+    result: Mapping[str, Any]
+    frames: Mapping[str, Columns]
+    clip: SourceClip | None
+
+
+def require_plotting_library() -> Path:
+    """Return the JavaScript of Plotly; call it before a long run whose end is a report.
+
+    Raises:
+        ParameterError: If it is not installed.
+    """
+    spec = find_spec('plotly')
+    folders = (spec.submodule_search_locations if spec else None) or ()
+    for folder in folders:
+        path = Path(folder) / 'package_data' / 'plotly.min.js'
+        if path.is_file():
+            return path
+    msg = 'a report needs plotly: pip install plotly, or go without by --no-report'
+    raise ParameterError(msg)
+
+
+def write_report(out: Path) -> Path:
+    """Write the report of an evaluation out of what lies in its folder.
+
+    Long or many drives are not carried whole: the parts with the worst moments come first.
+
+    Args:
+        out: Folder of the evaluation.
+
+    Returns:
+        The HTML file.
+
+    Raises:
+        ParameterError: If Plotly is not installed.
+        SourceError: If the folder holds no evaluation, or a damaged one.
+        OutputError: If the file cannot be written.
+    """
+    plotly = require_plotting_library()
+    results = _read_results(out / RESULTS)
+    sources = [_read_source(out, result, results['models']) for result in results['sources']]
+    clips = [source.clip for source in sources if source.clip]
+    worst = _worst(sources, results)
+    wanted = [
+        (moment['source'], moment.pop('part'))
+        for at in range(WORST)
+        for kind in worst
+        for moment in kind['moments'][at : at + 1]
+    ]
+    most = _MOST_MEDIA_BYTES[min(2, len(results['models']))]
+    chosen = choose_parts(clips, [name for name in wanted if name[1] is not None], most)
+    content = _content(results, sources, worst, chosen)
+    path = out / REPORT
+    with writing(path), path.open('w', encoding='utf-8') as stream:
+        stream.writelines(_page(content, _files(plotly, media_elements(clips, chosen))))
+    return path
+
+
+def _read_results(path: Path) -> dict[str, Any]:
+    try:
+        results: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        msg = f'no evaluation in {path.parent}: {error}; run vidseg evaluate first'
+        raise SourceError(msg) from error
+    if not isinstance(results, dict) or results.get('schema') != SCHEMA:
+        msg = f'{path} does not say {SCHEMA}: it is of another version; run vidseg evaluate again'
+        raise SourceError(msg)
+    return results
+
+
+def _read_source(
+    out: Path, result: Mapping[str, Any], models: Sequence[Mapping[str, Any]]
+) -> _Source:
+    folder = out / SOURCES / result['key']
+    frames: dict[str, Columns] = {}
+    start_ns = None
+    for model in models:
+        if model['key'] in result['models']:
+            path = folder / f'frames-{model["key"]}.csv'
+            frames[model['key']], start_ns = read_frames(path, start_ns)
+    index = read_clip(folder / CLIP) if start_ns is not None else None
+    clip = None
+    if index is not None and start_ns is not None:
+        clip = SourceClip(key=result['key'], folder=folder / CLIP, index=index, start_ns=start_ns)
+    return _Source(result=result, frames=frames, clip=clip)
+
+
+def _worst(sources: Sequence[_Source], results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the kinds of worst moments, each with its moments, worst first."""
+    classes = LabelSet(
+        names=tuple(item['name'] for item in results['classes']),
+        colors=tuple(tuple(item['color']) for item in results['classes']),
+    )
+    kinds = []
+    for title, names, text in KINDS:
+        for model in results['models']:
+            key = model['key']
+            found = [
+                (moment.value if title.startswith('Lowest') else -moment.value, source, moment)
+                for source in sources
+                if source.clip and key in source.frames
+                for name in names
+                for moment in worst_moments(source.frames[key], name, WORST)
+            ]
+            found.sort(key=lambda item: item[0])
+            moments = [
+                {
+                    'source': source.result['key'],
+                    't': round(moment.t, 3),
+                    'text': text.format(moment.value * 100),
+                    **_picture_of(source.clip, moment.t, key, classes),
+                }
+                for _, source, moment in found[:WORST]
+                if source.clip
+            ]
+            if moments:
+                suffix = f', model {key.upper()}' if len(results['models']) > 1 else ''
+                kinds.append({'title': title + suffix, 'moments': moments})
+    return kinds
+
+
+def _picture_of(clip: SourceClip, t: float, model: str, classes: LabelSet) -> dict[str, Any]:
+    found: tuple[ClipPart, int] | None = clip.frame_at(t)
+    if found is None:
+        return {'part': None, 'thumbnail': ''}
+    part, at = found
+    return {'part': part.name, 'thumbnail': thumbnail(clip, part, at, model, classes)}
+
+
+def _content(
+    results: Mapping[str, Any],
+    sources: Sequence[_Source],
+    worst: list[dict[str, Any]],
+    chosen: set[tuple[str, str]],
+) -> dict[str, Any]:
+    """Return what the page's scripts read."""
+    tables = max(1, sum(len(source.frames) for source in sources))
+    points = max(_LEAST_POINTS, min(_MOST_POINTS, _MOST_POINTS_IN_ALL // tables))
+    clips = [source.clip for source in sources if source.clip]
+    listed = []
+    for source in sources:
+        clip = source.clip
+        number = clips.index(clip) if clip else 0
+        shown = clip_content(number, clip, chosen) if clip else None
+        listed.append(
+            {
+                **{name: value for name, value in source.result.items() if name != 'models'},
+                'name': _source_name(source.result),
+                'models': {
+                    key: {name: value for name, value in scores.items() if name != 'confusion'}
+                    for key, scores in source.result['models'].items()
+                },
+                'series': {key: thin(columns, points) for key, columns in source.frames.items()},
+                'clip': shown,
+                'note': _clip_note(clip, shown),
+            }
+        )
+    frames = sum(source.result['frames'] or 0 for source in sources)
+    names = ' against '.join(model['card']['name'] for model in results['models'])
+    return {
+        'subtitle': f'{names}, {len(sources)} source{"s" * (len(sources) != 1)}, {frames} frames',
+        'models': [_model(model) for model in results['models']],
+        'classes': results['classes'],
+        'overall': results['overall'],
+        'sources': listed,
+        'worst': worst,
+    }
+
+
+def _source_name(result: Mapping[str, Any]) -> str:
+    name = Path(result['path']).name
+    return f'{name} {result["topic"]}' if result['topic'] else name
+
+
+def _clip_note(clip: SourceClip | None, shown: Mapping[str, Any] | None) -> str:
+    if clip is None:
+        return 'No pictures were kept of this source.'
+    carried = len(shown['parts']) if shown else 0
+    if carried == len(clip.index.parts):
+        return ''
+    return (
+        f'{carried} of {len(clip.index.parts)} minutes are on this page, worst moments first; '
+        f'all are in {SOURCES}/{clip.key}/{CLIP}.'
+    )
+
+
+def _model(model: Mapping[str, Any]) -> dict[str, Any]:
+    key, card, engine = model['key'], model['card'], model['engine']
+    run_by = f'{engine["name"]} {engine["version"]}, {engine["device"]}' if engine else 'not run'
+    facts = {
+        'File': model['file'],
+        'SHA-256': model['sha256'],
+        'Network': card.get('network'),
+        'Precision': model['precision'],
+        'Engine': run_by,
+        'Licence': card.get('licence'),
+    }
+    return {
+        'key': key,
+        'label': f'{key.upper()}: {card["name"]}',
+        'facts': [[name, str(value)] for name, value in facts.items() if value],
+    }
+
+
+def _files(plotly: Path, media: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield id and base64 text of every file: the first pictures, Plotly, the other pictures."""
+    yield from islice(media, 2)
+    yield 'plotly', b64encode(plotly.read_bytes()).decode()
+    yield from media
+
+
+def _page(content: Mapping[str, Any], files: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield the page piece by piece; its places for content are ``{{name}}``."""
+    fixed = {
+        'style': lambda: (_PAGE / 'style.css').read_text(encoding='utf-8'),
+        'data': lambda: _json_in_html(content),
+        'modules': lambda: _json_in_html(_import_map()),
+    }
+    template = (_PAGE / 'page.html').read_text(encoding='utf-8')
+    for at, piece in enumerate(re.split(r'\{\{(\w+)\}\}', template)):
+        if at % 2 == 0:
+            yield piece
+        elif piece == 'files':
+            for name, text in files:
+                yield f'<div hidden id="{name}"><!--{text}--></div>\n'
+        else:
+            yield fixed[piece]()
+
+
+def _import_map() -> dict[str, dict[str, str]]:
+    """Return where the browser finds the modules: in the map itself."""
+    return {
+        'imports': {
+            f'vidseg/{path.stem}': 'data:text/javascript;base64,'
+            + b64encode(path.read_bytes()).decode()
+            for path in sorted(_PAGE.glob('*.js'))
+        }
+    }
+
+
+def _json_in_html(content: object) -> str:
+    """Write JSON that cannot end the element that it stands in, whatever names it has."""
+    text = json.dumps(content, separators=(',', ':'), allow_nan=False)
+    return text.replace('<', '\\u003c').replace('>', '\\u003e').replace('&', '\\u0026')

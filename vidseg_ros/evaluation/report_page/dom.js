@@ -1,0 +1,28 @@
+// Copyright 2026 The vidseg_ros developers
+// SPDX-License-Identifier: Apache-2.0
+// Elements out of text that is never read as HTML.
+
+export const byId = (id) => document.getElementById(id);
+
+/** Makes an element; children are elements or text. */
+export function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+export function swatch(color) {
+  const made = element('span', { className: 'swatch' });
+  made.style.background = `rgb(${color.join(' ')})`;
+  return made;
+}
+
+export function fillTable(table, head, rows) {
+  const header = element('tr', {}, ...head.map((text) => element('th', { scope: 'col' }, text)));
+  table.replaceChildren(element('thead', {}, header), element('tbody', {}, ...rows));
+}
+
+export function tableRow(cells) {
+  const made = cells.map((cell) => (cell instanceof Node ? cell : element('td', {}, cell)));
+  return element('tr', {}, ...made);
+}

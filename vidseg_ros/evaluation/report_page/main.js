@@ -1,0 +1,83 @@
+// Copyright 2026 The vidseg_ros developers
+// SPDX-License-Identifier: Apache-2.0
+// Brings the parts of the page together.
+
+import { drawClasses, drawConfusion, drawTime, loadPlotly, movePlayhead } from 'vidseg/charts';
+import { byId, element } from 'vidseg/dom';
+import { showFrame, wireControls } from 'vidseg/controls';
+import { Painter } from 'vidseg/painter';
+import { Player } from 'vidseg/player';
+import { showTables } from 'vidseg/tables';
+import { startTheme } from 'vidseg/theme';
+import { showWorst } from 'vidseg/worst';
+
+const PLAYHEAD_MS = 200;
+
+const report = JSON.parse(byId('report-data').textContent);
+const painter = new Painter(byId('canvas'), report.classes);
+const player = new Player(byId('video'), painter, onFrame);
+let source = null;
+let playheadMoved = 0;
+
+function onFrame(frame, number, count) {
+  showFrame(report, source, player, frame, number, count);
+  if (player.playing && performance.now() - playheadMoved < PLAYHEAD_MS) return;
+  playheadMoved = performance.now();
+  if (!window.Plotly) loadPlotly().then(drawCharts);
+  else movePlayhead(frame.t);
+}
+
+function seekTime(t) {
+  if (!source.clip) return;
+  player.pause();
+  player.seek(player.clip.nearest(t));
+}
+
+/** Shows a source, at t seconds or from its start. */
+async function openSource(key, t = null) {
+  if (source?.key !== key) {
+    source = report.sources.find((item) => item.key === key);
+    byId('source').value = key;
+    byId('clip-note').textContent = source.note;
+    if (window.Plotly) drawTime(report, source, seekTime);
+    document.querySelector('.stage').hidden = !source.clip;
+    if (source.clip) await player.open(source, t);
+    else player.pause();
+  } else if (t !== null) {
+    seekTime(t);
+  }
+}
+
+function drawCharts() {
+  if (!window.Plotly) return;
+  drawClasses(report);
+  const labelled = report.models.filter(({ key }) => report.overall[key]?.confusion);
+  byId('confusion-section').hidden = !labelled.length;
+  if (labelled.length) drawConfusion(report, byId('confusion-model').value || labelled[0].key);
+  if (source) drawTime(report, source, seekTime);
+}
+
+function start() {
+  byId('subtitle').textContent = report.subtitle;
+  document.title = `vidseg: ${report.subtitle}`;
+  showTables(report);
+  startTheme(drawCharts);
+  for (const { key, label } of report.models) {
+    byId('confusion-model').append(element('option', { value: key }, label));
+  }
+  byId('confusion-model').addEventListener('change', drawCharts);
+  const choices = report.sources.map(({ key, name }) => element('option', { value: key }, name));
+  byId('source').append(...choices);
+  byId('source').addEventListener('change', (event) => openSource(event.target.value));
+  wireControls(report, player, painter);
+  showWorst(report, (moment) => {
+    byId('player').scrollIntoView({ block: 'start' });
+    byId('screen').focus({ preventScroll: true });
+    return openSource(moment.source, moment.t);
+  });
+  const first = report.sources.find(({ clip }) => clip) ?? report.sources[0];
+  if (first) openSource(first.key);
+  if (!first?.clip) loadPlotly().then(drawCharts);
+}
+
+start();

@@ -1,0 +1,100 @@
+// Copyright 2026 The vidseg_ros developers
+// SPDX-License-Identifier: Apache-2.0
+// Key numbers, summary, sources and models.
+
+import { byId, element, fillTable, swatch, tableRow } from 'vidseg/dom';
+import { MEASURES, signed, valueOf, written } from 'vidseg/numbers';
+
+const TILES = ['miou', 'tc', 'tc_fast', 'flips_per_s', 'confidence_mean', 'p50'];
+
+/** Returns the cell of model B against model A. */
+function difference(a, b, { format, better }) {
+  const cell = element('td');
+  if (a === null || b === null) {
+    cell.textContent = '–';
+    return cell;
+  }
+  const quality = better * Math.sign(b - a);
+  cell.className = { 1: 'better', '-1': 'worse' }[quality] ?? '';
+  const mark = { 1: ' ▲ better', '-1': ' ▼ worse' }[quality] ?? '';
+  cell.textContent = signed(b - a, format) + mark;
+  return cell;
+}
+
+function showTiles({ overall, models }) {
+  const tiles = MEASURES.filter((measure) => TILES.includes(measure.key)).flatMap((measure) => {
+    const values = models.map(({ key }) => valueOf(overall[key], measure));
+    if (values.every((value) => value === null)) return [];
+    const [first, second] = values.map((value) => written(value, measure.format));
+    const tile = element('div', { className: 'tile' }, element('span', { className: 'muted' },
+      `${measure.name}, ${measure.unit}`), element('b', { className: 'number' }, first));
+    if (second !== undefined) tile.append(element('small', { className: 'muted' }, `B: ${second}`));
+    return [tile];
+  });
+  byId('tiles').replaceChildren(...tiles);
+}
+
+function showSummary({ overall, models }) {
+  const both = models.length > 1;
+  const head = ['Measure', ...models.map(({ label }) => label), ...(both ? ['B against A'] : [])];
+  const rows = MEASURES.flatMap((measure) => {
+    const values = models.map(({ key }) => valueOf(overall[key], measure));
+    if (values.every((value) => value === null)) return [];
+    const cells = [
+      `${measure.name}, ${measure.unit}`,
+      ...values.map((value) => written(value, measure.format)),
+    ];
+    if (both) cells.push(difference(values[0], values[1], measure));
+    return [tableRow(cells)];
+  });
+  fillTable(byId('summary'), head, rows);
+}
+
+function showClasses({ overall, models, classes }) {
+  const lists = [['iou', 'IoU'], ['tc_per_class', 'TC'], ['tc_per_class_fast', 'TC, fast flow'],
+    ['class_share', 'Share']];
+  const columns = lists.flatMap(([list, name]) => models
+    .filter(({ key }) => overall[key]?.[list]?.some((value) => value !== null))
+    .map(({ key }) => [list, key, `${name} ${key.toUpperCase()}, %`]));
+  const rows = classes.map(({ name, color }, id) => tableRow([
+    element('td', {}, swatch(color), ' ', name),
+    ...columns.map(([list, key]) => (
+      written(overall[key][list][id], (value) => (value * 100).toFixed(1)))),
+  ]));
+  fillTable(byId('class-table'), ['Class', ...columns.map(([, , title]) => title)], rows);
+}
+
+function showSources({ sources, models }) {
+  const measures = MEASURES.filter((measure) => ['miou', 'tc', 'tc_fast', 'flips_per_s', 'p95']
+    .includes(measure.key) && sources.some((source) => models.some(
+      ({ key }) => valueOf(source.models[key], measure) !== null)));
+  const titles = measures.flatMap(({ name, unit }) => (
+    models.map(({ key }) => `${name} ${key.toUpperCase()}, ${unit}`)));
+  const rows = sources.map((source) => tableRow([
+    element('td', { className: 'text', title: source.path }, source.name),
+    written(source.frames, String),
+    written(source.labelled, String),
+    written(source.dropped, String),
+    written(source.unreadable, String),
+    ...measures.flatMap((measure) => models.map(
+      ({ key }) => written(valueOf(source.models[key], measure), measure.format))),
+    element('td', { className: 'text' }, source.problems.join('; ') || '–'),
+  ]));
+  fillTable(byId('sources'), ['Source', 'Frames', 'Labelled', 'Dropped', 'Unreadable', ...titles,
+    'Problems'], rows);
+}
+
+function showModels({ models }) {
+  const lists = models.map(({ label, facts }) => element('div', {}, element('h3', {}, label),
+    element('dl', {}, ...facts.flatMap(([name, value]) => (
+      [element('dt', {}, name), element('dd', {}, value)])))));
+  byId('models').replaceChildren(...lists);
+}
+
+export function showTables(report) {
+  showTiles(report);
+  showSummary(report);
+  showClasses(report);
+  showSources(report);
+  showModels(report);
+}

@@ -1,0 +1,227 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""The results of an evaluation as files: results.json and results.csv, see docs/evaluation.md."""
+
+from collections.abc import Iterable, Mapping, Sequence
+import csv
+import hashlib
+import json
+from pathlib import Path
+import shutil
+from typing import Any, Final
+
+from vidseg_ros.core.errors import OutputError
+from vidseg_ros.core.labels import LabelSet
+from vidseg_ros.evaluation.evaluate import EvaluationSettings, SourceJob, SOURCES
+from vidseg_ros.evaluation.results_folder import mark_folder, MARKER, write_json
+from vidseg_ros.evaluation.source_evaluation import MODEL_KEYS, SourceResult
+from vidseg_ros.evaluation.tally import ModelTally
+from vidseg_ros.inference.model_file import read_model
+
+SCHEMA: Final = 'vidseg.results/1'
+RESULTS: Final = 'results.json'
+TABLE: Final = 'results.csv'
+REPORT: Final = 'report.html'
+RUN: Final = 'run.json'
+"""What the run in a folder is about, from its start on."""
+
+_SCORES: Final = (
+    *('miou', 'accuracy', 'tc', 'tc_legacy', 'flips_per_s', 'tc_fast', 'flips_per_s_fast'),
+    *('vc8', 'vc8_self', 'vc16', 'vc16_self', 'confidence_mean'),
+)
+_FACTS: Final = (
+    *('frames', 'labelled', 'unreadable', 'dropped'),
+    *('labels_without_frame', 'frames_without_label', 'duration_s'),
+)
+_TIMES: Final = ('p50', 'p95', 'p99', 'max', 'mean')
+
+
+def claim_run(
+    folder: Path, settings: EvaluationSettings, *, overwrite: bool, inputs: Iterable[Path]
+) -> None:
+    """Make the folder of an evaluation, or go on with a run of the same settings.
+
+    Args:
+        folder: Made if absent.
+        settings: Of this run.
+        overwrite: Whether the results of a run with other settings may be removed.
+        inputs: Files and folders that are about to be read.
+
+    Raises:
+        OutputError: If an input lies among the results, the folder holds another run or anything
+            that is not ours, or it cannot be written.
+    """
+    for path in inputs:
+        if path.resolve().is_relative_to((folder / SOURCES).resolve()):
+            msg = f'{path} is among the results that {folder} is for; choose another --out'
+            raise OutputError(msg)
+    run = {
+        'schema': SCHEMA,
+        'models': [_sha256(model) for model in settings.models],
+        'settings': settings.content(),
+    }
+    try:
+        if other := _differences(folder, run):
+            if not overwrite:
+                way = 'choose another --out, or --overwrite it'
+                msg = f'{folder} holds another run ({other}); {way}'
+                raise OutputError(msg)
+            shutil.rmtree(folder / SOURCES, ignore_errors=True)
+            for name in (RESULTS, TABLE, REPORT, RUN):
+                (folder / name).unlink(missing_ok=True)
+        mark_folder(folder)
+    except OSError as error:
+        msg = f'cannot write to {folder}: {error}; choose another --out'
+        raise OutputError(msg) from error
+    write_json(folder / RUN, run)
+
+
+def _differences(folder: Path, run: Mapping[str, Any]) -> str:
+    """Return in what the run that a folder of ours holds differs; '' if it does not.
+
+    Raises:
+        OutputError: If the folder is not empty and not ours.
+    """
+    if not folder.exists() or not any(folder.iterdir()):
+        return ''
+    if not (folder / MARKER).is_file():
+        msg = f'{folder} is not empty, and vidseg did not make it; choose another --out'
+        raise OutputError(msg)
+    try:
+        found = json.loads((folder / RUN).read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return 'no evaluation' if any(path.name != MARKER for path in folder.iterdir()) else ''
+    flat = [{**side, **side.get('settings', {}), 'settings': None} for side in (found, run)]
+    differing = [key for key in flat[0] | flat[1] if flat[0].get(key) != flat[1].get(key)]
+    return 'other ' + ', '.join(differing) if differing else ''
+
+
+def overall_scores(results: Sequence[SourceResult]) -> dict[str, dict[str, Any]]:
+    """Return the scores of each model over all sources, as if they were one.
+
+    Their order does not matter: sums are exact.
+    """
+    overall: dict[str, ModelTally] = {}
+    for result in results:
+        for key, tally in result.tallies.items():
+            if key in overall:
+                overall[key].merge(tally)
+            else:
+                overall[key] = ModelTally.from_dict(tally.to_dict())
+    return {key: tally.scores() for key, tally in overall.items()}
+
+
+def write_results(
+    out: Path,
+    settings: EvaluationSettings,
+    results: Sequence[SourceResult],
+    failures: Sequence[tuple[SourceJob, str]],
+) -> dict[str, Any]:
+    """Write results.json and results.csv.
+
+    Args:
+        out: Folder of the evaluation.
+        settings: Of the evaluation.
+        results: Of the sources that were evaluated.
+        failures: The others, each with the reason.
+
+    Returns:
+        The content of results.json.
+
+    Raises:
+        OutputError: If a file cannot be written.
+    """
+    content = {
+        'schema': SCHEMA,
+        'settings': settings.content(),
+        'models': [
+            _model(key, path, results)
+            for key, path in zip(MODEL_KEYS, settings.models, strict=False)
+        ],
+        'classes': _classes(settings.classes),
+        'sources': [
+            *(result.summary() for result in results),
+            *(_failed(job, reason) for job, reason in failures),
+        ],
+        'overall': overall_scores(results),
+    }
+    write_json(out / RESULTS, content)
+    _write_table(out / TABLE, content)
+    return content
+
+
+def _classes(labels: LabelSet) -> list[dict[str, object]]:
+    return [
+        {'name': name, 'color': list(color)}
+        for name, color in zip(labels.names, labels.colors, strict=True)
+    ]
+
+
+def _model(key: str, path: Path, results: Sequence[SourceResult]) -> dict[str, Any]:
+    card = read_model(path).card
+    engines = [result.engines[MODEL_KEYS.index(key)] for result in results]
+    return {
+        'key': key,
+        'file': str(path),
+        'sha256': _sha256(path),
+        'card': json.loads(card.to_json()),
+        'precision': engines[0]['precision'] if engines else card.precision,
+        'engine': engines[0] if engines else None,
+    }
+
+
+def _failed(job: SourceJob, reason: str) -> dict[str, Any]:
+    return {
+        'key': job.key,
+        'path': str(job.path),
+        'topic': job.topic,
+        'kind': None,
+        **dict.fromkeys(_FACTS),
+        'frames': 0,
+        'problems': [reason],
+        'models': {},
+    }
+
+
+def _write_table(path: Path, content: Mapping[str, Any]) -> None:
+    """Write one row for each source and model, and one for all sources."""
+    classes = [item['name'] for item in content['classes']]
+    header = [
+        *('source', 'path', 'topic', 'model', *_FACTS, *_SCORES),
+        *(f'inference_ms_{name}' for name in _TIMES),
+        *(f'{what}_{name}' for what in ('iou', 'tc', 'share') for name in classes),
+    ]
+    rows = [
+        [source['key'], source['path'], source['topic'], key]
+        + [source[name] for name in _FACTS]
+        + _score_cells(scores)
+        for source in content['sources']
+        for key, scores in source['models'].items()
+    ]
+    rows += [
+        ['overall', None, None, key] + [None] * len(_FACTS) + _score_cells(scores)
+        for key, scores in content['overall'].items()
+    ]
+    try:
+        with path.open('w', newline='', encoding='utf-8') as stream:
+            csv.writer(stream, lineterminator='\n').writerows([header, *rows])
+    except OSError as error:
+        msg = f'cannot write {path}: {error.strerror}; check the path and the free space'
+        raise OutputError(msg) from error
+
+
+def _score_cells(scores: Mapping[str, Any]) -> list[Any]:
+    steadiness = scores['tc_per_class'] or scores['tc_per_class_fast']
+    return [
+        *(scores[name] for name in _SCORES),
+        *(scores['inference_ms'][name] for name in _TIMES),
+        *(*scores['iou'], *steadiness, *scores['class_share']),
+    ]
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        msg = f'cannot read {path}: {error.strerror}'
+        raise OutputError(msg) from error

@@ -1,0 +1,83 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""The results of an evaluation as a table for people, to be printed by ``rich``."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+_COLUMNS: Final = (
+    ('mIoU %', 'miou', 100, 2),
+    ('TC %', 'tc', 100, 2),
+    ('fast TC %', 'tc_fast', 100, 2),
+    ('flips/s', 'flips_per_s', 1, 3),
+    ('fast flips/s', 'flips_per_s_fast', 1, 3),
+    ('VC8 %', 'vc8', 100, 2),
+    ('conf. %', 'confidence_mean', 100, 1),
+)
+"""Heading, key, factor, digits; a column that no row has is left out."""
+
+
+def results_table(content: Mapping[str, Any]) -> Group:
+    """Return one row per source and model, the sums, and what is to be known about them.
+
+    Args:
+        content: Of results.json.
+    """
+    everything = [
+        scores
+        for models in (content['overall'], *(source['models'] for source in content['sources']))
+        for scores in models.values()
+    ]
+    shown = [
+        column
+        for column in _COLUMNS
+        if any(scores[column[1]] is not None for scores in everything)
+    ]
+    table = Table(title='results', title_justify='left')
+    table.add_column('source', style='bold', overflow='fold', min_width=len('overall'))
+    for heading in ('', 'frames', *(heading for heading, *_ in shown), 'p50 ms'):
+        table.add_column(heading, justify='right', no_wrap=True)
+    for source in content['sources']:
+        for key, scores in source['models'].items() or [('-', None)]:
+            cells = _cells(shown, scores)
+            table.add_row(escape(source['key']), key, str(source['frames']), *cells)
+    if len(content['sources']) > 1:
+        table.add_section()
+        frames = str(sum(source['frames'] for source in content['sources']))
+        for key, scores in content['overall'].items():
+            table.add_row('overall', key, frames, *_cells(shown, scores))
+    return Group(*_models(content), table, *_notes(content))
+
+
+def _models(content: Mapping[str, Any]) -> list[str]:
+    return [f'model {model["key"]}: {escape(model["file"])}' for model in content['models']]
+
+
+def _notes(content: Mapping[str, Any]) -> list[str]:
+    live = content['settings']['rate'] is not None
+    what = 'frame published -> label map received' if live else 'inference'
+    return [
+        f'p50 ms: {what}',
+        *(
+            f'{escape(source["key"])}: {escape(problem)}'
+            for source in content['sources']
+            for problem in source['problems']
+        ),
+    ]
+
+
+def _cells(
+    shown: Sequence[tuple[str, str, int, int]], scores: Mapping[str, Any] | None
+) -> list[str]:
+    if scores is None:
+        return ['-'] * (len(shown) + 1)
+    cells = [_text(scores[key], scale, digits) for _, key, scale, digits in shown]
+    return [*cells, _text(scores['inference_ms']['p50'], 1, 1)]
+
+
+def _text(value: float | None, scale: float, digits: int) -> str:
+    return '-' if value is None else f'{value * scale:.{digits}f}'

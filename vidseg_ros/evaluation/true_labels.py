@@ -1,0 +1,311 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""True labels of footage: a folder of index PNGs, or a topic of label maps in a bag."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, final, Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidseg_ros.bag_io import BagImage, BagReader
+from vidseg_ros.bag_io.messages import LABEL_INFO_TYPE
+from vidseg_ros.core.errors import ImageError, SourceError
+from vidseg_ros.core.labels import IGNORE_ID, LabelSet
+from vidseg_ros.evaluation.sources import SourceFrame
+
+MOST_FOREIGN_IDS: Final = 1
+"""Ids without a class that labels may have, besides 255: usually there is one, for void."""
+
+
+class LabelReader(Protocol):
+    """Where true labels come from; frames are asked for in order."""
+
+    def read(self, frame: SourceFrame) -> NDArray[np.uint8] | None:
+        """Return the (H, W) uint8 ids of a frame as they are, or None if it has none.
+
+        Raises:
+            SourceError: If they are damaged or no label map.
+        """
+        ...
+
+    def unused(self) -> int:
+        """Return how many label maps belong to no frame, once all frames were asked for."""
+        ...
+
+
+class LabelDirectory:
+    """True labels as index PNGs: 8-bit grey, the class id as value.
+
+    A file is named like its frame (the stamp in ns where that comes from a bag), or by its stamp.
+    """
+
+    def __init__(self, path: str | Path, labels: LabelSet) -> None:
+        """Check the folder.
+
+        Args:
+            path: Folder of the PNGs.
+            labels: The classes that the ids stand for.
+
+        Raises:
+            SourceError: If it is no folder, cannot be read or holds no PNG.
+        """
+        self._path = Path(path)
+        self._classes = len(labels)
+        self._used: set[str] = set()
+        try:
+            self._count = sum(1 for _ in self._path.glob('*.png'))
+        except OSError as error:
+            msg = f'cannot read labels in {self._path}: {error.strerror}'
+            raise SourceError(msg) from error
+        if not self._count:
+            msg = f'no labels in {self._path}: expected index PNGs named like the frames'
+            raise SourceError(msg)
+
+    def get(self, frame: SourceFrame) -> NDArray[np.uint8] | None:
+        """Return the true labels of a frame, or None if it has none.
+
+        Returns:
+            (H, W) uint8 class ids; every id without a class (void) is ``IGNORE_ID``.
+
+        Raises:
+            SourceError: If the file is damaged, or not 8-bit grey.
+        """
+        ids = self.read(frame)
+        if ids is None:
+            return None
+        return np.where(ids < self._classes, ids, IGNORE_ID).astype(np.uint8)
+
+    def read(self, frame: SourceFrame) -> NDArray[np.uint8] | None:
+        """Return the ids of a frame as they are, see `LabelReader`."""
+        for name in (frame.name, str(frame.stamp_ns)):
+            file = self._path / f'{name}.png'
+            if file.is_file():
+                self._used.add(name)
+                return _read_ids(file)
+        return None
+
+    def unused(self) -> int:
+        """Return how many label maps belong to no frame, see `LabelReader`."""
+        return self._count - len(self._used)
+
+
+@final
+class LabelTopic(AbstractContextManager['LabelTopic']):
+    """True labels as mono8 images in a bag, by stamp; read once, one in memory at a time.
+
+    Where stamps jump back, frames and label maps start a new run each, so that a stamp that comes
+    again finds its own label map.
+    """
+
+    def __init__(self, path: Path, topic: str) -> None:
+        """Remember what to read; the bag is opened by ``with``.
+
+        Args:
+            path: The bag.
+            topic: Of the label maps.
+        """
+        self._bag = BagReader(path)
+        self._topic = topic
+        self._unused = 0
+        self._frame_key = (0, -1)
+
+    def __enter__(self) -> 'LabelTopic':
+        """Open the bag.
+
+        Raises:
+            SourceError: If it cannot be read or has no images on the topic.
+        """
+        self._bag.__enter__()
+        try:
+            images = self._bag.images(self._bag.image_topic(self._topic))
+        except SourceError:
+            self._bag.__exit__(None, None, None)
+            raise
+        self._ahead = _in_runs(images)
+        self._next = next(self._ahead, None)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the bag."""
+        self._bag.__exit__(kind, error, trace)
+
+    def read(self, frame: SourceFrame) -> NDArray[np.uint8] | None:
+        """Return the ids of a frame as they are, see `LabelReader`."""
+        self._frame_key = _key(self._frame_key, frame.stamp_ns)
+        while self._next is not None and self._next[0] < self._frame_key:
+            self._unused += 1
+            self._next = next(self._ahead, None)
+        if self._next is None or self._next[0] != self._frame_key:
+            return None
+        image = self._next[1]
+        self._next = next(self._ahead, None)
+        try:
+            return image.label_map()
+        except ImageError as error:
+            msg = f'the label map of frame {frame.name} on {self._topic}: {error}'
+            raise SourceError(msg) from error
+
+    def unused(self) -> int:
+        """Return how many label maps belong to no frame, see `LabelReader`."""
+        while self._next is not None:
+            self._unused += 1
+            self._next = next(self._ahead, None)
+        return self._unused
+
+    def names(self) -> tuple[str, ...] | None:
+        """Return the class names that the bag gives the ids by a LabelInfo; None without one.
+
+        The one whose topic has most in common with that of the label maps counts.
+
+        Raises:
+            SourceError: If the ids are not 0, 1, 2, ….
+        """
+        topics = [topic.name for topic in self._bag.topics if topic.type == LABEL_INFO_TYPE]
+        if not topics:
+            return None
+        nearest = max(topics, key=lambda name: _common(name, self._topic))
+        for message in self._bag.images(nearest):
+            classes = [(item.class_id, item.class_name) for item in _class_map(message)]
+            if [number for number, _ in classes] != list(range(len(classes))):
+                msg = f'ids on {nearest} are not 0, 1, 2, …: {classes}; --label-classes names them'
+                raise SourceError(msg)
+            return tuple(name for _, name in classes)
+        return None
+
+
+@runtime_checkable
+class _ClassEntry(Protocol):
+    class_id: int
+    class_name: str
+
+
+def _class_map(message: BagImage) -> list[_ClassEntry]:
+    return list(getattr(message.parse(), 'class_map', ()))
+
+
+@final
+class SourceTruth:
+    """The true labels of a source in the classes of an evaluation.
+
+    Attributes:
+        foreign: Pixels with an id that has no class, by id.
+    """
+
+    def __init__(
+        self, reader: LabelReader, table: NDArray[np.uint8], void: Iterable[int] = ()
+    ) -> None:
+        """Use a reader.
+
+        Args:
+            reader: Gives the ids as they are.
+            table: (256,) uint8 class of each id, ``IGNORE_ID`` for those without.
+            void: Ids that are known to have none.
+        """
+        self._reader, self._table = reader, table
+        self._void = np.zeros(256, np.bool_)
+        self._void[[IGNORE_ID, *void]] = True
+        self.foreign: dict[int, int] = {}
+
+    def get(self, frame: SourceFrame, size: tuple[int, ...]) -> NDArray[np.uint8] | None:
+        """Return the true labels of a frame, or None if it has none.
+
+        Args:
+            frame: The frame.
+            size: Height and width of its picture.
+
+        Returns:
+            (H, W) uint8 classes, ``IGNORE_ID`` where nothing is scored.
+
+        Raises:
+            SourceError: If they are damaged, have another aspect ratio, or ids of another list.
+        """
+        ids = self._reader.read(frame)
+        if ids is None:
+            return None
+        check_aspect(frame.name, ids.shape, size)
+        counts = np.bincount(ids.ravel(), minlength=256)
+        strange = np.flatnonzero((counts > 0) & (self._table == IGNORE_ID) & ~self._void)
+        for number in strange.tolist():
+            self.foreign[number] = self.foreign.get(number, 0) + int(counts[number])
+        if len(self.foreign) > MOST_FOREIGN_IDS:
+            found = ', '.join(map(str, sorted(self.foreign)))
+            msg = (
+                f'the labels of frame {frame.name} have ids without a class: {found}; name their '
+                'classes (--label-classes, --class-map), or list those that are void (--void)'
+            )
+            raise SourceError(msg)
+        return self._table[ids]
+
+    def skip(self, frame: SourceFrame) -> None:
+        """Pass over the labels of a frame that has no label map to be compared with them."""
+        with suppress(SourceError):  # nobody wants to know what is wrong with them
+            self._reader.read(frame)
+
+    def unused(self) -> int:
+        """Return how many label maps belong to no frame, once all frames were asked for."""
+        return self._reader.unused()
+
+
+def check_aspect(name: str, truth: tuple[int, ...], image: tuple[int, ...]) -> None:
+    """Check that true labels can belong to a picture.
+
+    Args:
+        name: Name of the frame.
+        truth: Height and width of its labels.
+        image: Height and width of its picture.
+
+    Raises:
+        SourceError: If the aspect ratios differ by more than a pixel of rounding.
+    """
+    (height, width), (true_height, true_width) = image[:2], truth
+    if abs(width * true_height - true_width * height) > max(width, height):
+        msg = (
+            f'the labels of frame {name} are {true_width}x{true_height}, the frame is '
+            f'{width}x{height}: another aspect ratio; use the labels of this footage'
+        )
+        raise SourceError(msg)
+
+
+def _in_runs(images: Iterator[BagImage]) -> Iterator[tuple[tuple[int, int], BagImage]]:
+    key = (0, -1)
+    with suppress(SourceError):  # the frames of the bag meet the same damage, and report it
+        for image in images:
+            key = _key(key, image.stamp_ns)
+            yield key, image
+
+
+def _key(before: tuple[int, int], stamp_ns: int) -> tuple[int, int]:
+    """Return (number of jumps back so far, stamp): it never falls."""
+    return before[0] + (stamp_ns < before[1]), stamp_ns
+
+
+def _common(name: str, other: str) -> int:
+    """Return how many characters two names have in common at their start."""
+    return next(
+        (at for at, (a, b) in enumerate(zip(name, other, strict=False)) if a != b),
+        min(len(name), len(other)),
+    )
+
+
+def _read_ids(file: Path) -> NDArray[np.uint8]:
+    ids = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    if ids is None:
+        msg = f'label file {file} is damaged: it cannot be decoded'
+        raise SourceError(msg)
+    if ids.ndim != 2 or ids.dtype != np.uint8:
+        msg = (
+            f'label file {file} is a colour, palette or 16-bit image; '
+            'save the class ids as an 8-bit grey PNG'
+        )
+        raise SourceError(msg)
+    return ids.astype(np.uint8, copy=False)
