@@ -14,10 +14,12 @@ import torch
 import torch.nn.functional as F
 
 from vidseg_ros.core.errors import ParameterError
-from vidseg_ros.core.labels import CITYSCAPES
+from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_training.config import TrainConfig
-from vidseg_training.fitting import run
-from vidseg_training.loop import CHECKPOINT, poly_learning_rate, segmentation_loss
+from vidseg_training.data import open_dataset
+from vidseg_training.data.sampling import TrainingSet
+from vidseg_training.fitting import initial_network, run
+from vidseg_training.loop import CHECKPOINT, poly_learning_rate, Run, segmentation_loss
 from vidseg_training.networks.fddwnet import FDDWNet
 from vidseg_training.recipes import RECIPES
 
@@ -166,3 +168,23 @@ def test_sizes_that_do_not_fit_the_network_are_refused_before_training(
 def test_a_falling_scale_range_is_refused(small_config: TrainConfig) -> None:
     with pytest.raises(ParameterError, match='scale_range'):
         replace(small_config, scale_range=(2.0, 1.0))
+
+
+def test_the_auxiliary_head_counts_with_its_weight(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    """The first step's loss is main + weight x auxiliary: linear in the weight."""
+    first = {}
+    for weight in (0.0, 0.4, 0.8):
+        config = replace(small_config, network='dual_resolution_small', auxiliary_weight=weight)
+        folder = tmp_path / str(weight)
+        folder.mkdir()
+        train = TrainingSet(open_dataset(config, 'train'))
+        first[weight] = next(Run(config, initial_network(config, CAMVID), train, folder).steps())
+    assert first[0.4] - first[0.0] > 0.1
+    assert first[0.8] - first[0.4] == pytest.approx(first[0.4] - first[0.0], rel=1e-4)
+
+
+def test_an_auxiliary_weight_below_zero_is_refused(small_config: TrainConfig) -> None:
+    with pytest.raises(ParameterError, match='auxiliary_weight must be zero or above, not -1'):
+        replace(small_config, auxiliary_weight=-1)

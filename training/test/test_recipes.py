@@ -23,7 +23,13 @@ from vidseg_training.recipes import RECIPES
 
 
 def test_every_recipe_is_complete() -> None:
-    assert set(RECIPES) == {'camvid_fddwnet', 'own_compact', 'street_compact'}
+    assert set(RECIPES) == {
+        'camvid_dual_resolution',
+        'camvid_dual_resolution_small',
+        'camvid_fddwnet',
+        'own_compact',
+        'street_compact',
+    }
     for name, recipe in RECIPES.items():
         config = recipe()
         assert config.name == name

@@ -185,8 +185,12 @@ class Run:
                 rate = poly_learning_rate(step, total, config)
                 for group in self._optimizer.param_groups:
                     group['lr'] = rate
-                logits = self.network(normalise(images))
+                outputs = self.network(normalise(images))
+                logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
                 loss = segmentation_loss(logits, labels, self._weights)
+                for other in auxiliary:
+                    extra = segmentation_loss(other, labels, self._weights)
+                    loss = loss + config.auxiliary_weight * extra
                 if soft.shape[1]:
                     loss = loss + config.distillation_weight * distillation_loss(logits, soft)
                 self._optimizer.zero_grad()
