@@ -44,8 +44,11 @@ def camvid_dual_resolution_small() -> TrainConfig:
 
     Result: not run here.
     """
-    name = 'dual_resolution_small'
-    return replace(camvid_dual_resolution(), name=f'camvid_{name}', network=name)
+    return replace(
+        camvid_dual_resolution(),
+        name='camvid_dual_resolution_small',
+        network='dual_resolution_small',
+    )
 
 
 def camvid_fddwnet() -> TrainConfig:
