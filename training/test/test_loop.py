@@ -204,3 +204,23 @@ def test_the_averaged_weights_ship_and_survive_a_resume(
         }
     for name, value in expected.items():
         torch.testing.assert_close(whole[name], value, msg=name)
+
+
+def test_the_auxiliary_head_counts_with_its_weight(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    """The first step's loss is main + weight x auxiliary: linear in the weight."""
+    first = {}
+    for weight in (0.0, 0.4, 0.8):
+        config = replace(small_config, network='dual_resolution_small', auxiliary_weight=weight)
+        folder = tmp_path / str(weight)
+        folder.mkdir()
+        train = TrainingSet(open_dataset(config, 'train'))
+        first[weight] = next(Run(config, initial_network(config, CAMVID), train, folder).steps())
+    assert first[0.4] - first[0.0] > 0.1
+    assert first[0.8] - first[0.4] == pytest.approx(first[0.4] - first[0.0], rel=1e-4)
+
+
+def test_an_auxiliary_weight_below_zero_is_refused(small_config: TrainConfig) -> None:
+    with pytest.raises(ParameterError, match='auxiliary_weight must be zero or above, not -1'):
+        replace(small_config, auxiliary_weight=-1)

@@ -17,7 +17,7 @@ class TrainConfig:
 
     name: Annotated[str, tyro.conf.Fixed]
     """Name of the recipe; not an option, because the model card refers to it."""
-    network: Literal['fddwnet', 'compact']
+    network: Literal['compact', 'dual_resolution', 'dual_resolution_small', 'fddwnet']
     """Key of `vidseg_training.networks.NETWORKS`."""
     dataset: Literal['camvid', 'street', 'folder']
     """Data set, see `vidseg_training.data.open_dataset`."""
@@ -50,6 +50,8 @@ class TrainConfig:
     class_weight_offset: float | None = 1.1
     """c in the class weights 1 / ln(c + share) of Paszke et al. 2016 (ENet); None: no weights.
     Without a teacher the export takes them out of the logits again."""
+    auxiliary_weight: float = 0.4
+    """Weight of the loss of a network's auxiliary head, if it has one (Zhao et al., CVPR 2017)."""
     relaxed_share: float = 0.0
     """Share of the epochs, from the first, with boundary label relaxation; the others count
     boundaries twice (see `vidseg_training.relaxation`). 0: plain cross-entropy throughout."""
@@ -106,6 +108,9 @@ class TrainConfig:
             if getattr(self, field) <= 0:
                 msg = f'{field} must be above zero, not {getattr(self, field)}'
                 raise ParameterError(msg)
+        if self.auxiliary_weight < 0:
+            msg = f'auxiliary_weight must be zero or above, not {self.auxiliary_weight}'
+            raise ParameterError(msg)
         if not 0 < self.scale_range[0] <= self.scale_range[1]:
             msg = f'scale_range must be two rising numbers above zero, not {self.scale_range}'
             raise ParameterError(msg)

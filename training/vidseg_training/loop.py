@@ -209,6 +209,13 @@ class Run:
         with (self.folder / 'log.jsonl').open('a', encoding='utf-8') as log:
             log.write(json.dumps(record) + '\n')
 
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        share = self.config.relaxed_share
+        relaxed = self.epoch < self.config.epochs * share if share else None
+        return segmentation_loss(
+            logits, labels, self._weights, relaxed=relaxed, strict=self._strict
+        )
+
     def steps(self) -> Iterator[float]:
         """Train from the current position to the end; yield the loss of each step."""
         config = self.config
@@ -221,13 +228,11 @@ class Run:
                 rate = poly_learning_rate(step, total, config)
                 for group in self._optimizer.param_groups:
                     group['lr'] = rate
-                logits = self.network(normalise(images))
-                relaxed = None
-                if config.relaxed_share:
-                    relaxed = self.epoch < config.epochs * config.relaxed_share
-                loss = segmentation_loss(
-                    logits, labels, self._weights, relaxed=relaxed, strict=self._strict
-                )
+                outputs = self.network(normalise(images))
+                logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
+                loss = self._loss(logits, labels)
+                for other in auxiliary:
+                    loss = loss + config.auxiliary_weight * self._loss(other, labels)
                 if soft.shape[1]:
                     loss = loss + config.distillation_weight * distillation_loss(logits, soft)
                 self._optimizer.zero_grad()

@@ -3,9 +3,52 @@
 """Training runs: one function each, with its command and its expected result."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from vidseg_training.config import TrainConfig
+
+
+def camvid_dual_resolution() -> TrainConfig:
+    """DualResolutionNet on CamVid's 11 classes, from random weights.
+
+    Command::
+
+        vidseg-train fit camvid_dual_resolution --data DATA/camvid
+
+    Result: not run here.
+    """
+    return TrainConfig(
+        name='camvid_dual_resolution',
+        network='dual_resolution',
+        dataset='camvid',
+        input_size=(360, 480),
+        crop_size=(360, 360),
+        scale_range=(0.75, 2.0),
+        epochs=800,
+        batch_size=8,
+        learning_rate=1e-3,
+        validate_epochs=50,
+    )
+
+
+def camvid_dual_resolution_small() -> TrainConfig:
+    """DualResolutionNet below 1 M parameters on CamVid's 11 classes, from random weights.
+
+    Epochs, rate, crop and scales of the two recipes are those with which compact networks are
+    usually trained there (DABNet: Li et al., BMVC 2019, and its successors).
+
+    Command::
+
+        vidseg-train fit camvid_dual_resolution_small --data DATA/camvid
+
+    Result: not run here.
+    """
+    return replace(
+        camvid_dual_resolution(),
+        name='camvid_dual_resolution_small',
+        network='dual_resolution_small',
+    )
 
 
 def camvid_fddwnet() -> TrainConfig:
@@ -119,6 +162,8 @@ def street_compact() -> TrainConfig:
 
 
 RECIPES: Final[dict[str, Callable[[], TrainConfig]]] = {
+    'camvid_dual_resolution': camvid_dual_resolution,
+    'camvid_dual_resolution_small': camvid_dual_resolution_small,
     'camvid_fddwnet': camvid_fddwnet,
     'camvid_fddwnet_large': camvid_fddwnet_large,
     'own_compact': own_compact,

@@ -10,15 +10,23 @@ from torch import Tensor
 
 from vidseg_training.networks.base import SegmentationNetwork
 from vidseg_training.networks.compact import CompactNet
+from vidseg_training.networks.dual_resolution import DualResolutionNet
 from vidseg_training.networks.fddwnet import FDDWNet
 
 NETWORKS: Final[dict[str, Callable[[int], SegmentationNetwork]]] = {
     'compact': CompactNet,
+    'dual_resolution': DualResolutionNet,
+    'dual_resolution_small': DualResolutionNet.small,
     'fddwnet': FDDWNet,
 }
 """Constructor of each network, called with the number of classes."""
 
-STRIDES: Final = {'compact': 16, 'fddwnet': 8}
+STRIDES: Final = {
+    'compact': 16,
+    'dual_resolution': 8,
+    'dual_resolution_small': 8,
+    'fddwnet': 8,
+}
 """Height and width of each network's input must be multiples of this, pixels."""
 
 MEAN: Final = (0.485 * 255, 0.456 * 255, 0.406 * 255)

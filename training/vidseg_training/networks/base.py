@@ -8,7 +8,11 @@ from torch import nn, Tensor
 
 
 class SegmentationNetwork(nn.Module, ABC):
-    """Normalised images (B, 3, H, W) in, logits (B, C, h, w) out."""
+    """Normalised images (B, 3, H, W) in, logits (B, C, h, w) out.
+
+    In training mode a network with an auxiliary head (deep supervision: Zhao et al., CVPR 2017)
+    returns the pair (logits, auxiliary logits), each at a resolution of its own.
+    """
 
     @abstractmethod
     def shift_logits(self, offset: Tensor) -> None:
