@@ -10,7 +10,7 @@ from vidseg_ros.bag_io import BagWriter
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.evaluation.samples import footage_samples
-from vidseg_ros.evaluation.sources import LabelDirectory
+from vidseg_ros.evaluation.true_labels import LabelDirectory
 
 
 def test_frames_are_spread_over_the_footage(tmp_path: Path) -> None:

@@ -54,7 +54,10 @@ def results_table(content: Mapping[str, Any]) -> Group:
 
 
 def _models(content: Mapping[str, Any]) -> list[str]:
-    return [f'model {model["key"]}: {escape(model["file"])}' for model in content['models']]
+    return [
+        f'model {model["key"]}: {escape(model["file"])} ({escape(model["card"]["name"])})'
+        for model in content['models']
+    ]
 
 
 def _notes(content: Mapping[str, Any]) -> list[str]:
