@@ -150,8 +150,9 @@ def test_samples_depend_on_seed_epoch_and_position_only(
     second[Draw(0, 3, 3)]
     draw = Draw(epoch=1, position=2, image=2)
     torch.testing.assert_close(first[draw], second[draw])
-    for other in (Draw(2, 2, 2), Draw(1, 3, 2)):
-        assert not torch.equal(first[draw][0], first[other][0])
+    assert not torch.equal(first[draw][0], first[Draw(2, 2, 2)][0])
+    uniform = [first[Draw(1, position, 2, (20, 30))][0] for position in (2, 3)]
+    assert not torch.equal(*uniform)
 
 
 def test_the_sampler_continues_in_the_middle_of_an_epoch(small_config: TrainConfig) -> None:

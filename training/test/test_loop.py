@@ -224,3 +224,11 @@ def test_the_auxiliary_head_counts_with_its_weight(
 def test_an_auxiliary_weight_below_zero_is_refused(small_config: TrainConfig) -> None:
     with pytest.raises(ParameterError, match='auxiliary_weight must be zero or above, not -1'):
         replace(small_config, auxiliary_weight=-1)
+
+
+def test_a_batch_of_one_is_refused_where_pooled_images_are_normalised(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    config = replace(small_config, network='dual_resolution_small', batch_size=1)
+    with pytest.raises(ParameterError, match='batch_size must be 2 or more for dual_resolution_s'):
+        run(config, tmp_path)

@@ -82,6 +82,9 @@ def run(config: TrainConfig, folder: Path) -> Path:
                 f'not {getattr(config, field)}'
             )
             raise ParameterError(msg)
+    if config.batch_size == 1 and config.network.startswith('dual_resolution'):
+        msg = f'batch_size must be 2 or more for {config.network}: it normalises pooled images'
+        raise ParameterError(msg)
     labelled = open_dataset(config, 'train')
     validation = open_dataset(config, 'val')
     network = initial_network(config, labelled.label_set)

@@ -93,6 +93,8 @@ def camvid_fddwnet_large() -> TrainConfig:
 
         vidseg-train fit camvid_fddwnet_large --data DATA/camvid
             --init DATA/weights/fddwnet_cityscapes.pth
+
+    Result: not run to its end yet.
     """
     return TrainConfig(
         name='camvid_fddwnet_large',

@@ -65,13 +65,15 @@ def draw_epoch(
 
     Returns:
         N shuffled items: a centroid that the crop must contain, or an image index for a crop
-        anywhere in it.
+        anywhere in it; no image twice of these.
     """
+    order = rng.permutation(images)
     present = [of_class for of_class in centroids if of_class]
     per_class = int(images * share / len(present)) if present else 0
-    samples: list[Centroid | int] = []
+    samples: list[Centroid | int] = [int(index) for index in order[per_class * len(present) :]]
+    if per_class == 0:
+        return samples
     for of_class in present:
-        order = rng.permutation(len(of_class))
-        samples += [of_class[order[turn % len(order)]] for turn in range(per_class)]
-    samples += [int(index) for index in rng.permutation(images)[: images - len(samples)]]
+        turns = rng.permutation(len(of_class))
+        samples += [of_class[turns[turn % len(turns)]] for turn in range(per_class)]
     return [samples[position] for position in rng.permutation(len(samples))]

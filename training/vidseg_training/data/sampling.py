@@ -49,7 +49,7 @@ class Draw(NamedTuple):
     epoch: int
     """Epoch from 0."""
     position: int
-    """Position in the epoch; with the epoch it seeds the augmentation."""
+    """Position in the epoch."""
     image: int
     """Index of the image."""
     contain: tuple[int, int] | None = None
@@ -112,7 +112,9 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
             Image (3, h, w) uint8 RGB, labels (h, w) int64, and the teacher's probabilities
             (C, h, w) uint8; without a teacher (0, h, w).
         """
-        rng = np.random.default_rng((self._config.seed, draw.epoch, draw.position))
+        # Of the crops anywhere an epoch has one an image, of the class-uniform ones several.
+        number = draw.image if draw.contain is None else len(self._images) + draw.position
+        rng = np.random.default_rng((self._config.seed, draw.epoch, number))
         soft = None if self._soft is None else self._soft[draw.image]
         sample = Sample(*self._images[draw.image], soft)
         image, labels, soft = augment(sample, self._config, rng, draw.contain)

@@ -1,6 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""A two-resolution residual network, the flagship: most accuracy for its time, on CPU and GPU.
+"""A two-resolution residual network, meant to be quick on a CPU as on a GPU.
 
 After a common stem one branch keeps stride 8 for detail while the other goes down to stride 32 for
 context; the two exchange their features after each stage (DDRNet: Hong et al., arXiv 2101.06085;
