@@ -104,6 +104,7 @@ def start(context: LaunchContext) -> Entities:
         arguments=[
             *(value('source'), '--rate', value('rate'), '--clock', '--wait', WAIT_S),
             *(('--topic', value('topic')) if value('topic') else ()),
+            # Without a recorder there may be no subscriber of the masks to wait for.
             *(('--wait-for', LABEL_MAP) if recording else ()),
             *(('--loop',) if looping else ()),
         ],

@@ -63,6 +63,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     'free size': {'size': ('H', 'W')},
     'fixed batch': {'batch': 1},
     'one image only': {'batch': 1, 'baked': True},
+    'one image only, says any number': {'baked': True},
     'one image only, ids': {'batch': 1, 'baked': True, 'gives': 'ids'},
     'half precision': {'half': True},
     'opset 12': {'opset': 12},
@@ -108,6 +109,21 @@ def test_the_confidence_is_the_highest_probability(
     assert 0.4 < probability < 0.9
     confidence = segment(target, [image], confidence=True).confidence
     assert confidence.min() == confidence.max() == round(255 * probability)
+
+
+def test_a_probability_above_one_is_full_confidence(foreign: Foreign, tmp_path: Path) -> None:
+    """Averaged windows or float16 may add up to a little more; 256 would be 0 in uint8."""
+    source, target = foreign(gives='probabilities'), tmp_path / 'mine.onnx'
+    model = onnx.load(source)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(1.005), 'more'))
+    model.graph.node[-1].output[0] = 'sum_of_one'
+    model.graph.node.append(onnx.helper.make_node('Mul', ['sum_of_one', 'more'], ['result']))
+    onnx.save(model, source)
+    red = np.full((48, 64, 3), (255, 0, 0), np.uint8)
+    wrap_model(source, target, WrapSettings(**SETTINGS), [red])
+    result = segment(target, [red], confidence=True)
+    assert not result.labels.any()
+    assert result.confidence.min() == result.confidence.max() == 255
 
 
 def test_the_confidence_can_be_left_out(foreign: Foreign, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def segment(
     """Let a good image arrive and its mask leave at that age."""
     receive(health, stamp_ns, offset_ns=offset_ns)
     health.accepted()
-    health.published(TIMINGS, age_ns)
+    health.published(TIMINGS, stamp_ns, stamp_ns + age_ns)
 
 
 def test_rates_age_and_latencies(clock: FakeClock) -> None:
@@ -83,7 +83,9 @@ def test_rates_age_and_latencies(clock: FakeClock) -> None:
         else:
             receive(health, NOW_NS + number, offset_ns=offset_ns)
         clock.step(0.25)
-    status = assess(health, replaced=5)
+    status = assess(
+        health, replaced=5, clock=ClockReading(NOW_NS + 10 + 360 * MS, simulated=False)
+    )
     found = status.values
     assert (status.level, status.rules) == (OK, ['replaced'])
     assert status.message == (
@@ -92,7 +94,7 @@ def test_rates_age_and_latencies(clock: FakeClock) -> None:
     assert health.topic == '/image'
     assert (found['received_hz'], found['rate_hz']) == (f'{10 / 2.75:.1f}', f'{5 / 2.75:.1f}')
     assert (found['received'], found['segmented'], found['dropped.replaced']) == ('11', '6', '5')
-    assert found['newest_age_ms'] == '360.00'  # 110 at publication, 250 since then
+    assert found['newest_age_ms'] == '360.00'
     assert found['clock_offset_ms'] == '65.00'
     assert [found[f'{s}.p50_ms'] for s in ('decode', 'wait', 'infer', 'fill', 'total')] == [
         '1.00',
@@ -141,7 +143,7 @@ def test_frames_without_a_mask_are_an_error_until_the_next_mask(clock: FakeClock
         receive(health, NOW_NS + number)
         health.accepted()
         if number == 0:
-            health.published(TIMINGS, age_ns=0)
+            health.published(TIMINGS, NOW_NS, NOW_NS)
         waiting_s = 0.4 * (number - 1)
         assert (assess(health).level == OK) == (waiting_s <= TIMEOUT_S)
     status = assess(health)
@@ -254,9 +256,21 @@ def test_a_slow_replay_and_slow_masks_are_not_another_clock(clock: FakeClock) ->
     slow = replace(TIMINGS, infer_ns=3 * SECOND)
     receive(health, NOW_NS)
     health.accepted()
-    health.published(slow, age_ns=slow.total_ns // 2)
+    health.published(slow, NOW_NS, NOW_NS + slow.total_ns // 2)
     status = assess(health)
     assert (status.rules, status.values['clock_offset_ms']) == (['age'], '0.00')
+
+
+@pytest.mark.parametrize(('rate', 'expected'), [(0.5, '600.00'), (1.0, '1100.00'), (4, '4100.00')])
+def test_the_newest_mask_grows_old_by_the_nodes_clock(
+    clock: FakeClock, rate: float, expected: str
+) -> None:
+    """In a replay at another speed the second since then is another time on the ROS clock."""
+    health = CameraHealth('/image')
+    segment(health, NOW_NS, age_ns=100 * MS)
+    clock.step(1.0)
+    later = ClockReading(NOW_NS + 100 * MS + round(rate * SECOND), simulated=True)
+    assert assess(health, clock=later).values['newest_age_ms'] == expected
 
 
 def test_another_clock_shows_without_masks_but_not_before_the_clock_is_known(

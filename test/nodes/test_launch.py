@@ -317,6 +317,17 @@ def test_a_replay_records_the_masks_in_recorded_time_and_ends(
         assert 1_000_000_000 <= mask.log_ns <= 1_000_000_000 + 9 * 200_000_000
 
 
+@pytest.mark.usefixtures('drive')
+def test_a_replay_without_a_recorder_plays_though_nobody_wants_the_masks(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    arguments = (f'model:={tiny_model}', 'source:=drive', 'record:=false', 'drain:=0.5')
+    code, log = run(tmp_path / 'log.txt', 'replay.launch.py', *arguments)
+    assert code == 0, log
+    assert '10 frames played' in log
+    assert not list(tmp_path.glob('masks*'))
+
+
 def test_a_replay_that_loops_goes_on(peer: Any, tiny_model: Path, tmp_path: Path) -> None:
     """Its footage is one frame: without a loop it would be over at once."""
     with BagWriter(tmp_path / 'drive') as bag:

@@ -15,6 +15,9 @@ import pytest
 
 pytest.importorskip('rclpy')
 
+import rclpy
+from rclpy.context import Context
+from rclpy.node import Node
 from rclpy.task import Future
 
 from vidseg_ros.bag_io import BagReader, BagWriter
@@ -113,8 +116,22 @@ def test_live_masks_of_the_street_clip_are_the_offline_masks(
     assert latency.latency.p50_ms > 0
     written = json.loads((tmp_path / 'live' / 'summary.json').read_text())
     assert written['frames']['segmented'] == len(masks(tmp_path / 'live'))
-    assert 'opened' in (tmp_path / 'live' / NODE_LOG).read_text()
+    log = (tmp_path / 'live' / NODE_LOG).read_text()
+    assert 'opened' in log
+    assert 'image: stamps are' not in log, 'the node does not follow recorded time'
     assert os.environ.get('ROS_DOMAIN_ID') == domain
+
+
+def test_runs_in_one_domain_have_clocks_of_their_own() -> None:
+    context = Context()
+    rclpy.init(args=live_run._ros_arguments(), context=context)
+    try:
+        node = Node('any', context=context)
+        assert node.get_namespace().startswith('/vidseg_')
+        assert node.resolve_topic_name('/clock') == f'{node.get_namespace()}/clock'
+        node.destroy_node()
+    finally:
+        context.try_shutdown()
 
 
 def test_compressed_frames_and_bad_frames(tmp_path: Path, tiny_model: Path, scene: Any) -> None:

@@ -37,7 +37,10 @@ class _Published(NamedTuple):
     at_ns: int
     """Monotonic clock (ns)."""
     timings: StageTimings
+    stamp_ns: int
+    """Stamp of the frame (ns)."""
     age_ns: int
+    """ROS clock at publication minus the stamp (ns)."""
 
 
 class CameraHealth:
@@ -102,17 +105,19 @@ class CameraHealth:
             if self._unanswered_ns is None:
                 self._unanswered_ns = self._last_accepted_ns
 
-    def published(self, timings: StageTimings, age_ns: int) -> None:
+    def published(self, timings: StageTimings, stamp_ns: int, clock_ns: int) -> None:
         """Count a published label map.
 
         Args:
             timings: Time in each stage (ns).
-            age_ns: ROS clock at publication minus the stamp of the frame (ns).
+            stamp_ns: Stamp of the frame (ns).
+            clock_ns: ROS clock at publication (ns).
         """
         with self._lock:
             self._published += 1
             self._unanswered_ns = None
-            self._newest = _Published(time.monotonic_ns(), timings, age_ns)
+            age_ns = clock_ns - stamp_ns
+            self._newest = _Published(time.monotonic_ns(), timings, stamp_ns, age_ns)
             self._window.append(self._newest)
 
     def assess(
@@ -133,7 +138,7 @@ class CameraHealth:
             now_ns = time.monotonic_ns()
             self._forget(now_ns - int(WINDOW_S * _NS_PER_S))
             facts = self._facts(now_ns, replaced, publishers, clock, limits)
-            return judge(CAMERA_RULES, facts), self._values(now_ns, replaced)
+            return judge(CAMERA_RULES, facts), self._values(now_ns, replaced, clock)
 
     def _forget(self, before_ns: int) -> None:
         while self._window and self._window[0].at_ns < before_ns:
@@ -174,7 +179,7 @@ class CameraHealth:
         known = [item.offset_ns for item in self._arrivals if item.offset_ns is not None]
         return median_low(known) if known else None
 
-    def _values(self, now_ns: int, replaced: int) -> dict[str, str]:
+    def _values(self, now_ns: int, replaced: int, clock: ClockReading) -> dict[str, str]:
         values = {
             'rate_hz': f'{_rate_hz([item.at_ns for item in self._window], now_ns):.1f}',
             'received_hz': f'{_rate_hz([item.at_ns for item in self._arrivals], now_ns):.1f}',
@@ -187,7 +192,7 @@ class CameraHealth:
         if (offset_ns := self._offset_ns()) is not None:
             values['clock_offset_ms'] = f'{offset_ns / _NS_PER_MS:.2f}'
         if self._newest is not None:
-            age_ns = self._newest.age_ns + now_ns - self._newest.at_ns
+            age_ns = clock.now_ns - self._newest.stamp_ns
             values['newest_age_ms'] = f'{age_ns / _NS_PER_MS:.2f}'
         stages = {
             'decode': [item.timings.decode_ns for item in self._window],

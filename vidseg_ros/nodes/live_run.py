@@ -35,7 +35,7 @@ from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.resources import find_config
 from vidseg_ros.evaluation.sources import Source, SourceFrame
 from vidseg_ros.evaluation.writers import LABEL_MAP_TOPIC
-from vidseg_ros.nodes.bag_player import BagPlayer
+from vidseg_ros.nodes.bag_player import BagPlayer, CLOCK_HZ
 from vidseg_ros.nodes.child_process import ChildNode
 from vidseg_ros.nodes.dds_profile import PROFILE_VARIABLES
 from vidseg_ros.nodes.mask_pairing import pair_masks, Published, Received
@@ -110,8 +110,9 @@ def play_live(  # noqa: PLR0913 - all but one by name
 ) -> Iterator[LiveRun]:
     """Play footage at recorded rate through a running node and pair its label maps with it.
 
-    DDS stays on this machine, in a domain that follows from the process id. A ROS_DOMAIN_ID
-    that is set is not used: recorded camera images have no business among a vehicle's nodes.
+    The node's clock is the recorded time (``use_sim_time``), or every stamp would look old. DDS
+    stays on this machine, in a domain that follows from the process id. A ROS_DOMAIN_ID that is
+    set is not used: recorded camera images have no business among a vehicle's nodes.
 
     Args:
         source: Opened footage; read twice.
@@ -153,7 +154,7 @@ class _Play:
         self.ended_by: str | None = None
         self._bag = bag
         self._failure: Exception | None = None
-        self._player = BagPlayer(source, rate=rate, context=context)
+        self._player = BagPlayer(source, rate=rate, clock_hz=CLOCK_HZ, context=context)
         # Without the leading slash the topic is in the namespace of this run.
         topic = LABEL_MAP_TOPIC.removeprefix('/')
         self._recorder = MaskRecorder(self._store, topic=topic, context=context)
@@ -305,11 +306,13 @@ def _why_not(frame: SourceFrame, doubtful: set[int]) -> str:
 
 
 def _ros_arguments() -> list[str]:
-    """Return what all nodes of one run share: a namespace of their own, and no log files.
+    """Return what all nodes of one run share: namespace and clock of their own, no log files.
 
     Two runs may share a domain, there are only so many.
     """
-    return ['--ros-args', '--disable-external-lib-logs', '-r', f'__ns:=/vidseg_{uuid4().hex}']
+    name = f'/vidseg_{uuid4().hex}'
+    remappings = ('-r', f'__ns:={name}', '-r', f'/clock:={name}/clock')
+    return ['--ros-args', '--disable-external-lib-logs', *remappings]
 
 
 def _parameters(model: Path, engine: str, mask_size: str, *, compressed: bool) -> list[str]:
@@ -318,6 +321,7 @@ def _parameters(model: Path, engine: str, mask_size: str, *, compressed: bool) -
         'engine': engine,
         'mask_size': mask_size,
         'input_type': 'compressed' if compressed else 'image',
+        'use_sim_time': True,
     }
     # Quoted, because ROS reads values as YAML: a model called 1.onnx is no number.
     return [

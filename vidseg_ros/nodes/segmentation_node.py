@@ -299,8 +299,8 @@ class SegmentationNode(LifecycleNode):
         """Publish the label map of one result; runs in the worker thread."""
         camera = cameras[result.frame.camera]
         camera.outputs.publish_label_map(result, camera.inputs.info)
-        age_ns = self.get_clock().now().nanoseconds - stamp_ns(result.frame.context)
-        camera.health.published(result.timings, age_ns)
+        now_ns = self.get_clock().now().nanoseconds
+        camera.health.published(result.timings, stamp_ns(result.frame.context), now_ns)
 
     def _publish_extras(
         self, cameras: Mapping[str, _Camera], card: ModelCard, result: Segmentation
