@@ -70,7 +70,7 @@ def test_json_is_the_side_car(
     [
         (
             ['--precision', 'int8'],
-            'is fp32, and an engine is as its model file; give a model file that is int8',
+            'give a model file that is int8 (vidseg convert makes fp16 of fp32)',
         ),
         (['--frames', '9'], '1 to 8 frames'),
         (['--device', '3'], 'there is no GPU of that number'),

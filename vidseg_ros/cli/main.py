@@ -33,6 +33,7 @@ COMMANDS: Final = {
     'demo': Command('vidseg_ros.cli.demo', 'see a live ROS 2 node segment a drive'),
     'replay': Command('vidseg_ros.cli.replay', 'segment a bag, a video or a folder of images'),
     'inspect': Command('vidseg_ros.cli.inspect', 'print what a model file says about itself'),
+    'convert': Command('vidseg_ros.cli.convert', 'make a model file of half precision'),
     'build-engine': Command('vidseg_ros.cli.build_engine', 'build the TensorRT engine of a model'),
 }
 """Sub-commands by name."""
