@@ -44,7 +44,7 @@ setup(
     # TensorRT itself comes with JetPack, DRIVE or NVIDIA's packages.
     extras_require={
         'opencv': ['opencv-python-headless>=4.9'],
-        'tensorrt': ['cuda-python>=12.6'],
+        'tensorrt': ['cuda-python>=12.6', 'nvidia-ml-py>=12'],
     },
     entry_points={
         'console_scripts': [

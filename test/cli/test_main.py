@@ -29,7 +29,14 @@ def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_command_of_the_table_can_be_called() -> None:
-    assert sorted(COMMANDS) == ['build-engine', 'convert', 'demo', 'inspect', 'replay']
+    assert sorted(COMMANDS) == [
+        'benchmark',
+        'build-engine',
+        'convert',
+        'demo',
+        'inspect',
+        'replay',
+    ]
     for command in COMMANDS.values():
         assert callable(import_module(command.module).main)
 

@@ -34,6 +34,7 @@ COMMANDS: Final = {
     'replay': Command('vidseg_ros.cli.replay', 'segment a bag, a video or a folder of images'),
     'inspect': Command('vidseg_ros.cli.inspect', 'print what a model file says about itself'),
     'convert': Command('vidseg_ros.cli.convert', 'make a model file of half precision'),
+    'benchmark': Command('vidseg_ros.cli.benchmark', 'time a model on an engine of this machine'),
     'build-engine': Command('vidseg_ros.cli.build_engine', 'build the TensorRT engine of a model'),
 }
 """Sub-commands by name."""
