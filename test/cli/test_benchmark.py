@@ -12,7 +12,7 @@ from vidseg_ros.cli.main import main
 def test_a_table_and_its_json(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / 'results' / 'tiny.json'
+    out = tmp_path / 'tiny.json'
     options = ['--engine', 'onnxruntime', '--seconds', '0.001', '--size', '12x16']
     assert (
         main(['benchmark', str(tiny_model), *options, '--cameras', '2', '--json', str(out)]) == 0

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 import hashlib
-import json
 import os
 from pathlib import Path
 import platform
@@ -23,9 +22,9 @@ from vidseg_ros.cli.arguments import (
     number,
     parse_with_check,
 )
-from vidseg_ros.core.errors import OutputError
 from vidseg_ros.core.resources import find_model
 from vidseg_ros.evaluation.benchmark import Benchmark, run_benchmark
+from vidseg_ros.evaluation.results_folder import write_json
 from vidseg_ros.inference.agreement import Sample, street_frames
 from vidseg_ros.inference.engine import AUTO, CHOICES
 from vidseg_ros.inference.engine_settings import EngineSettings
@@ -55,11 +54,12 @@ def main(argv: Sequence[str]) -> int:
     ]
     settings = EngineSettings(cameras=args.cameras, device=args.device, samples=samples)
     size = args.size or model.card.input_size
+    load = os.getloadavg()[0]
     found = run_benchmark(model.path, args.engine, settings, size=size, seconds=args.seconds)
-    plain = _plain(model, found, str(args.check) if args.check else 'made-up streets')
-    if args.json:
-        _write(args.json, plain)
+    plain = _plain(model, found, str(args.check) if args.check else 'made-up streets', load)
     Console(markup=False, emoji=False).print(Group(_facts(plain), _latencies(plain)))
+    if args.json:
+        write_json(args.json, plain)
     return 0
 
 
@@ -92,14 +92,18 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _plain(model: ModelFile, found: Benchmark, frames: str) -> dict[str, Any]:
+def _plain(model: ModelFile, found: Benchmark, frames: str, load: float) -> dict[str, Any]:
     """Return everything for JSON."""
     plain = asdict(found)
     engine, cameras, size = plain.pop('engine'), plain.pop('cameras'), plain.pop('size')
     return {
         'schema': SCHEMA,
         'date': datetime.now(timezone.utc).isoformat(timespec='seconds'),
-        'machine': {'platform': platform.platform(), 'cpus': os.cpu_count()},
+        'machine': {
+            'platform': platform.platform(),
+            'cpus': os.cpu_count(),
+            'load_average_before': load,
+        },
         'model': {
             'name': model.card.name,
             'sha256': hashlib.sha256(model.path.read_bytes()).hexdigest(),
@@ -110,15 +114,6 @@ def _plain(model: ModelFile, found: Benchmark, frames: str) -> dict[str, Any]:
         'frames': {'source': frames, 'cameras': cameras, 'size': list(size)},
         **plain,
     }
-
-
-def _write(path: Path, plain: dict[str, Any]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(plain, indent=2) + '\n', encoding='utf-8')
-    except OSError as error:
-        msg = f'cannot write {path}: {error.strerror or error}; choose another --json'
-        raise OutputError(msg) from error
 
 
 def _facts(plain: dict[str, Any]) -> Table:
@@ -134,6 +129,8 @@ def _facts(plain: dict[str, Any]) -> Table:
     table.add_row('one call', f'{frames["cameras"]} x {height}x{width}, {frames["source"]}')
     same = f'{agreement["pixels"]:.2%} of the pixels of {agreement["frames"]} frames'
     table.add_row('as ONNX Runtime', same)
+    load, cpus = plain['machine']['load_average_before'], plain['machine']['cpus']
+    table.add_row('load before', f'{load:.1f} on {cpus} CPUs; beside other work times mean little')
     table.add_row('frames per second', f'{plain["frames_per_second"]:.1f}')
     table.add_row(
         'peak memory', f'{plain["host_peak_bytes"] / 2**20:.0f} MiB, with the comparison'
