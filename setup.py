@@ -46,7 +46,7 @@ setup(
         'ray': ['ray>=2.44'],
         'report': ['plotly>=6'],
         # TensorRT itself comes with JetPack, DRIVE or NVIDIA's packages.
-        'tensorrt': ['cuda-python>=12.6'],
+        'tensorrt': ['cuda-python>=12.6', 'nvidia-ml-py>=12'],
     },
     entry_points={
         'console_scripts': [

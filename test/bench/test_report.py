@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 BENCH = Path(__file__).parents[2] / 'bench'
-SCRIPTS = ['node_latency', 'overload', 'replay_throughput', 'shrink']
+SCRIPTS = ['node_latency', 'overload', 'replay_throughput', 'shrink', 'tensorrt_gpu']
 
 Load = Callable[[str], ModuleType]
 

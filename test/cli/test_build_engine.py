@@ -70,7 +70,7 @@ def test_json_is_the_side_car(
     [
         (
             ['--precision', 'int8'],
-            'is fp32, and an engine is as its model file; give a model file that is int8',
+            'give a model file that is int8 (vidseg convert makes fp16 of fp32)',
         ),
         (['--frames', '9'], '1 to 8 frames'),
         (['--device', '3'], 'there is no GPU of that number'),
@@ -113,3 +113,14 @@ def test_without_tensorrt_it_says_what_to_install(
     assert main(['build-engine', str(tiny_model)]) == 2
     err = capsys.readouterr().err
     assert err.startswith('vidseg: TensorRT is not installed; JetPack and DRIVE bring it')
+
+
+@pytest.mark.parametrize('fake_gpu', ['8.5.3.1', '11.4.0.106'], indirect=True)
+def test_a_converted_file_is_built_in_its_precision(
+    fake_gpu: Any, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = str(tmp_path / 'half.onnx')
+    assert main(['convert', str(tiny_model), '--precision', 'fp16', '--out', half]) == 0
+    assert main(['build-engine', half, '--precision', 'fp16', '--json']) == 0
+    assert json.loads(capsys.readouterr().out)['key']['precision'] == 'fp16'
+    assert fake_gpu.builds == 1

@@ -29,8 +29,16 @@ def fail_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_command_of_the_table_can_be_called() -> None:
-    expected = ['build-engine', 'demo', 'evaluate', 'inspect', 'replay', 'report']
-    assert sorted(COMMANDS) == expected
+    assert sorted(COMMANDS) == [
+        'benchmark',
+        'build-engine',
+        'convert',
+        'demo',
+        'evaluate',
+        'inspect',
+        'replay',
+        'report',
+    ]
     for command in COMMANDS.values():
         assert callable(import_module(command.module).main)
 

@@ -7,20 +7,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 import json
 from pathlib import Path
-import re
 import sys
 from typing import Any, get_args
 
 from rich.console import Console, Group
 from rich.table import Table
 
+from vidseg_ros.cli.arguments import (
+    add_check_arguments,
+    check_samples,
+    image_size,
+    number,
+    parse_with_check,
+)
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.resources import find_model
-from vidseg_ros.evaluation.samples import footage_samples
-from vidseg_ros.evaluation.true_labels import LabelDirectory
-from vidseg_ros.inference.agreement import CHECK_FRAMES, Sample
 from vidseg_ros.inference.engine_settings import EngineSettings
-from vidseg_ros.inference.model_file import ModelFile, read_model
+from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.inference.tensorrt_builder import open_tensorrt
 from vidseg_ros.inference.tensorrt_engine import TensorRtEngine
 from vidseg_ros.inference.tensorrt_options import OnProgress, Precision, Progress
@@ -43,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     if args.precision not in (None, model.card.precision):
         msg = (
             f'{model.path} is {model.card.precision}, and an engine is as its model file; give a '
-            f'model file that is {args.precision}'
+            f'model file that is {args.precision} (vidseg convert makes fp16 of fp32)'
         )
         raise ParameterError(msg)
     console = Console(stderr=True, markup=False, emoji=False)
@@ -55,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
             rebuild=args.rebuild,
             workspace_mib=args.workspace,
             cache=args.cache,
-            samples=_samples(args, model),
+            samples=check_samples(args, model.card),
             on_progress=on_progress,
         )
         with closing(open_tensorrt(model.path, settings)) as engine:
@@ -76,50 +79,15 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add('model', metavar='MODEL', help='path, or name of a shipped model')
     add('--precision', choices=get_args(Precision), help='refuse a model file of another one')
-    add('--frames', type=_number, default=1, metavar='N', help='cameras, 1 to 8 (default: 1)')
-    add('--size', type=_size, metavar='HxW', help='of camera frames, such as 1080x1920')
-    add('--check', type=Path, metavar='SOURCE', help='bag, video or folder to compare it on')
-    add('--topic', metavar='T', help='image topic of a bag that has several')
-    add('--labels', type=Path, metavar='DIR', help='true labels: index PNGs named like the frames')
-    add(
-        '--check-frames',
-        type=_number,
-        default=CHECK_FRAMES,
-        metavar='N',
-        help='how many of SOURCE (default: %(default)s)',
-    )
+    add('--frames', type=number, default=1, metavar='N', help='cameras, 1 to 8 (default: 1)')
+    add('--size', type=image_size, metavar='HxW', help='of camera frames, such as 1080x1920')
+    add_check_arguments(parser)
     add('--device', type=int, default=0, metavar='N', help='number of the GPU (default: 0)')
-    add('--workspace', type=_number, default=2048, metavar='MIB', help='default: %(default)s')
+    add('--workspace', type=number, default=2048, metavar='MIB', help='default: %(default)s')
     add('--cache', type=Path, metavar='DIR', help='folder of engines (VIDSEG_ENGINE_CACHE)')
     add('--rebuild', action='store_true', help='build it even if there is one')
     add('--json', action='store_true', help='print JSON instead of tables')
-    args = parser.parse_args(argv)
-    if args.labels is not None and args.check is None:
-        parser.error('--labels needs --check SOURCE: the frames that they belong to')
-    return args
-
-
-def _number(text: str) -> int:
-    if not re.fullmatch(r'[1-9]\d*', text):
-        msg = f'must be a whole number from 1, not {text!r}'
-        raise argparse.ArgumentTypeError(msg)
-    return int(text)
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', text)
-    if not match:
-        msg = f'must be height x width in pixels, such as 1080x1920, not {text!r}'
-        raise argparse.ArgumentTypeError(msg)
-    return int(match[1]), int(match[2])
-
-
-def _samples(args: argparse.Namespace, model: ModelFile) -> Sequence[Sample]:
-    if args.check is None:
-        return ()
-    truth = LabelDirectory(args.labels, model.card.labels) if args.labels else None
-    order = model.card.input_order
-    return footage_samples(args.check, args.topic, order, truth, most=args.check_frames)
+    return parse_with_check(parser, argv)
 
 
 @contextmanager

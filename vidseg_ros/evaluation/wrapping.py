@@ -5,9 +5,7 @@
 from collections.abc import Sequence
 from contextlib import closing
 import hashlib
-import os
 from pathlib import Path
-import tempfile
 from typing import Final
 
 import numpy as np
@@ -19,6 +17,7 @@ from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.inference.agreement import Agreement
 from vidseg_ros.inference.foreign_model import ForeignNetwork, read_network
+from vidseg_ros.inference.model_file import replaced_when_whole
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.original import OriginalNetwork
 from vidseg_ros.inference.wrap_settings import WrapSettings
@@ -59,16 +58,8 @@ def wrap_model(
         form = read_form(result, network, settings)
         truth.append(original.labels(result, form))
     card = _card(network, target, settings)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            draft = Path(scratch) / target.name
-            agreement = _write_checked(draft, network, form, settings, card, frames, truth)
-            os.replace(draft, target)  # noqa: PTH105  # atomic on POSIX
-    except OSError as error:
-        msg = f'cannot write {target}: {error.strerror or error}; choose another --out'
-        raise OutputError(msg) from error
-    return agreement
+    with replaced_when_whole(target) as draft:
+        return _write_checked(draft, network, form, settings, card, frames, truth)
 
 
 def _write_checked(  # noqa: PLR0913, PLR0917

@@ -6,14 +6,18 @@
 (N, h, w). See docs/model_file.md for the contract.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+import os
 from pathlib import Path
+import tempfile
 from typing import Final
 
 import numpy as np
 import onnx
 
-from vidseg_ros.core.errors import ModelError
+from vidseg_ros.core.errors import ModelError, OutputError
 from vidseg_ros.core.model_card import METADATA_KEY, ModelCard
 
 INPUT: Final = 'frames'
@@ -118,6 +122,30 @@ def describe(model: onnx.ModelProto, path: Path) -> ModelFile:
         parameters=count_parameters(model),
         opset=opset,
     )
+
+
+@contextmanager
+def replaced_when_whole(target: Path) -> Iterator[Path]:
+    """Give a draft to write; it becomes the target, at once, unless the body raises.
+
+    Args:
+        target: Where the model file shall be; its folder is made.
+
+    Yields:
+        A file of the same name in a folder beside the target, which is gone afterwards.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            draft = Path(scratch) / target.name
+            yield draft
+            os.replace(draft, target)  # noqa: PTH105  # atomic on POSIX
+    except OSError as error:
+        msg = f'cannot write {target}: {error.strerror or error}; choose another --out'
+        raise OutputError(msg) from error
 
 
 def count_parameters(model: onnx.ModelProto) -> int:

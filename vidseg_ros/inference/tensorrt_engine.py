@@ -85,6 +85,21 @@ class TensorRtEngine:
             note=f'no CUDA graph: {"; ".join(sorted(problems))}' if problems else '',
         )
 
+    @property
+    def gpu_name(self) -> str:
+        """Name of the GPU, as CUDA says it."""
+        return self._gpu.name
+
+    def gpu_memory_used(self) -> int:
+        """Return the memory of the GPU that all processes use, bytes.
+
+        Raises:
+            EngineError: If the GPU fails.
+        """
+        self._gpu.use()
+        free, total = self._gpu.memory()
+        return total - free
+
     def infer(
         self, frames: Sequence[NDArray[np.uint8]], *, confidence: bool = False
     ) -> Prediction:

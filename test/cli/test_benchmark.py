@@ -1,0 +1,71 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vidseg_ros.cli.main import main
+
+
+def test_a_table_and_its_json(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / 'tiny.json'
+    options = ['--engine', 'onnxruntime', '--seconds', '0.001', '--size', '12x16']
+    assert (
+        main(['benchmark', str(tiny_model), *options, '--cameras', '2', '--json', str(out)]) == 0
+    )
+    text = capsys.readouterr().out
+    for part in ('tiny', 'onnxruntime', '2 x 12x16, made-up streets', 'of the pixels of 8 frames'):
+        assert part in text
+    assert 'frames to label maps' in text
+    assert 'compute' not in text
+    plain = json.loads(out.read_text())
+    assert list(plain) == [
+        'schema',
+        'date',
+        'machine',
+        'model',
+        'engine',
+        'frames',
+        'agreement',
+        'latency',
+        'pinned_latency',
+        'stages',
+        'frames_per_second',
+        'host_peak_bytes',
+        'gpu_used_bytes',
+        'power_w',
+    ]
+    assert plain['schema'] == 1
+    assert plain['frames'] == {'source': 'made-up streets', 'cameras': 2, 'size': [12, 16]}
+    assert plain['model']['input_size'] == [12, 16]
+    assert plain['stages'] is plain['pinned_latency'] is plain['power_w'] is None
+
+
+def test_tensorrt_has_more_rows(
+    fake_gpu: Any, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['benchmark', str(tiny_model), '--seconds', '0.001']) == 0
+    text = capsys.readouterr().out
+    for row in ('tensorrt', 'from pinned frames', 'copy in', 'compute', 'copy out', 'GPU memory'):
+        assert row in text
+    assert '1 x 12x16' in text
+    assert fake_gpu.builds == 1
+
+
+@pytest.mark.parametrize('text', ['0', '-1', 'nan', 'inf', 'soon'])
+def test_seconds_that_are_none(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    with pytest.raises(SystemExit, match='2'):
+        main(['benchmark', 'tiny', f'--seconds={text}'])
+    assert f'must be seconds above 0, not {text!r}' in capsys.readouterr().err
+
+
+def test_json_that_cannot_be_written(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ['benchmark', str(tiny_model), '--engine', 'onnxruntime', '--seconds', '0.001']
+    assert main([*command, '--json', str(tmp_path)]) == 2
+    assert f'cannot write {tmp_path}' in capsys.readouterr().err

@@ -1,0 +1,166 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+from pathlib import Path
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vidseg_ros.core.errors import EngineError, ModelError
+from vidseg_ros.evaluation import benchmark
+from vidseg_ros.evaluation.benchmark import run_benchmark, WARM_UP
+from vidseg_ros.inference.agreement import Sample
+from vidseg_ros.inference.cuda_runtime import Gpu
+from vidseg_ros.inference.engine_settings import EngineSettings
+from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
+from vidseg_ros.inference.prediction import Prediction
+from vidseg_ros.inference.tensorrt_engine import TensorRtEngine
+from vidseg_ros.inference.tensorrt_options import Shape
+
+SHORT = 0.001
+
+
+def settings(*, cameras: int = 1, shape: tuple[int, int] = (12, 16)) -> EngineSettings:
+    """Return settings with three one-coloured frames of the tiny model's classes."""
+    images = [np.full((*shape, 3), color, np.uint8) for color in np.eye(3, dtype=np.uint8) * 200]
+    return EngineSettings(cameras=cameras, samples=[Sample(image=image) for image in images])
+
+
+def test_onnx_runtime_is_compared_and_timed(tiny_model: Path) -> None:
+    found = run_benchmark(
+        tiny_model, 'onnxruntime', settings(cameras=2), size=(48, 64), seconds=SHORT
+    )
+    assert found.engine.name == 'onnxruntime'
+    assert (found.cameras, found.size) == (2, (48, 64))
+    assert (found.agreement.frames, found.agreement.pixels) == (3, 1.0)
+    assert found.latency.count >= 1
+    assert found.latency.p50_ms is not None
+    assert found.latency.max_ms is not None
+    assert 0 < found.latency.p50_ms <= found.latency.max_ms
+    assert found.host_peak_bytes > 2**20
+    nothing = (found.pinned_latency, found.stages, found.gpu_used_bytes, found.power_w)
+    assert nothing == (None, None, None, None)
+
+
+def test_frames_per_second_are_those_of_all_cameras(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark, '_time', lambda *_: [20_000_000, 30_000_000])
+    found = run_benchmark(
+        tiny_model, 'onnxruntime', settings(cameras=3), size=(12, 16), seconds=SHORT
+    )
+    assert found.frames_per_second == pytest.approx(2 * 3 / 0.05)
+    assert (found.latency.p50_ms, found.latency.max_ms) == (25.0, 30.0)
+
+
+def test_frames_change_from_call_to_call_and_have_the_size_asked_for(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[tuple[int, ...]]] = []
+    infer = OnnxRuntimeEngine.infer
+
+    def spy(self: OnnxRuntimeEngine, frames: Any, *, confidence: bool = False) -> Prediction:
+        seen.append([(*frame.shape[:2], int(frame[0, 0].argmax())) for frame in frames])
+        return infer(self, frames, confidence=confidence)
+
+    monkeypatch.setattr(OnnxRuntimeEngine, 'infer', spy)
+    run_benchmark(tiny_model, 'onnxruntime', settings(cameras=2), size=(24, 32), seconds=SHORT)
+    compared, timed = seen[:6], seen[6:]
+    assert [len(frames) for frames in compared] == [1] * 6
+    assert len(timed) > WARM_UP
+    assert [[color for *_, color in frames] for frames in timed[:4]] == [
+        [0, 1],
+        [1, 2],
+        [2, 0],
+        [0, 1],
+    ]
+    assert {frame[:2] for frames in seen for frame in frames} == {(24, 32)}
+
+
+def test_an_engine_that_disagrees_is_not_timed(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infer = OnnxRuntimeEngine.infer
+
+    def wrong(self: OnnxRuntimeEngine, frames: Any, *, confidence: bool = False) -> Prediction:
+        found = infer(self, frames, confidence=confidence)
+        return replace(found, labels=(found.labels + int(self._shrink)) % 3)
+
+    monkeypatch.setattr(OnnxRuntimeEngine, 'infer', wrong)
+    monkeypatch.setattr(benchmark, '_time', lambda *_: pytest.fail('it was timed'))
+    with pytest.raises(ModelError, match=r'^the benchmark of onnxruntime is not kept: .* 0\.00%'):
+        run_benchmark(tiny_model, 'onnxruntime', settings(), size=(12, 16), seconds=SHORT)
+
+
+@pytest.mark.usefixtures('fake_gpu')
+@pytest.mark.parametrize('cameras', [1, 2])
+def test_tensorrt_tells_its_stages(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, cameras: int
+) -> None:
+    monkeypatch.setattr(Gpu, 'memory', lambda _: (3_000, 5_000))  # free and total
+    found = run_benchmark(
+        tiny_model, 'tensorrt', settings(cameras=cameras), size=(48, 64), seconds=SHORT
+    )
+    assert found.engine.name == 'tensorrt'
+    assert found.stages is not None
+    assert list(found.stages) == ['copy_in', 'compute', 'copy_out']
+    for stage in found.stages.values():
+        assert stage.count == found.latency.count
+        assert stage.p50_ms is not None
+        assert stage.p50_ms >= 0
+    assert found.gpu_used_bytes == 2_000
+
+
+@pytest.mark.usefixtures('fake_gpu')
+@pytest.mark.parametrize(
+    ('cameras', 'quicker', 'pinned'), [(1, False, True), (2, True, True), (2, False, False)]
+)
+def test_pinned_frames_are_timed_where_they_are_not_copied(
+    tiny_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cameras: int,
+    *,
+    quicker: bool,
+    pinned: bool,
+) -> None:
+    monkeypatch.setattr(TensorRtEngine, '_is_quicker', lambda *_: quicker)
+    asked: list[Shape] = []
+    memory = TensorRtEngine.pinned_frames
+
+    def spy(self: TensorRtEngine, shape: Shape) -> Any:
+        asked.append(shape)
+        return memory(self, shape)
+
+    monkeypatch.setattr(TensorRtEngine, 'pinned_frames', spy)
+    found = run_benchmark(
+        tiny_model, 'tensorrt', settings(cameras=cameras), size=(48, 64), seconds=SHORT
+    )
+    assert (found.pinned_latency is not None) == pinned
+    assert asked == [Shape(cameras, 48, 64)] * pinned
+
+
+@pytest.mark.usefixtures('fake_gpu')
+def test_power_is_energy_by_time(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    joules = iter([100.0, 115.0])
+    asked: list[str] = []
+
+    def counter(name: str) -> Any:
+        asked.append(name)
+        return lambda: next(joules)
+
+    monkeypatch.setattr(benchmark, 'energy_counter', counter)
+    monkeypatch.setattr(benchmark, '_time', lambda *_: [50_000_000] * 2)
+    found = run_benchmark(tiny_model, 'tensorrt', settings(), size=(12, 16), seconds=SHORT)
+    assert found.power_w == pytest.approx(15 / 0.1)
+    assert asked == ['Fake GPU']
+
+
+def test_auto_says_what_it_took_and_why(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'tensorrt', None)
+    found = run_benchmark(tiny_model, 'auto', settings(), size=(12, 16), seconds=SHORT)
+    assert found.engine.name == 'onnxruntime'
+    assert found.engine.note.startswith('not TensorRT: TensorRT is not installed')
+    with pytest.raises(EngineError, match='TensorRT is not installed'):
+        run_benchmark(tiny_model, 'tensorrt', settings(), size=(12, 16), seconds=SHORT)
