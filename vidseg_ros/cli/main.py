@@ -113,3 +113,7 @@ def _version() -> str:
         return metadata.version('vidseg_ros')
     except metadata.PackageNotFoundError:
         return '(not installed: run from its sources)'
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
