@@ -17,7 +17,8 @@ import pytest
 
 from vidseg_ros.core.errors import EngineError
 from vidseg_ros.inference import tensorrt_api
-from vidseg_ros.inference.tensorrt_api import build_plan, load_tensorrt, LoadedPlan
+from vidseg_ros.inference.cuda_runtime import GpuError
+from vidseg_ros.inference.tensorrt_api import build_plan, load_tensorrt, LoadedPlan, PlanRefused
 from vidseg_ros.inference.tensorrt_options import (
     BuildFlags,
     BuildOptions,
@@ -179,7 +180,7 @@ def test_a_gpu_that_tensorrt_cannot_use(
 
 @versions
 def test_a_plan_that_is_none(fake_gpu: Any) -> None:
-    with pytest.raises(EngineError, match=r'refuses the plan: .*magic tag does not match'):
+    with pytest.raises(PlanRefused, match=r'refuses the plan: .*magic tag does not match'):
         LoadedPlan(b'garbage')
     assert not fake_gpu.leftovers
 
@@ -205,7 +206,7 @@ def test_warnings_of_tensorrt_are_logged(fake_gpu: Any, caplog: pytest.LogCaptur
 def test_a_context_that_cannot_be_had(fake_gpu: Any, tiny_model: Path) -> None:
     plan = LoadedPlan(build(tiny_model)[0])
     fake_gpu.failures['context'] = 'no memory'
-    with pytest.raises(EngineError, match='TensorRT cannot set up profile 0: it does not say why'):
+    with pytest.raises(GpuError, match=r'no memory to run the plan \(it does not say why\): few'):
         plan.create_context(0, 0x51, {'frames': (1, 12, 16, 3)})
 
 

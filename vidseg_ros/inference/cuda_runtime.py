@@ -28,8 +28,10 @@ _POLL_S: Final = 20e-6
 _lost_gpus: set[int] = set()
 """GPUs that did not answer: whatever is asked of them, even to free memory, might never return."""
 
+OUT_OF_MEMORY: Final = 'cudaErrorMemoryAllocation'
+
 _ADVICE: Final = {
-    'cudaErrorMemoryAllocation': 'the GPU is out of memory: fewer cameras in one batch, a smaller '
+    OUT_OF_MEMORY: 'the GPU is out of memory: fewer cameras in one batch, a smaller '
     'model, or end what else uses the GPU',
     'cudaErrorNoDevice': 'no NVIDIA GPU is visible: check nvidia-smi (and --gpus of a container)',
     'cudaErrorInsufficientDriver': 'the NVIDIA driver is missing or older than CUDA: update it',

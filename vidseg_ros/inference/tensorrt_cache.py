@@ -6,7 +6,7 @@ A plan is code: it is loaded only from a folder that nobody else can write, and 
 side-car that was written with it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
@@ -78,6 +78,8 @@ class CachedPlan(NamedTuple):
     """Its file."""
     plan: bytes
     """Its content, as its side-car says."""
+    sha256: str
+    """Of the content."""
     about: dict[str, Any]
     """What else the side-car says, such as how it was checked."""
 
@@ -93,8 +95,12 @@ class PlanCache:
         """
         self.folder = folder or _default_folder()
 
-    def find(self, wanted: PlanKey) -> CachedPlan | None:
+    def find(self, wanted: PlanKey, refused: Container[str] = ()) -> CachedPlan | None:
         """Return the newest usable plan that suits, or None; damaged ones are named in the log.
+
+        Args:
+            wanted: What it must be able to serve.
+            refused: SHA-256 of plans that are not wanted, because they did not load.
 
         Raises:
             EngineError: If somebody else could write to the folder.
@@ -105,7 +111,7 @@ class PlanCache:
         sidecars = sorted(self.folder.glob('*.json'), key=_written_ns, reverse=True)
         for sidecar in sidecars:
             try:
-                cached = self._read(sidecar, wanted)
+                cached = self._read(sidecar, wanted, refused)
             except (OSError, ValueError, KeyError, TypeError) as error:
                 _logger.warning('%s is not used: %s', sidecar.with_suffix('.plan'), error)
                 continue
@@ -114,8 +120,8 @@ class PlanCache:
         return None
 
     @staticmethod
-    def _read(sidecar: Path, wanted: PlanKey) -> CachedPlan | None:
-        """Return the plan of a side-car; None if it does not suit."""
+    def _read(sidecar: Path, wanted: PlanKey, refused: Container[str]) -> CachedPlan | None:
+        """Return the plan of a side-car; None if it does not suit or was refused."""
         refuse_shared(sidecar)
         plain = json.loads(sidecar.read_text(encoding='utf-8'))
         if plain['schema'] != SCHEMA:
@@ -124,15 +130,16 @@ class PlanCache:
         raw = plain['key']
         shapes = tuple(Shape(*shape) for shape in raw['shapes'])
         key = PlanKey(**raw | {'shapes': shapes, 'options': tuple(raw['options'])})
-        if not key.suits(wanted):
+        if not key.suits(wanted) or plain['plan_sha256'] in refused:
             return None
         path = sidecar.with_suffix('.plan')
         refuse_shared(path)
         plan = path.read_bytes()
-        if hashlib.sha256(plan).hexdigest() != plain['plan_sha256']:
+        sha256 = hashlib.sha256(plan).hexdigest()
+        if sha256 != plain['plan_sha256']:
             msg = 'its content is not what its side-car says; it is built again'
             raise ValueError(msg)
-        return CachedPlan(key, path, plan, plain['about'])
+        return CachedPlan(key, path, plan, sha256, plain['about'])
 
     def store(self, name: str, key: PlanKey, plan: bytes, about: dict[str, Any]) -> Path:
         """Write a plan and its side-car; an older one of the same key is replaced.
@@ -162,7 +169,7 @@ class PlanCache:
         return path
 
     def remove(self, path: Path) -> None:
-        """Take a plan that does not load out of the cache."""
+        """Take a plan that gives wrong results out of the cache."""
         for file in (path.with_suffix('.json'), path):
             file.unlink(missing_ok=True)
 
