@@ -280,7 +280,7 @@ class Context:
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self._addresses[name] = address
-        return True
+        return 'address' not in self._engine.trt.gpu.failures
 
     def get_tensor_shape(self, name: str) -> list[int]:
         return [self._shape[0], *self._engine.sizes[name]]

@@ -17,7 +17,7 @@ import pytest
 
 from vidseg_ros.core.errors import EngineError
 from vidseg_ros.inference import tensorrt_api
-from vidseg_ros.inference.cuda_runtime import GpuError
+from vidseg_ros.inference.cuda_runtime import Gpu, GpuError, Stream
 from vidseg_ros.inference.tensorrt_api import build_plan, load_tensorrt, LoadedPlan, PlanRefused
 from vidseg_ros.inference.tensorrt_options import (
     BuildFlags,
@@ -208,6 +208,16 @@ def test_a_context_that_cannot_be_had(fake_gpu: Any, tiny_model: Path) -> None:
     fake_gpu.failures['context'] = 'no memory'
     with pytest.raises(GpuError, match=r'no memory to run the plan \(it does not say why\): few'):
         plan.create_context(0, 0x51, {'frames': (1, 12, 16, 3)})
+
+
+def test_memory_that_is_refused(fake_gpu: Any, tiny_model: Path) -> None:
+    plan = LoadedPlan(build(tiny_model)[0])
+    stream = Stream(Gpu())
+    context = plan.create_context(0, stream.handle, {'frames': (1, 12, 16, 3)})
+    fake_gpu.failures['address'] = 'not aligned'
+    with pytest.raises(EngineError, match="TensorRT refuses the memory of 'frames': it does not"):
+        context.bind('frames', 64)
+    stream.free()
 
 
 def used_names() -> dict[str, set[str]]:

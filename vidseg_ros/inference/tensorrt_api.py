@@ -15,6 +15,7 @@ from typing import Any, Final
 from vidseg_ros.core.errors import EngineError
 from vidseg_ros.inference.cuda_runtime import GpuError, OUT_OF_MEMORY
 from vidseg_ros.inference.tensorrt_options import (
+    BuildCancelled,
     BuildFlags,
     BuildOptions,
     OnProgress,
@@ -150,7 +151,8 @@ def build_plan(
         The plan, and the timing cache for the next build.
 
     Raises:
-        EngineError: If TensorRT cannot read the model or build it, or the build is cancelled.
+        BuildCancelled: If ``on_progress`` said so.
+        EngineError: If TensorRT cannot read the model or build it.
     """
     trt = load_tensorrt()
     log = _make_log(trt)
@@ -172,9 +174,12 @@ def build_plan(
             config.progress_monitor = _make_monitor(trt, reporter)
         plan = builder.build_serialized_network(network, config)
         cancelled = reporter.cancelled
-    if plan is None or cancelled:
-        why = 'the build was cancelled' if cancelled else _last(log.errors)
-        msg = f'TensorRT {trt.__version__} built no {options.precision} engine: {why}'
+    failed = f'TensorRT {trt.__version__} built no {options.precision} engine'
+    if cancelled:
+        msg = f'{failed}: the build was cancelled'
+        raise BuildCancelled(msg)
+    if plan is None:
+        msg = f'{failed}: {_last(log.errors)}'
         raise EngineError(msg)
     return bytes(plan), bytes(cache.serialize())
 
@@ -284,8 +289,14 @@ class PlanContext:
         self._context, self._stream, self._log = context, stream, log
 
     def bind(self, name: str, address: int) -> None:
-        """Set where a tensor lies on the GPU."""
-        assert self._context.set_tensor_address(name, address), name
+        """Set where a tensor lies on the GPU.
+
+        Raises:
+            EngineError: If TensorRT refuses.
+        """
+        if not self._context.set_tensor_address(name, address):
+            msg = f'TensorRT refuses the memory of {name!r}: {_last(self._log.errors)}'
+            raise EngineError(msg)
 
     def output_shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of an output for the shapes of the inputs."""

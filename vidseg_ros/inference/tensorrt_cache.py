@@ -22,7 +22,7 @@ import time
 from typing import Any, Final, NamedTuple
 
 from vidseg_ros.core.errors import EngineError
-from vidseg_ros.inference.tensorrt_options import Shape
+from vidseg_ros.inference.tensorrt_options import BuildCancelled, Shape
 
 _logger = logging.getLogger(__name__)
 
@@ -228,7 +228,8 @@ class PlanCache:
             on_wait: Called again and again while somebody else holds it; False gives up.
 
         Raises:
-            EngineError: If it is given up, or the folder cannot be used.
+            BuildCancelled: If it is given up.
+            EngineError: If the folder cannot be used.
         """
         try:
             self._make_folder()
@@ -236,7 +237,7 @@ class PlanCache:
                 while not _locked(file.fileno()):
                     if not on_wait():
                         msg = 'the wait for another process that builds this engine was cancelled'
-                        raise EngineError(msg)
+                        raise BuildCancelled(msg)
                     time.sleep(_LOCK_POLL_S)
                 yield
         except OSError as error:
