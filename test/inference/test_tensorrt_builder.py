@@ -65,7 +65,7 @@ def test_built_once_then_out_of_the_cache(fake_gpu: Any, tiny_model: Path) -> No
         'shapes': [[1, 12, 16], [1, 24, 32], [2, 24, 32]],
         'options': [],
     }
-    assert 'STRONGLY_TYPED' in plain['key']['options'][1]
+    assert 'STRONGLY_TYPED' in plain['key']['options'][0]
     about = plain['about']
     assert about['agreement']['pixels'] == 1.0
     assert about['agreement']['frames'] == 2
@@ -74,7 +74,7 @@ def test_built_once_then_out_of_the_cache(fake_gpu: Any, tiny_model: Path) -> No
     assert list(about['batching']) == ['(2, 24, 32)']
 
 
-def test_without_a_size_any_shapes_will_do(fake_gpu: Any, tiny_model: Path) -> None:
+def test_one_frame_without_a_size_is_in_every_engine(fake_gpu: Any, tiny_model: Path) -> None:
     run(tiny_model, size=(24, 32))
     run(tiny_model)
     assert fake_gpu.builds == 1
@@ -82,14 +82,24 @@ def test_without_a_size_any_shapes_will_do(fake_gpu: Any, tiny_model: Path) -> N
     assert fake_gpu.builds == 2
 
 
-def test_other_options_are_another_engine(fake_gpu: Any, tiny_model: Path) -> None:
-    run(tiny_model)
-    run(tiny_model, workspace_mib=64)
+def test_several_frames_without_a_size_are_built_at_network_size(
+    fake_gpu: Any, tiny_model: Path
+) -> None:
+    run(tiny_model, size=(24, 32))
+    engine = run(tiny_model, cameras=2)
     assert fake_gpu.builds == 2
-    run(tiny_model, rebuild=True)
-    assert fake_gpu.builds == 3
-    assert len(files(fake_gpu, '.plan')) == 2
-    assert files(fake_gpu, '.cache')[0].read_bytes() == b'+++'
+    assert list(engine.batching) == [Shape(2, 12, 16)]
+
+
+def test_an_engine_of_another_workspace_serves_as_well(fake_gpu: Any, tiny_model: Path) -> None:
+    run(tiny_model, workspace_mib=64)
+    run(tiny_model, build=False)
+    (sidecar,) = files(fake_gpu, '.json')
+    assert json.loads(sidecar.read_text())['about']['workspace_mib'] == 64
+    run(tiny_model, workspace_mib=32, rebuild=True)
+    assert fake_gpu.builds == 2
+    assert json.loads(sidecar.read_text())['about']['workspace_mib'] == 32
+    assert files(fake_gpu, '.cache')[0].read_bytes() == b'++'
 
 
 def test_without_leave_to_build_the_command_is_named(fake_gpu: Any, tiny_model: Path) -> None:

@@ -22,7 +22,7 @@ KEY = PlanKey(
     capability='8.7',
     precision='fp16',
     shapes=(ONE, TWO),
-    options=('workspace 2048 MiB',),
+    options=('fp16',),
 )
 OTHER: dict[str, Any] = {
     'model_sha256': 'cd',

@@ -89,7 +89,14 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         help='how many of SOURCE (default: %(default)s)',
     )
     add('--device', type=int, default=0, metavar='N', help='number of the GPU (default: 0)')
-    add('--workspace', type=_number, default=2048, metavar='MIB', help='default: %(default)s')
+    add(
+        '--workspace',
+        type=_number,
+        default=2048,
+        metavar='MIB',
+        help='most memory of a layer in a new engine; --rebuild where there is one '
+        '(default: %(default)s)',
+    )
     add('--cache', type=Path, metavar='DIR', help='folder of engines (VIDSEG_ENGINE_CACHE)')
     add('--rebuild', action='store_true', help='build it even if there is one')
     add('--json', action='store_true', help='print JSON instead of tables')

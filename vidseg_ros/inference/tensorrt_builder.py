@@ -99,7 +99,7 @@ class _Provision:
             capability=self._gpu.capability,
             precision=self._options.precision,
             shapes=self._options.shapes,
-            options=(f'workspace {settings.workspace_mib} MiB', *map(str, self._flags)),
+            options=tuple(map(str, self._flags)),
         )
         self._cache = PlanCache(settings.cache)
         self._refused = set[str]()
@@ -124,9 +124,8 @@ class _Provision:
         )
 
     def _find(self) -> TensorRtEngine | None:
-        """Return the engine out of the cache; with any shapes, where no size is asked for."""
-        asked = self._options.shapes if self._settings.size is not None else ()
-        while cached := self._cache.find(replace(self._key, shapes=asked), self._refused):
+        """Return the engine out of the cache; None if there is none that loads."""
+        while cached := self._cache.find(self._key, self._refused):
             try:
                 engine = self._start(cached.plan, cached.key.shapes)
             except PlanRefused as error:
@@ -164,6 +163,7 @@ class _Provision:
         engine = self._start(plan, self._options.shapes)
         try:
             about = self._check(engine, self._options.shapes)
+            about['workspace_mib'] = self._settings.workspace_mib
             about['build_s'] = round(time.monotonic() - started_s, 1)
             engine.file = self._cache.store(self._model.path.stem, self._key, plan, about)
             self._cache.store_timing(self._key, timing)
