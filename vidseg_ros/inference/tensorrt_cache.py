@@ -103,12 +103,13 @@ class PlanCache:
             refused: SHA-256 of plans that are not wanted, because they did not load.
 
         Raises:
-            EngineError: If somebody else could write to the folder.
+            EngineError: If somebody else could write to the folder, or it cannot be used.
         """
-        if not self.folder.is_dir():
-            return None
-        refuse_shared(self.folder)
-        sidecars = sorted(self.folder.glob('*.json'), key=_written_ns, reverse=True)
+        with self._errors():
+            if not self.folder.is_dir():
+                return None
+            refuse_shared(self.folder)
+            sidecars = sorted(self.folder.glob('*.json'), key=_written_ns, reverse=True)
         for sidecar in sidecars:
             try:
                 cached = self._read(sidecar, wanted, refused)
@@ -169,9 +170,26 @@ class PlanCache:
         return path
 
     def remove(self, path: Path) -> None:
-        """Take a plan that gives wrong results out of the cache."""
-        for file in (path.with_suffix('.json'), path):
-            file.unlink(missing_ok=True)
+        """Take a plan that gives wrong results out of the cache.
+
+        Raises:
+            EngineError: If that is not allowed.
+        """
+        with self._errors():
+            for file in (path.with_suffix('.json'), path):
+                file.unlink(missing_ok=True)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Say what an error of the file system means."""
+        try:
+            yield
+        except OSError as error:
+            msg = (
+                f'cannot use {self.folder}: {error.strerror or error}; '
+                f'set {FOLDER_VARIABLE} to a folder of your own'
+            )
+            raise EngineError(msg) from error
 
     def read_timing(self, key: PlanKey) -> bytes:
         """Return what earlier builds on this GPU measured; empty if there is none."""
@@ -231,7 +249,7 @@ class PlanCache:
             BuildCancelled: If it is given up.
             EngineError: If the folder cannot be used.
         """
-        try:
+        with self._errors():
             self._make_folder()
             with (self.folder / f'{key.digest()[:16]}.lock').open('w') as file:
                 while not _locked(file.fileno()):
@@ -240,12 +258,6 @@ class PlanCache:
                         raise BuildCancelled(msg)
                     time.sleep(_LOCK_POLL_S)
                 yield
-        except OSError as error:
-            msg = (
-                f'cannot use {self.folder}: {error.strerror or error}; '
-                f'set {FOLDER_VARIABLE} to a folder of your own'
-            )
-            raise EngineError(msg) from error
 
 
 def _locked(descriptor: int) -> bool:
@@ -265,7 +277,11 @@ def _default_folder() -> Path:
 
 
 def _written_ns(path: Path) -> int:
-    return path.stat().st_mtime_ns
+    """Return when a file was written, ns; 0 if it is gone."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def refuse_shared(path: Path) -> None:
