@@ -11,6 +11,7 @@ from pathlib import Path
 import shutil
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -100,7 +101,10 @@ def test_the_timing_cache_comes_back_and_a_foreign_one_is_dropped(
 
 
 @pytest.mark.parametrize('fake_gpu', ['10.3.0'], indirect=True)
-def test_progress_is_that_of_the_outermost_phase(fake_gpu: Any, tiny_model: Path) -> None:
+def test_progress_is_that_of_the_outermost_phase(
+    fake_gpu: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensorrt_api, '_TICK_S', 1e6)  # else the time is told as well
     heard: list[Progress] = []
     build(tiny_model, on_progress=lambda progress: not heard.append(progress))
     assert fake_gpu.builds == 1
@@ -117,13 +121,19 @@ def test_without_a_monitor_there_is_the_time(
 ) -> None:
     monkeypatch.setattr(tensorrt_api, '_TICK_S', 0.001)
     heard: list[Progress] = []
+    thrice = threading.Event()
+
+    def hear(progress: Progress) -> bool:
+        heard.append(progress)
+        if len(heard) == 3:
+            thrice.set()
+        return True
 
     def slow() -> None:
-        while len(heard) < 3:
-            pass
+        assert thrice.wait(15)
 
     fake_gpu.on_build = slow
-    build(tiny_model, on_progress=lambda progress: not heard.append(progress))
+    build(tiny_model, on_progress=hear)
     assert {(p.phase, p.share) for p in heard} == {('building the TensorRT engine', None)}
     times = [p.elapsed_s for p in heard]
     assert times == sorted(times)
@@ -134,15 +144,18 @@ def test_a_build_that_is_cancelled_gives_nothing(
     fake_gpu: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tensorrt_api, '_TICK_S', 0.001)
-    asked: list[Progress] = []
+    asked = threading.Event()
+
+    def cancel(_: Progress) -> bool:
+        asked.set()
+        return False
 
     def slow() -> None:
-        while not asked:
-            pass
+        assert asked.wait(15)
 
     fake_gpu.on_build = slow
     with pytest.raises(EngineError, match='built no fp32 engine: the build was cancelled'):
-        build(tiny_model, on_progress=lambda progress: bool(asked.append(progress)))
+        build(tiny_model, on_progress=cancel)
 
 
 @versions
