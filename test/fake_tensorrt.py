@@ -288,7 +288,7 @@ class Context:
     def execute_async_v3(self, handle: int) -> bool:
         gpu = self._engine.trt.gpu
         stream = gpu.streams[handle]
-        if len(self._addresses) < self._engine.num_io_tensors:
+        if gpu.last_error or len(self._addresses) < self._engine.num_io_tensors:
             return False
         if gpu.refuses_capture and stream.recording is not None:
             stream.invalid = True

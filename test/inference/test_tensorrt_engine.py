@@ -211,7 +211,7 @@ def test_stages_are_timed_on_the_gpu(fake_gpu: Any, tiny_model: Path) -> None:
     ('name', 'said'),
     [
         ('cudaErrorIllegalAddress', 'CUDA cannot be used again in this process: restart it'),
-        ('cudaErrorDevicesUnavailable', 'check dmesg for Xid'),
+        ('cudaErrorLaunchFailure', 'check dmesg for Xid'),
     ],
 )
 def test_a_gpu_that_fails_at_work_ends_in_a_clear_error(

@@ -213,7 +213,7 @@ def test_auto_falls_back_and_says_why(
     )
 
 
-@pytest.mark.parametrize('name', ['cudaErrorIllegalAddress', 'cudaErrorDevicesUnavailable'])
+@pytest.mark.parametrize('name', ['cudaErrorIllegalAddress', 'cudaErrorLaunchFailure'])
 def test_a_gpu_that_fails_leaves_the_node_unconfigured(
     peer: Any, fake_gpu: Any, tiny_model: Path, scene: Any, name: str
 ) -> None:
