@@ -75,6 +75,7 @@ class FakeGpu:
         real_precision: Of all layers; None: as asked.
         noise: Share of the labels that the network gets wrong.
         batch_noise: The same, of frames in a batch.
+        noise_height: Only frames of this height have noise; None: all have.
         last_error: Of the last call that failed, until somebody asks for it.
     """
 
@@ -86,6 +87,7 @@ class FakeGpu:
         self.builds = 0
         self.real_precision: str | None = None
         self.noise = self.batch_noise = 0.0
+        self.noise_height: int | None = None
         self.names = ['Fake GPU']
         self.free_bytes = 1 << 30
         self.sticky = self.last_error = Error.cudaSuccess

@@ -307,7 +307,8 @@ class Context:
             names, self._engine.session.run(names, {name: frames}), strict=True
         ):
             noise = gpu.noise if len(array) == 1 else gpu.batch_noise
-            wrong = int(noise * array.size)
+            noisy = gpu.noise_height in (None, self._shape[1])
+            wrong = int(noise * array.size) if noisy else 0
             array.reshape(-1)[:wrong] = 0
             target = gpu.read_device(self._addresses[output], array.shape)
             np.copyto(target, array)

@@ -180,6 +180,14 @@ def test_an_engine_that_disagrees_is_not_kept(fake_gpu: Any, tiny_model: Path) -
     assert not fake_gpu.leftovers
 
 
+@pytest.mark.parametrize('height', [12, 24], ids=['network size', 'camera size'])
+def test_frames_of_both_sizes_are_compared(fake_gpu: Any, tiny_model: Path, height: int) -> None:
+    fake_gpu.noise, fake_gpu.noise_height = 0.1, height
+    with pytest.raises(ModelError, match='the engine of Fake GPU is not kept'):
+        run(tiny_model, size=(24, 32))
+    assert not files(fake_gpu, '.plan')
+
+
 @pytest.mark.parametrize('quicker', [True, False])
 def test_a_batch_that_says_something_else_is_not_kept(
     fake_gpu: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, *, quicker: bool

@@ -177,12 +177,15 @@ class _Provision:
         self._settings.on_progress(Progress(phase='comparing with ONNX Runtime', elapsed_s=0))
         given = self._settings.samples
         order = self._model.card.input_order
-        samples = given or [Sample(image=image) for image in street_frames(order)]
-        samples = _at_size(samples, shapes[-1])
+        frames = given or [Sample(image=image) for image in street_frames(order)]
+        network, camera = Shape(1, *self._model.card.input_size), shapes[-1]
         tolerance, what = TOLERANCES[self._options.precision], f'the engine of {self._key.gpu}'
         with closing(OnnxRuntimeEngine(self._model.path, shrink=False)) as source:
+            if camera[1:] != network[1:]:  # what frames of any other size run on
+                require(compare(engine, source, _at_size(frames, network)), tolerance, what)
+            samples = _at_size(frames, camera)
             require(agreement := compare(engine, source, samples), tolerance, what)
-        _check_batch(engine, [sample.image for sample in samples], shapes[-1], tolerance.pixels)
+        _check_batch(engine, [sample.image for sample in samples], camera, tolerance.pixels)
         complaint = precision_complaint(engine.precisions, self._options.precision)
         if complaint:
             _logger.warning('%s', complaint)
