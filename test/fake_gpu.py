@@ -28,6 +28,7 @@ ERRORS = [
     'cudaErrorInvalidDevice',
     'cudaErrorNoDevice',
     'cudaErrorIllegalAddress',
+    'cudaErrorLaunchFailure',
     'cudaErrorNotReady',
     'cudaErrorDevicesUnavailable',
     'cudaErrorStreamCaptureUnsupported',
@@ -74,6 +75,8 @@ class FakeGpu:
         real_precision: Of all layers; None: as asked.
         noise: Share of the labels that the network gets wrong.
         batch_noise: The same, of frames in a batch.
+        noise_height: Only frames of this height have noise; None: all have.
+        last_error: Of the last call that failed, until somebody asks for it.
     """
 
     def __init__(self) -> None:
@@ -84,9 +87,10 @@ class FakeGpu:
         self.builds = 0
         self.real_precision: str | None = None
         self.noise = self.batch_noise = 0.0
+        self.noise_height: int | None = None
         self.names = ['Fake GPU']
         self.free_bytes = 1 << 30
-        self.sticky = Error.cudaSuccess
+        self.sticky = self.last_error = Error.cudaSuccess
         self.device: dict[int, Any] = {}
         self.pinned: dict[int, Any] = {}
         self.streams: dict[int, Stream] = {}
@@ -141,13 +145,18 @@ class FakeCuda:
             gpu.calls[name] += 1
             if name == 'cudaGetErrorName':
                 return Error.cudaSuccess, arguments[0].name.encode()
-            if gpu.sticky:
-                return gpu.sticky, None
-            if name in gpu.failures:
-                return Error[gpu.failures[name]], None
+            if name == 'cudaGetLastError':
+                last, gpu.last_error = gpu.sticky or gpu.last_error, Error.cudaSuccess
+                return (last,)
             try:
+                if gpu.sticky:
+                    gpu.fail(gpu.sticky.name)
+                if name in gpu.failures:
+                    gpu.fail(gpu.failures[name])
                 result = function(*arguments)
             except Failure as failure:
+                if failure.error is not Error.cudaErrorNotReady:
+                    gpu.last_error = failure.error
                 return failure.error, None
             return (Error.cudaSuccess,) if result is None else (Error.cudaSuccess, result)
 
@@ -226,6 +235,7 @@ def _functions(gpu: FakeGpu) -> dict[str, Callable[..., Any]]:  # noqa: C901
 
     return {
         'cudaGetErrorName': lambda _: None,
+        'cudaGetLastError': lambda: None,
         'cudaGetDeviceCount': lambda: len(gpu.names),
         'cudaSetDevice': choose,
         'cudaGetDeviceProperties': lambda i: SimpleNamespace(

@@ -280,7 +280,7 @@ class Context:
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self._addresses[name] = address
-        return True
+        return 'address' not in self._engine.trt.gpu.failures
 
     def get_tensor_shape(self, name: str) -> list[int]:
         return [self._shape[0], *self._engine.sizes[name]]
@@ -288,7 +288,7 @@ class Context:
     def execute_async_v3(self, handle: int) -> bool:
         gpu = self._engine.trt.gpu
         stream = gpu.streams[handle]
-        if len(self._addresses) < self._engine.num_io_tensors:
+        if gpu.last_error or len(self._addresses) < self._engine.num_io_tensors:
             return False
         if gpu.refuses_capture and stream.recording is not None:
             stream.invalid = True
@@ -307,7 +307,8 @@ class Context:
             names, self._engine.session.run(names, {name: frames}), strict=True
         ):
             noise = gpu.noise if len(array) == 1 else gpu.batch_noise
-            wrong = int(noise * array.size)
+            noisy = gpu.noise_height in (None, self._shape[1])
+            wrong = int(noise * array.size) if noisy else 0
             array.reshape(-1)[:wrong] = 0
             target = gpu.read_device(self._addresses[output], array.shape)
             np.copyto(target, array)

@@ -52,3 +52,14 @@ def test_true_labels_come_with_their_frames(tmp_path: Path) -> None:
     assert first.truth is None
     assert second.truth is not None
     assert second.truth.tolist() == [[0, 1], [255, 1]]
+
+
+def test_labels_of_other_frames_are_refused(tmp_path: Path) -> None:
+    labels = LabelSet(names=('a', 'b'), colors=((0, 0, 0), (1, 1, 1)))
+    for folder, name in (('frames', '0.png'), ('truth', 'other.png')):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / name), np.zeros((4, 4), np.uint8))
+    truth = LabelDirectory(tmp_path / 'truth', labels)
+    message = r'not one of the 1 frames taken from .*frames has labels: .* named like the frames'
+    with pytest.raises(SourceError, match=message):
+        footage_samples(tmp_path / 'frames', None, 'rgb8', truth)

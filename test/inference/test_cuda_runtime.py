@@ -109,7 +109,16 @@ def test_out_of_memory_says_what_to_do(fake_gpu: Any) -> None:
     with pytest.raises(GpuError, match=r'the GPU is out of memory: fewer cameras') as caught:
         DeviceMemory(gpu, 11)
     assert caught.value.name == 'cudaErrorMemoryAllocation'
+    assert not fake_gpu.last_error, 'it is forgotten, else the next to look takes it for its own'
     DeviceMemory(gpu, 10).free()
+
+
+def test_a_gpu_that_is_taken_can_be_had_later(fake_gpu: Any) -> None:
+    fake_gpu.failures['cudaSetDevice'] = 'cudaErrorDevicesUnavailable'
+    with pytest.raises(GpuError, match=r'Unavailable; the GPU is busy or reserved for another'):
+        Gpu()
+    del fake_gpu.failures['cudaSetDevice']
+    assert Gpu().name == 'Fake GPU'
 
 
 def test_an_illegal_address_is_for_ever(fake_gpu: Any) -> None:

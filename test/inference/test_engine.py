@@ -13,6 +13,7 @@ from vidseg_ros.core.errors import EngineError, ModelError
 from vidseg_ros.inference.agreement import Sample
 from vidseg_ros.inference.engine import CHOICES, create_engine
 from vidseg_ros.inference.engine_settings import EngineSettings
+from vidseg_ros.inference.tensorrt_options import BuildCancelled
 
 NOISE = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
 SETTINGS = EngineSettings(samples=[Sample(image=NOISE)])
@@ -57,6 +58,15 @@ def test_auto_says_why_it_fell_back(
         assert engine.info.note.startswith('not TensorRT: ')
         assert said in engine.info.note
     assert not fake_gpu.leftovers
+
+
+def test_auto_opens_nothing_else_when_the_build_is_cancelled(
+    fake_gpu: Any, tiny_model: Path
+) -> None:
+    settings = EngineSettings(on_progress=lambda _: False)
+    with pytest.raises(BuildCancelled, match='the build was cancelled'):
+        create_engine('auto', tiny_model, settings)
+    assert fake_gpu.builds == 1
 
 
 def test_who_asks_for_tensorrt_gets_it_or_an_error(

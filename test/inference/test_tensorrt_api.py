@@ -11,13 +11,15 @@ from pathlib import Path
 import shutil
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
 
 from vidseg_ros.core.errors import EngineError
 from vidseg_ros.inference import tensorrt_api
-from vidseg_ros.inference.tensorrt_api import build_plan, load_tensorrt, LoadedPlan
+from vidseg_ros.inference.cuda_runtime import Gpu, GpuError, Stream
+from vidseg_ros.inference.tensorrt_api import build_plan, load_tensorrt, LoadedPlan, PlanRefused
 from vidseg_ros.inference.tensorrt_options import (
     BuildFlags,
     BuildOptions,
@@ -99,7 +101,10 @@ def test_the_timing_cache_comes_back_and_a_foreign_one_is_dropped(
 
 
 @pytest.mark.parametrize('fake_gpu', ['10.3.0'], indirect=True)
-def test_progress_is_that_of_the_outermost_phase(fake_gpu: Any, tiny_model: Path) -> None:
+def test_progress_is_that_of_the_outermost_phase(
+    fake_gpu: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensorrt_api, '_TICK_S', 1e6)  # else the time is told as well
     heard: list[Progress] = []
     build(tiny_model, on_progress=lambda progress: not heard.append(progress))
     assert fake_gpu.builds == 1
@@ -116,13 +121,19 @@ def test_without_a_monitor_there_is_the_time(
 ) -> None:
     monkeypatch.setattr(tensorrt_api, '_TICK_S', 0.001)
     heard: list[Progress] = []
+    thrice = threading.Event()
+
+    def hear(progress: Progress) -> bool:
+        heard.append(progress)
+        if len(heard) == 3:
+            thrice.set()
+        return True
 
     def slow() -> None:
-        while len(heard) < 3:
-            pass
+        assert thrice.wait(15)
 
     fake_gpu.on_build = slow
-    build(tiny_model, on_progress=lambda progress: not heard.append(progress))
+    build(tiny_model, on_progress=hear)
     assert {(p.phase, p.share) for p in heard} == {('building the TensorRT engine', None)}
     times = [p.elapsed_s for p in heard]
     assert times == sorted(times)
@@ -133,15 +144,18 @@ def test_a_build_that_is_cancelled_gives_nothing(
     fake_gpu: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tensorrt_api, '_TICK_S', 0.001)
-    asked: list[Progress] = []
+    asked = threading.Event()
+
+    def cancel(_: Progress) -> bool:
+        asked.set()
+        return False
 
     def slow() -> None:
-        while not asked:
-            pass
+        assert asked.wait(15)
 
     fake_gpu.on_build = slow
     with pytest.raises(EngineError, match='built no fp32 engine: the build was cancelled'):
-        build(tiny_model, on_progress=lambda progress: bool(asked.append(progress)))
+        build(tiny_model, on_progress=cancel)
 
 
 @versions
@@ -179,7 +193,7 @@ def test_a_gpu_that_tensorrt_cannot_use(
 
 @versions
 def test_a_plan_that_is_none(fake_gpu: Any) -> None:
-    with pytest.raises(EngineError, match=r'refuses the plan: .*magic tag does not match'):
+    with pytest.raises(PlanRefused, match=r'refuses the plan: .*magic tag does not match'):
         LoadedPlan(b'garbage')
     assert not fake_gpu.leftovers
 
@@ -205,8 +219,18 @@ def test_warnings_of_tensorrt_are_logged(fake_gpu: Any, caplog: pytest.LogCaptur
 def test_a_context_that_cannot_be_had(fake_gpu: Any, tiny_model: Path) -> None:
     plan = LoadedPlan(build(tiny_model)[0])
     fake_gpu.failures['context'] = 'no memory'
-    with pytest.raises(EngineError, match='TensorRT cannot set up profile 0: it does not say why'):
+    with pytest.raises(GpuError, match=r'no memory to run the plan \(it does not say why\): few'):
         plan.create_context(0, 0x51, {'frames': (1, 12, 16, 3)})
+
+
+def test_memory_that_is_refused(fake_gpu: Any, tiny_model: Path) -> None:
+    plan = LoadedPlan(build(tiny_model)[0])
+    stream = Stream(Gpu())
+    context = plan.create_context(0, stream.handle, {'frames': (1, 12, 16, 3)})
+    fake_gpu.failures['address'] = 'not aligned'
+    with pytest.raises(EngineError, match="TensorRT refuses the memory of 'frames': it does not"):
+        context.bind('frames', 64)
+    stream.free()
 
 
 def used_names() -> dict[str, set[str]]:

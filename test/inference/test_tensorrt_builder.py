@@ -17,6 +17,7 @@ from vidseg_ros.inference.agreement import Sample
 from vidseg_ros.inference.cuda_runtime import GpuError
 from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.tensorrt_builder import open_tensorrt, shapes_of
+from vidseg_ros.inference.tensorrt_cache import PlanCache
 from vidseg_ros.inference.tensorrt_engine import TensorRtEngine
 from vidseg_ros.inference.tensorrt_options import Progress, Shape
 
@@ -64,7 +65,7 @@ def test_built_once_then_out_of_the_cache(fake_gpu: Any, tiny_model: Path) -> No
         'shapes': [[1, 12, 16], [1, 24, 32], [2, 24, 32]],
         'options': [],
     }
-    assert 'STRONGLY_TYPED' in plain['key']['options'][1]
+    assert 'STRONGLY_TYPED' in plain['key']['options'][0]
     about = plain['about']
     assert about['agreement']['pixels'] == 1.0
     assert about['agreement']['frames'] == 2
@@ -73,7 +74,7 @@ def test_built_once_then_out_of_the_cache(fake_gpu: Any, tiny_model: Path) -> No
     assert list(about['batching']) == ['(2, 24, 32)']
 
 
-def test_without_a_size_any_shapes_will_do(fake_gpu: Any, tiny_model: Path) -> None:
+def test_one_frame_without_a_size_is_in_every_engine(fake_gpu: Any, tiny_model: Path) -> None:
     run(tiny_model, size=(24, 32))
     run(tiny_model)
     assert fake_gpu.builds == 1
@@ -81,14 +82,24 @@ def test_without_a_size_any_shapes_will_do(fake_gpu: Any, tiny_model: Path) -> N
     assert fake_gpu.builds == 2
 
 
-def test_other_options_are_another_engine(fake_gpu: Any, tiny_model: Path) -> None:
-    run(tiny_model)
-    run(tiny_model, workspace_mib=64)
+def test_several_frames_without_a_size_are_built_at_network_size(
+    fake_gpu: Any, tiny_model: Path
+) -> None:
+    run(tiny_model, size=(24, 32))
+    engine = run(tiny_model, cameras=2)
     assert fake_gpu.builds == 2
-    run(tiny_model, rebuild=True)
-    assert fake_gpu.builds == 3
-    assert len(files(fake_gpu, '.plan')) == 2
-    assert files(fake_gpu, '.cache')[0].read_bytes() == b'+++'
+    assert list(engine.batching) == [Shape(2, 12, 16)]
+
+
+def test_an_engine_of_another_workspace_serves_as_well(fake_gpu: Any, tiny_model: Path) -> None:
+    run(tiny_model, workspace_mib=64)
+    run(tiny_model, build=False)
+    (sidecar,) = files(fake_gpu, '.json')
+    assert json.loads(sidecar.read_text())['about']['workspace_mib'] == 64
+    run(tiny_model, workspace_mib=32, rebuild=True)
+    assert fake_gpu.builds == 2
+    assert json.loads(sidecar.read_text())['about']['workspace_mib'] == 32
+    assert files(fake_gpu, '.cache')[0].read_bytes() == b'++'
 
 
 def test_without_leave_to_build_the_command_is_named(fake_gpu: Any, tiny_model: Path) -> None:
@@ -97,29 +108,63 @@ def test_without_leave_to_build_the_command_is_named(fake_gpu: Any, tiny_model: 
     assert not fake_gpu.builds
 
 
-def test_a_plan_that_does_not_load_is_built_again(
-    fake_gpu: Any, tiny_model: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    run(tiny_model)
-    (path,) = files(fake_gpu, '.plan')
+def make_foreign(gpu: Any) -> Path:
+    """Make the only plan of the cache one of another version, which does not load."""
+    (path,) = files(gpu, '.plan')
     plan = json.loads(path.read_bytes()) | {'version': '10.0.1'}
     sidecar = json.loads(path.with_suffix('.json').read_text())
     content = json.dumps(plan).encode()
     path.write_bytes(content)
     sidecar['plan_sha256'] = hashlib.sha256(content).hexdigest()
     path.with_suffix('.json').write_text(json.dumps(sidecar))
+    return path
+
+
+def test_a_plan_that_does_not_load_is_built_again(
+    fake_gpu: Any, tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(tiny_model)
+    path = make_foreign(fake_gpu)
+    with pytest.raises(EngineError, match='run vidseg build-engine'):
+        run(tiny_model, build=False)
+    assert path.exists(), 'who may not build takes nothing away'
+    caplog.clear()
     run(tiny_model)
     assert fake_gpu.builds == 2
-    said = f'{path} is built again, it does not load: TensorRT 11.4.0.106 refuses the plan: '
-    assert [text for text in caplog.messages if text.startswith(said)] == caplog.messages[1:2]
+    said = f'{path} is passed over, it does not load: TensorRT 11.4.0.106 refuses the plan: '
+    assert len([text for text in caplog.messages if text.startswith(said)]) == 1
     run(tiny_model)
     assert fake_gpu.builds == 2
 
 
-def test_a_gpu_that_fails_is_no_reason_to_build_again(fake_gpu: Any, tiny_model: Path) -> None:
+def test_what_another_process_put_in_place_of_a_refused_plan_is_used(
+    fake_gpu: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run(tiny_model)
-    fake_gpu.free_bytes = 100
-    with pytest.raises(GpuError, match='out of memory'):
+    (path,) = files(fake_gpu, '.plan')
+    good = [(file, file.read_bytes()) for file in (path, path.with_suffix('.json'))]
+    make_foreign(fake_gpu)
+    lock = PlanCache.lock
+
+    def replaced_meanwhile(*arguments: Any) -> Any:
+        for file, content in good:
+            file.write_bytes(content)
+        return lock(*arguments)
+
+    monkeypatch.setattr(PlanCache, 'lock', replaced_meanwhile)
+    run(tiny_model)
+    assert fake_gpu.builds == 1
+
+
+@pytest.mark.parametrize(
+    'trouble', [{'free_bytes': 100}, {'failures': {'context': 'it needs 3 GiB'}}]
+)
+def test_a_gpu_that_fails_is_no_reason_to_build_again(
+    fake_gpu: Any, tiny_model: Path, trouble: dict[str, Any]
+) -> None:
+    run(tiny_model)
+    vars(fake_gpu).update(trouble)
+    with pytest.raises(GpuError, match=r'out of memory|has no memory to run the plan'):
         run(tiny_model)
     assert fake_gpu.builds == 1
     assert len(files(fake_gpu, '.plan')) == 1
@@ -133,6 +178,14 @@ def test_an_engine_that_disagrees_is_not_kept(fake_gpu: Any, tiny_model: Path) -
     assert not files(fake_gpu, '.plan')
     assert not files(fake_gpu, '.json')
     assert not fake_gpu.leftovers
+
+
+@pytest.mark.parametrize('height', [12, 24], ids=['network size', 'camera size'])
+def test_frames_of_both_sizes_are_compared(fake_gpu: Any, tiny_model: Path, height: int) -> None:
+    fake_gpu.noise, fake_gpu.noise_height = 0.1, height
+    with pytest.raises(ModelError, match='the engine of Fake GPU is not kept'):
+        run(tiny_model, size=(24, 32))
+    assert not files(fake_gpu, '.plan')
 
 
 @pytest.mark.parametrize('quicker', [True, False])

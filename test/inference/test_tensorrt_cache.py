@@ -22,7 +22,7 @@ KEY = PlanKey(
     capability='8.7',
     precision='fp16',
     shapes=(ONE, TWO),
-    options=('workspace 2048 MiB',),
+    options=('fp16',),
 )
 OTHER: dict[str, Any] = {
     'model_sha256': 'cd',
@@ -204,6 +204,32 @@ def test_somebody_elses_folder_is_refused(
     else:
         with pytest.raises(EngineError, match='others can write'):
             cache.find(KEY)
+
+
+def test_what_the_file_system_refuses_is_said(
+    cache: PlanCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = cache.store('tiny', KEY, b'plan', {})
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, 'Permission denied')
+
+    message = r'cannot use .*engines: Permission denied; set VIDSEG_ENGINE_CACHE to a folder of'
+    monkeypatch.setattr(Path, 'unlink', refuse)
+    with pytest.raises(EngineError, match=message):
+        cache.remove(path)
+    monkeypatch.setattr(Path, 'is_dir', refuse)
+    with pytest.raises(EngineError, match=message):
+        cache.find(KEY)
+
+
+def test_a_side_car_that_vanishes_meanwhile_is_none(
+    cache: PlanCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache.folder.mkdir(parents=True, mode=0o700)
+    (cache.folder / 'gone.json').symlink_to(cache.folder / 'nowhere')
+    assert cache.find(KEY) is None
+    assert 'gone.plan is not used: ' in caplog.text
 
 
 HOLD = """

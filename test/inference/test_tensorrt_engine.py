@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the contract test does not ask: CUDA graphs, batches, failures of the GPU."""
 
+from collections.abc import Callable
 from contextlib import closing
 import logging
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 import pytest
 
+from vidseg_ros.core.color_image import resize_image
 from vidseg_ros.core.errors import EngineError
 from vidseg_ros.inference.agreement import Sample
 from vidseg_ros.inference.cuda_runtime import GpuError
@@ -108,6 +110,28 @@ def test_batches_and_single_frames_say_the_same(
             np.testing.assert_array_equal(found.confidence[index], alone.confidence[0])
 
 
+def test_both_ways_are_measured_with_their_copies_on_the_host(
+    fake_gpu: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied, copies = list[object](), list[int]()
+
+    def copy(image: Any, *arguments: Any) -> Any:
+        copied.append(image)
+        return resize_image(image, *arguments)
+
+    def best_s(run: Callable[[], None]) -> float:
+        before = len(copied)
+        run()
+        copies.append(len(copied) - before)
+        return 1.0
+
+    monkeypatch.setattr('vidseg_ros.inference.tensorrt_engine._best_s', best_s)
+    monkeypatch.setattr('vidseg_ros.inference.tensorrt_lane.resize_image', copy)
+    opened(tiny_model, cameras=2).close()
+    assert copies == [2, 2]
+    assert fake_gpu.builds == 1
+
+
 @pytest.mark.parametrize(('batch_s', 'quicker'), [(2.0, True), (4.0, False)])
 def test_the_quicker_way_is_measured(
     fake_gpu: Any,
@@ -187,7 +211,7 @@ def test_stages_are_timed_on_the_gpu(fake_gpu: Any, tiny_model: Path) -> None:
     ('name', 'said'),
     [
         ('cudaErrorIllegalAddress', 'CUDA cannot be used again in this process: restart it'),
-        ('cudaErrorDevicesUnavailable', 'check dmesg for Xid'),
+        ('cudaErrorLaunchFailure', 'check dmesg for Xid'),
     ],
 )
 def test_a_gpu_that_fails_at_work_ends_in_a_clear_error(

@@ -21,6 +21,7 @@ def test_layers_that_multiply_weights_are_counted() -> None:
     layers = [
         layer('Channel major FP16 format where channel % 8 == 0'),
         layer('Row major linear FP32'),
+        layer('Row major linear UINT8'),
         layer('Thirty-two wide channel vectorized row major Int8 format'),
         layer('Half', kind='CaskGemmConvolution'),
         layer('INT8', kind='fused', ParameterType='Convolution'),
@@ -30,7 +31,7 @@ def test_layers_that_multiply_weights_are_counted() -> None:
         'a name only, without detailed verbosity',
     ]
     counts = count_precisions(json.dumps({'Layers': layers}))
-    assert counts == {'fp16': 2, 'fp32': 1, 'int8': 2, 'bf16': 1, 'unknown': 1}
+    assert counts == {'fp16': 2, 'fp32': 1, 'int8': 2, 'bf16': 1, 'uint8': 1, 'unknown': 1}
 
 
 @pytest.mark.parametrize('text', ['', 'no JSON', '[]', '{}', '{"Layers": ["a", "b"]}'])

@@ -129,6 +129,42 @@ def test_shutdown_cancels_a_build(peer: Any, fake_gpu: Any, tiny_model: Path) ->
     assert not list(fake_gpu.cache.glob('*.plan'))
 
 
+def test_a_request_that_is_refused_cancels_no_build(
+    peer: Any, fake_gpu: Any, tiny_model: Path
+) -> None:
+    building = Building(fake_gpu)
+    node = peer.start(model=str(tiny_model))
+    configured = ask(peer, 'CONFIGURE')
+    peer.wait_for(building.begun.is_set, 'build')
+    assert not peer.request('ACTIVATE')
+    building.may_end.set()
+    peer.wait_for(configured.done, 'answer')
+    assert configured.result().success
+    assert node._engine.info.name == 'tensorrt'
+
+
+def test_parameters_set_during_a_build_get_a_build_of_their_own(
+    peer: Any, fake_gpu: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    threads: list[str] = []
+    building = Building(fake_gpu)
+
+    def build() -> None:
+        threads.append(threading.current_thread().name)
+        building.build()
+
+    fake_gpu.on_build = build
+    peer.start(model=str(tiny_model), engine='tensorrt')
+    configured = ask(peer, 'CONFIGURE')
+    peer.wait_for(building.begun.is_set, 'build')
+    assert peer.set_parameters(model=str(other_model(tiny_model, tmp_path))).successful
+    building.may_end.set()
+    peer.wait_for(configured.done, 'answer')
+    assert configured.result().success
+    assert threads == ['vidseg engine'] * 2, 'never in the executor'
+    assert not [t for t in threading.enumerate() if t.name == 'vidseg engine']
+
+
 def test_a_node_that_ends_cancels_its_build(peer: Any, fake_gpu: Any, tiny_model: Path) -> None:
     building = Building(fake_gpu)
     node = peer.start(model=str(tiny_model), engine='tensorrt')
@@ -177,7 +213,7 @@ def test_auto_falls_back_and_says_why(
     )
 
 
-@pytest.mark.parametrize('name', ['cudaErrorIllegalAddress', 'cudaErrorDevicesUnavailable'])
+@pytest.mark.parametrize('name', ['cudaErrorIllegalAddress', 'cudaErrorLaunchFailure'])
 def test_a_gpu_that_fails_leaves_the_node_unconfigured(
     peer: Any, fake_gpu: Any, tiny_model: Path, scene: Any, name: str
 ) -> None:

@@ -83,7 +83,14 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add('--size', type=image_size, metavar='HxW', help='of camera frames, such as 1080x1920')
     add_check_arguments(parser)
     add('--device', type=int, default=0, metavar='N', help='number of the GPU (default: 0)')
-    add('--workspace', type=number, default=2048, metavar='MIB', help='default: %(default)s')
+    add(
+        '--workspace',
+        type=number,
+        default=2048,
+        metavar='MIB',
+        help='most memory of a layer in a new engine; --rebuild where there is one '
+        '(default: %(default)s)',
+    )
     add('--cache', type=Path, metavar='DIR', help='folder of engines (VIDSEG_ENGINE_CACHE)')
     add('--rebuild', action='store_true', help='build it even if there is one')
     add('--json', action='store_true', help='print JSON instead of tables')

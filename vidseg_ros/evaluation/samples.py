@@ -36,8 +36,8 @@ def footage_samples(
         At most ``most`` frames; such that cannot be decoded are left out.
 
     Raises:
-        SourceError: If the footage or a label file cannot be read, or not one of those frames can
-            be decoded.
+        SourceError: If the footage or a label file cannot be read, not one of those frames can be
+            decoded, or not one has true labels.
     """
     samples, why = [], 'it is empty'
     with open_source(path, topic=topic) as source:
@@ -54,5 +54,11 @@ def footage_samples(
                 break
     if not samples:
         msg = f'no frame of {path} can be decoded to check the model with: {why}'
+        raise SourceError(msg)
+    if truth is not None and all(sample.truth is None for sample in samples):
+        msg = (
+            f'not one of the {len(samples)} frames taken from {path} has labels: expected index '
+            'PNGs named like the frames'
+        )
         raise SourceError(msg)
     return samples

@@ -28,16 +28,19 @@ _POLL_S: Final = 20e-6
 _lost_gpus: set[int] = set()
 """GPUs that did not answer: whatever is asked of them, even to free memory, might never return."""
 
+OUT_OF_MEMORY: Final = 'cudaErrorMemoryAllocation'
+
 _ADVICE: Final = {
-    'cudaErrorMemoryAllocation': 'the GPU is out of memory: fewer cameras in one batch, a smaller '
+    OUT_OF_MEMORY: 'the GPU is out of memory: fewer cameras in one batch, a smaller '
     'model, or end what else uses the GPU',
+    'cudaErrorDevicesUnavailable': 'the GPU is busy or reserved for another process: see '
+    'nvidia-smi for what runs there and for the compute mode',
     'cudaErrorNoDevice': 'no NVIDIA GPU is visible: check nvidia-smi (and --gpus of a container)',
     'cudaErrorInsufficientDriver': 'the NVIDIA driver is missing or older than CUDA: update it',
     'cudaErrorInvalidDevice': 'there is no GPU of that number: check nvidia-smi',
 }
 _STICKY: Final = (
     'cudaErrorAssert',
-    'cudaErrorDevicesUnavailable',
     'cudaErrorECCUncorrectable',
     'cudaErrorHardwareStackError',
     'cudaErrorIllegalAddress',
@@ -115,6 +118,7 @@ class Gpu:
         return results[0] if len(results) == 1 else tuple(results)
 
     def _raise(self, function: str, status: Any) -> None:  # noqa: ANN401  # an enum of CUDA
+        self._cuda.cudaGetLastError()  # forgets it: TensorRT would take it for one of its own
         _, raw = self._cuda.cudaGetErrorName(status)
         name = raw.decode() if isinstance(raw, bytes) else str(raw)
         advice = _LOST if name in _STICKY else _ADVICE.get(name, 'please report it, with the log')

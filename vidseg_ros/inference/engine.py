@@ -12,6 +12,7 @@ from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.prediction import SegmentationEngine
 from vidseg_ros.inference.tensorrt_builder import open_tensorrt
+from vidseg_ros.inference.tensorrt_options import BuildCancelled
 
 
 def _open_onnxruntime(model: Path, settings: EngineSettings) -> OnnxRuntimeEngine:
@@ -43,6 +44,7 @@ def create_engine(
 
     Raises:
         ParameterError: If the settings are not allowed.
+        BuildCancelled: If `EngineSettings.on_progress` said so; `AUTO` opens nothing else then.
         EngineError: If the name is not in the table, or the engine cannot load the model.
         ModelError: If the file breaks the model contract, or a new engine disagrees with it.
     """
@@ -58,6 +60,8 @@ def create_engine(
 def _create_best(model: Path, settings: EngineSettings) -> SegmentationEngine:
     try:
         return ENGINES['tensorrt'](model, settings)
+    except BuildCancelled:
+        raise
     except VidsegError as error:
         engine = _open_onnxruntime(model, settings)
         engine.info = replace(engine.info, note=f'not TensorRT: {error}')

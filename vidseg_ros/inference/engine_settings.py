@@ -31,7 +31,8 @@ class EngineSettings:
     rebuild: bool = False
     """Whether it is built even if there is one."""
     workspace_mib: int = 2048
-    """Most memory that a layer of a TensorRT engine may use while it computes, MiB."""
+    """Most memory that a layer of a TensorRT engine may use while it computes, MiB; an engine that
+    was built with another limit serves as well."""
     cache: Path | None = None
     """Folder of built engines; None: the user's own."""
     samples: Sequence[Sample] = field(default=(), repr=False)

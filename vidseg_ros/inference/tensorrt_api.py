@@ -13,7 +13,9 @@ import time
 from typing import Any, Final
 
 from vidseg_ros.core.errors import EngineError
+from vidseg_ros.inference.cuda_runtime import GpuError, OUT_OF_MEMORY
 from vidseg_ros.inference.tensorrt_options import (
+    BuildCancelled,
     BuildFlags,
     BuildOptions,
     OnProgress,
@@ -24,6 +26,10 @@ from vidseg_ros.inference.tensorrt_options import (
 _logger = logging.getLogger(__name__)
 
 _TICK_S: Final = 0.5
+
+
+class PlanRefused(EngineError):  # noqa: N818  # what happened, as in TensorRT's own words
+    """TensorRT does not load a plan, such as one of another version or GPU."""
 
 
 def load_tensorrt() -> Any:  # noqa: ANN401  # a foreign module without types
@@ -145,7 +151,8 @@ def build_plan(
         The plan, and the timing cache for the next build.
 
     Raises:
-        EngineError: If TensorRT cannot read the model or build it, or the build is cancelled.
+        BuildCancelled: If ``on_progress`` said so.
+        EngineError: If TensorRT cannot read the model or build it.
     """
     trt = load_tensorrt()
     log = _make_log(trt)
@@ -167,9 +174,12 @@ def build_plan(
             config.progress_monitor = _make_monitor(trt, reporter)
         plan = builder.build_serialized_network(network, config)
         cancelled = reporter.cancelled
-    if plan is None or cancelled:
-        why = 'the build was cancelled' if cancelled else _last(log.errors)
-        msg = f'TensorRT {trt.__version__} built no {options.precision} engine: {why}'
+    failed = f'TensorRT {trt.__version__} built no {options.precision} engine'
+    if cancelled:
+        msg = f'{failed}: the build was cancelled'
+        raise BuildCancelled(msg)
+    if plan is None:
+        msg = f'{failed}: {_last(log.errors)}'
         raise EngineError(msg)
     return bytes(plan), bytes(cache.serialize())
 
@@ -219,7 +229,8 @@ class LoadedPlan:
         """Load a plan on the GPU of the calling thread. Only plans from a trusted place.
 
         Raises:
-            EngineError: If TensorRT refuses it, such as one of another version or GPU.
+            PlanRefused: If TensorRT does not load it.
+            EngineError: If TensorRT cannot use the GPU.
         """
         self._trt = load_tensorrt()
         self._log = _make_log(self._trt)
@@ -227,7 +238,7 @@ class LoadedPlan:
         self.engine = self._runtime.deserialize_cuda_engine(plan)
         if self.engine is None:
             msg = f'TensorRT {self._trt.__version__} refuses the plan: {_last(self._log.errors)}'
-            raise EngineError(msg)
+            raise PlanRefused(msg)
 
     @property
     def outputs(self) -> list[str]:
@@ -252,10 +263,17 @@ class LoadedPlan:
             inputs: Shape of each input.
 
         Raises:
-            EngineError: If the context cannot be had, usually for want of memory.
+            GpuError: If the context cannot be had: TensorRT found no memory for it.
+            EngineError: If the plan has no such profile, or it is not for these shapes.
         """
         context = self.engine.create_execution_context()
-        done = context is not None and context.set_optimization_profile_async(profile, stream)
+        if context is None:
+            msg = (
+                f'TensorRT has no memory to run the plan ({_last(self._log.errors)}): fewer '
+                'cameras in one batch, a smaller model, or end what else uses the GPU'
+            )
+            raise GpuError(OUT_OF_MEMORY, msg)
+        done = context.set_optimization_profile_async(profile, stream)
         done = done and all(context.set_input_shape(name, s) for name, s in inputs.items())
         if not done:
             msg = f'TensorRT cannot set up profile {profile}: {_last(self._log.errors)}'
@@ -271,8 +289,14 @@ class PlanContext:
         self._context, self._stream, self._log = context, stream, log
 
     def bind(self, name: str, address: int) -> None:
-        """Set where a tensor lies on the GPU."""
-        assert self._context.set_tensor_address(name, address), name
+        """Set where a tensor lies on the GPU.
+
+        Raises:
+            EngineError: If TensorRT refuses.
+        """
+        if not self._context.set_tensor_address(name, address):
+            msg = f'TensorRT refuses the memory of {name!r}: {_last(self._log.errors)}'
+            raise EngineError(msg)
 
     def output_shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of an output for the shapes of the inputs."""

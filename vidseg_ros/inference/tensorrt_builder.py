@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from vidseg_ros.core.errors import EngineError, ModelError
 from vidseg_ros.inference.agreement import compare, require, Sample, street_frames, TOLERANCES
-from vidseg_ros.inference.cuda_runtime import Gpu, GpuError
+from vidseg_ros.inference.cuda_runtime import Gpu
 from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.model_file import ModelFile, read_model
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
-from vidseg_ros.inference.tensorrt_api import build_plan, load_tensorrt, LoadedPlan
+from vidseg_ros.inference.tensorrt_api import build_plan, load_tensorrt, LoadedPlan, PlanRefused
 from vidseg_ros.inference.tensorrt_cache import CachedPlan, PlanCache, PlanKey
 from vidseg_ros.inference.tensorrt_engine import TensorRtEngine
 from vidseg_ros.inference.tensorrt_layers import precision_complaint
@@ -41,8 +41,8 @@ _logger = logging.getLogger(__name__)
 def open_tensorrt(path: Path, settings: EngineSettings) -> TensorRtEngine:
     """Open the TensorRT engine of a model file; it is built where the cache has none.
 
-    A plan that suits but does not load is removed and built again. What is built is compared with
-    ONNX Runtime before it is kept.
+    A plan that suits but does not load is passed over, and replaced by the one that is built. What
+    is built is compared with ONNX Runtime before it is kept.
 
     Args:
         path: The model file; its precision is that of the engine.
@@ -99,9 +99,10 @@ class _Provision:
             capability=self._gpu.capability,
             precision=self._options.precision,
             shapes=self._options.shapes,
-            options=(f'workspace {settings.workspace_mib} MiB', *map(str, self._flags)),
+            options=tuple(map(str, self._flags)),
         )
         self._cache = PlanCache(settings.cache)
+        self._refused = set[str]()
 
     def open(self) -> TensorRtEngine:
         engine = None if self._settings.rebuild else self._find()
@@ -123,16 +124,14 @@ class _Provision:
         )
 
     def _find(self) -> TensorRtEngine | None:
-        """Return the engine out of the cache; with any shapes, where no size is asked for."""
-        asked = self._options.shapes if self._settings.size is not None else ()
-        while cached := self._cache.find(replace(self._key, shapes=asked)):
+        """Return the engine out of the cache; None if there is none that loads."""
+        while cached := self._cache.find(self._key, self._refused):
             try:
                 engine = self._start(cached.plan, cached.key.shapes)
-            except GpuError:
-                raise
-            except EngineError as error:
-                _logger.warning('%s is built again, it does not load: %s', cached.path, error)
-                self._cache.remove(cached.path)
+            except PlanRefused as error:
+                # Not removed: meanwhile another process may have put a new one in its place.
+                _logger.warning('%s is passed over, it does not load: %s', cached.path, error)
+                self._refused.add(cached.sha256)
                 continue
             engine.file = cached.path
             if self._settings.samples:
@@ -148,7 +147,7 @@ class _Provision:
             engine.file = self._cache.store(stem, cached.key, cached.plan, about)
         except BaseException as error:
             engine.close()
-            if isinstance(error, ModelError):
+            if isinstance(error, ModelError) and self._settings.build:
                 self._cache.remove(cached.path)
             raise
 
@@ -164,6 +163,7 @@ class _Provision:
         engine = self._start(plan, self._options.shapes)
         try:
             about = self._check(engine, self._options.shapes)
+            about['workspace_mib'] = self._settings.workspace_mib
             about['build_s'] = round(time.monotonic() - started_s, 1)
             engine.file = self._cache.store(self._model.path.stem, self._key, plan, about)
             self._cache.store_timing(self._key, timing)
@@ -177,12 +177,15 @@ class _Provision:
         self._settings.on_progress(Progress(phase='comparing with ONNX Runtime', elapsed_s=0))
         given = self._settings.samples
         order = self._model.card.input_order
-        samples = given or [Sample(image=image) for image in street_frames(order)]
-        samples = _at_size(samples, shapes[-1])
+        frames = given or [Sample(image=image) for image in street_frames(order)]
+        network, camera = Shape(1, *self._model.card.input_size), shapes[-1]
         tolerance, what = TOLERANCES[self._options.precision], f'the engine of {self._key.gpu}'
         with closing(OnnxRuntimeEngine(self._model.path, shrink=False)) as source:
+            if camera[1:] != network[1:]:  # what frames of any other size run on
+                require(compare(engine, source, _at_size(frames, network)), tolerance, what)
+            samples = _at_size(frames, camera)
             require(agreement := compare(engine, source, samples), tolerance, what)
-        _check_batch(engine, [sample.image for sample in samples], shapes[-1], tolerance.pixels)
+        _check_batch(engine, [sample.image for sample in samples], camera, tolerance.pixels)
         complaint = precision_complaint(engine.precisions, self._options.precision)
         if complaint:
             _logger.warning('%s', complaint)

@@ -6,7 +6,7 @@ A plan is code: it is loaded only from a folder that nobody else can write, and 
 side-car that was written with it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
@@ -22,7 +22,7 @@ import time
 from typing import Any, Final, NamedTuple
 
 from vidseg_ros.core.errors import EngineError
-from vidseg_ros.inference.tensorrt_options import Shape
+from vidseg_ros.inference.tensorrt_options import BuildCancelled, Shape
 
 _logger = logging.getLogger(__name__)
 
@@ -78,6 +78,8 @@ class CachedPlan(NamedTuple):
     """Its file."""
     plan: bytes
     """Its content, as its side-car says."""
+    sha256: str
+    """Of the content."""
     about: dict[str, Any]
     """What else the side-car says, such as how it was checked."""
 
@@ -93,19 +95,24 @@ class PlanCache:
         """
         self.folder = folder or _default_folder()
 
-    def find(self, wanted: PlanKey) -> CachedPlan | None:
+    def find(self, wanted: PlanKey, refused: Container[str] = ()) -> CachedPlan | None:
         """Return the newest usable plan that suits, or None; damaged ones are named in the log.
 
+        Args:
+            wanted: What it must be able to serve.
+            refused: SHA-256 of plans that are not wanted, because they did not load.
+
         Raises:
-            EngineError: If somebody else could write to the folder.
+            EngineError: If somebody else could write to the folder, or it cannot be used.
         """
-        if not self.folder.is_dir():
-            return None
-        refuse_shared(self.folder)
-        sidecars = sorted(self.folder.glob('*.json'), key=_written_ns, reverse=True)
+        with self._errors():
+            if not self.folder.is_dir():
+                return None
+            refuse_shared(self.folder)
+            sidecars = sorted(self.folder.glob('*.json'), key=_written_ns, reverse=True)
         for sidecar in sidecars:
             try:
-                cached = self._read(sidecar, wanted)
+                cached = self._read(sidecar, wanted, refused)
             except (OSError, ValueError, KeyError, TypeError) as error:
                 _logger.warning('%s is not used: %s', sidecar.with_suffix('.plan'), error)
                 continue
@@ -114,8 +121,8 @@ class PlanCache:
         return None
 
     @staticmethod
-    def _read(sidecar: Path, wanted: PlanKey) -> CachedPlan | None:
-        """Return the plan of a side-car; None if it does not suit."""
+    def _read(sidecar: Path, wanted: PlanKey, refused: Container[str]) -> CachedPlan | None:
+        """Return the plan of a side-car; None if it does not suit or was refused."""
         refuse_shared(sidecar)
         plain = json.loads(sidecar.read_text(encoding='utf-8'))
         if plain['schema'] != SCHEMA:
@@ -124,15 +131,16 @@ class PlanCache:
         raw = plain['key']
         shapes = tuple(Shape(*shape) for shape in raw['shapes'])
         key = PlanKey(**raw | {'shapes': shapes, 'options': tuple(raw['options'])})
-        if not key.suits(wanted):
+        if not key.suits(wanted) or plain['plan_sha256'] in refused:
             return None
         path = sidecar.with_suffix('.plan')
         refuse_shared(path)
         plan = path.read_bytes()
-        if hashlib.sha256(plan).hexdigest() != plain['plan_sha256']:
+        sha256 = hashlib.sha256(plan).hexdigest()
+        if sha256 != plain['plan_sha256']:
             msg = 'its content is not what its side-car says; it is built again'
             raise ValueError(msg)
-        return CachedPlan(key, path, plan, plain['about'])
+        return CachedPlan(key, path, plan, sha256, plain['about'])
 
     def store(self, name: str, key: PlanKey, plan: bytes, about: dict[str, Any]) -> Path:
         """Write a plan and its side-car; an older one of the same key is replaced.
@@ -162,9 +170,26 @@ class PlanCache:
         return path
 
     def remove(self, path: Path) -> None:
-        """Take a plan that does not load out of the cache."""
-        for file in (path.with_suffix('.json'), path):
-            file.unlink(missing_ok=True)
+        """Take a plan that gives wrong results out of the cache.
+
+        Raises:
+            EngineError: If that is not allowed.
+        """
+        with self._errors():
+            for file in (path.with_suffix('.json'), path):
+                file.unlink(missing_ok=True)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Say what an error of the file system means."""
+        try:
+            yield
+        except OSError as error:
+            msg = (
+                f'cannot use {self.folder}: {error.strerror or error}; '
+                f'set {FOLDER_VARIABLE} to a folder of your own'
+            )
+            raise EngineError(msg) from error
 
     def read_timing(self, key: PlanKey) -> bytes:
         """Return what earlier builds on this GPU measured; empty if there is none."""
@@ -221,23 +246,18 @@ class PlanCache:
             on_wait: Called again and again while somebody else holds it; False gives up.
 
         Raises:
-            EngineError: If it is given up, or the folder cannot be used.
+            BuildCancelled: If it is given up.
+            EngineError: If the folder cannot be used.
         """
-        try:
+        with self._errors():
             self._make_folder()
             with (self.folder / f'{key.digest()[:16]}.lock').open('w') as file:
                 while not _locked(file.fileno()):
                     if not on_wait():
                         msg = 'the wait for another process that builds this engine was cancelled'
-                        raise EngineError(msg)
+                        raise BuildCancelled(msg)
                     time.sleep(_LOCK_POLL_S)
                 yield
-        except OSError as error:
-            msg = (
-                f'cannot use {self.folder}: {error.strerror or error}; '
-                f'set {FOLDER_VARIABLE} to a folder of your own'
-            )
-            raise EngineError(msg) from error
 
 
 def _locked(descriptor: int) -> bool:
@@ -257,7 +277,11 @@ def _default_folder() -> Path:
 
 
 def _written_ns(path: Path) -> int:
-    return path.stat().st_mtime_ns
+    """Return when a file was written, ns; 0 if it is gone."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def refuse_shared(path: Path) -> None:

@@ -226,7 +226,8 @@ class TensorRtEngine:
             collect()
 
     def _is_quicker(self, batch: Shape) -> bool:
-        frames = list(self._lanes[batch][0].frames.array)
+        """Measure it with frames in ordinary memory: those of a caller are copied either way."""
+        frames = [frame.copy() for frame in self._lanes[batch][0].frames.array]
         size = (batch.frames, *self.card.input_size)
         results = {LABELS: np.empty(size, np.uint8)}
         single = batch._replace(frames=1)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from vidseg_ros.inference.tensorrt_options import Precision
 
 _NAMES: Final = (
+    ('uint8', 'uint8'),
     ('int8', 'int8'),
     ('fp16', 'fp16'),
     ('half', 'fp16'),

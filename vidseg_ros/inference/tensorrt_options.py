@@ -49,6 +49,10 @@ class Progress:
         return f'{self.phase}{share}, {self.elapsed_s:.0f} s'
 
 
+class BuildCancelled(EngineError):  # noqa: N818  # no error: somebody wanted it so
+    """A build, or the wait for one, was cancelled."""
+
+
 OnProgress = Callable[[Progress], bool]
 """Hears of progress, from any thread; False cancels (as soon as TensorRT asks, 10 and later)."""
 

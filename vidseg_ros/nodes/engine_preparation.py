@@ -95,23 +95,31 @@ class EnginePreparation:
             response.success = False
             return response
         if configure and self._state() == 'unconfigured':
-            await self._prepare()
+            self._cancelled = False
+            while (parameters := self._missing()) is not None:
+                await self._prepare(parameters)
             if self._state() != 'unconfigured':  # shut down meanwhile
                 self.forget()
-        elif self._thread is not None:
-            self._cancelled = True
-        return self._change(request, response)
+        response = self._change(request, response)
+        if self._thread is not None and self._state() != 'unconfigured':
+            self._cancelled = True  # nobody waits for that engine any more
+        return response
+
+    def _missing(self) -> NodeParameters | None:
+        """Return the parameters if their engine is to be opened; they may change meanwhile."""
+        if self._cancelled or self._state() != 'unconfigured':
+            return None
+        try:
+            parameters = self._read()
+        except VidsegError:
+            return None  # for `on_configure` to say
+        return None if parameters == self._asked else parameters
 
     def _state(self) -> str:
         return str(self._node._state_machine.current_state[1])  # noqa: SLF001  # as above
 
-    async def _prepare(self) -> None:
-        try:
-            parameters = self._read()
-        except VidsegError:
-            return  # for `on_configure` to say
+    async def _prepare(self, parameters: NodeParameters) -> None:
         self.forget()
-        self._cancelled = False
         done = Future()
 
         def work() -> None:
