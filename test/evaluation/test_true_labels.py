@@ -174,6 +174,14 @@ def test_ids_of_another_list_are_refused_unless_they_are_void(tmp_path: Path) ->
     assert truth.foreign == {}
 
 
+def test_a_void_id_is_not_scored_even_if_it_has_a_class(tmp_path: Path) -> None:
+    truth = truth_of(tmp_path, np.array([[0, 1, 2]], np.uint8), void=(1,))
+    found = truth.get(frame_named('a'), (1, 3))
+    assert found is not None
+    assert found.tolist() == [[2, 255, 1]]
+    assert truth.foreign == {}
+
+
 def test_labels_of_a_frame_without_a_mask_are_passed_over(tmp_path: Path) -> None:
     truth = truth_of(tmp_path, np.zeros((2, 3), np.uint8))
     truth.skip(frame_named('a'))

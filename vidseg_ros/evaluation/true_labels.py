@@ -209,11 +209,12 @@ class SourceTruth:
         Args:
             reader: Gives the ids as they are.
             table: (256,) uint8 class of each id, ``IGNORE_ID`` for those without.
-            void: Ids that are known to have none.
+            void: Ids that are not scored, whatever the table says.
         """
-        self._reader, self._table = reader, table
+        self._reader, self._table = reader, table.copy()
         self._void = np.zeros(256, np.bool_)
         self._void[[IGNORE_ID, *void]] = True
+        self._table[self._void] = IGNORE_ID
         self.foreign: dict[int, int] = {}
 
     def get(self, frame: SourceFrame, size: tuple[int, ...]) -> NDArray[np.uint8] | None:
