@@ -290,6 +290,17 @@ def test_predictions_are_brought_to_the_classes_that_are_scored(
         evaluate_source(job_for(bag, classes=coarse))
 
 
+def test_a_class_map_counts_for_a_model_of_the_scored_classes(
+    tmp_path: Path, job_for: JobFor
+) -> None:
+    mapping = {'blue': 'red'}
+    truth = {0: np.where(golden(0) == 2, 0, golden(0)).astype(np.uint8)}
+    job = job_for(record(tmp_path / 'bag', truth=truth), topic='/camera', class_map=mapping)
+    tally = evaluate_source(replace(job, labels='/truth')).tallies['a']
+    assert tally.scores()['accuracy'] == 1
+    assert tally.scores()['class_share'][2] == 0
+
+
 def test_a_model_that_does_not_fit_its_card(
     tmp_path: Path, tiny_model: Path, job_for: JobFor
 ) -> None:

@@ -277,7 +277,8 @@ def _tables(
     for key, engine, path in zip(MODEL_KEYS, engines, settings.models, strict=False):
         names = engine.card.labels.names
         table = class_table(names, settings.classes, settings.class_map, what=f'model {path}')
-        tables[key] = None if names == settings.classes.names else table
+        equal = np.array_equal(table[: len(names)], np.arange(len(names)))
+        tables[key] = None if equal else table
     return tables
 
 
