@@ -122,6 +122,32 @@ def test_a_stamp_that_comes_again_finds_its_own_label_map(tmp_path: Path) -> Non
         assert topic.unused() == 0
 
 
+def test_a_new_run_of_the_clock_finds_its_own_label_maps(tmp_path: Path) -> None:
+    second = 1_000_000_000
+    stamps = [0, second, 2 * second, 0, second]
+    with LabelTopic(record(tmp_path / 'bag', stamps[1:]), '/seg/truth') as topic:
+        assert read_all(topic, stamps) == [None, 0, 1, 2, 3]
+        assert topic.unused() == 0
+
+
+@pytest.mark.parametrize(
+    ('frames', 'labels', 'found'),
+    [
+        ([1, 2, 4, 3, 5, 6], [1, 2, 4, 5, 6], [0, 1, 2, None, 3, 4]),
+        ([1, 2, 4, 3, 5, 6], [1, 2, 3, 4, 6], [0, 1, 3, 2, None, 4]),
+        ([1, 2, 3, 4, 5, 6], [1, 2, 4, 3, 6], [0, 1, 3, 2, None, 4]),
+    ],
+    ids=['frame without a label', 'frame', 'label map'],
+)
+def test_what_comes_late_does_not_disturb_the_rest(
+    tmp_path: Path, frames: list[int], labels: list[int], found: list[int | None]
+) -> None:
+    step = 100_000_000
+    with LabelTopic(record(tmp_path / 'bag', [at * step for at in labels]), '/seg/truth') as topic:
+        assert read_all(topic, [at * step for at in frames]) == found
+        assert topic.unused() == 0
+
+
 def test_the_bag_names_the_ids(tmp_path: Path) -> None:
     with BagWriter(tmp_path / 'bag') as bag:
         names = LabelSet(names=('a', 'b'), colors=((0, 0, 0), (1, 1, 1)))
