@@ -197,13 +197,14 @@ def _evaluate(job: SourceJob, progress: Progress | None, frames_of: FramesOf) ->
                     write(item, scored)
             if progress is not None:
                 progress(evaluation.frames, total)
+        cut_short = evaluation.frames == settings.limit != source.frame_count
         return evaluation.result(
             source,
             key=job.key,
             path=job.path,
             engines=tuple(asdict(engine.info) for engine in engines),
             problems=tuple(problems),
-            labels_shared=job.labels_shared,
+            all_labels_known=not (job.labels_shared or problems or cut_short),
         )
 
 
