@@ -224,7 +224,8 @@ class SourceTruth:
             table: (256,) uint8 class of each id, ``IGNORE_ID`` for those without.
             void: Ids that are not scored, whatever the table says.
         """
-        self._reader, self._table = reader, table.copy()
+        self._reader = reader
+        self._table: NDArray[np.uint8] = table.copy()
         self._void = np.zeros(256, np.bool_)
         self._void[[IGNORE_ID, *void]] = True
         self._table[self._void] = IGNORE_ID
