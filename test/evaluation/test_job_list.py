@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One job for each camera of each source, each with a folder and labels of its own."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import pytest
 from vidseg_ros.bag_io import BagWriter
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import CAMVID
-from vidseg_ros.evaluation.evaluate import EvaluationSettings, SourceJob
+from vidseg_ros.evaluation.evaluate import evaluate_source, EvaluationSettings, SourceJob
 from vidseg_ros.evaluation.job_list import list_jobs
 
 SETTINGS: Final = EvaluationSettings(models=(Path('m.onnx'),), classes=CAMVID)
@@ -50,13 +51,22 @@ def test_every_camera_of_a_bag_is_a_job(tmp_path: Path) -> None:
     ]
 
 
-def test_bags_without_cameras_or_without_that_one(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r'no image topic in .*/none; recorded: /info'):
-        jobs(record(tmp_path / 'none'))
-    with pytest.raises(SourceError, match=r'no image topic in .*one besides the labels on /truth'):
-        jobs(record(tmp_path / 'one', '/truth'), labels='/truth')
-    with pytest.raises(SourceError, match=r'no images on topic /b .* recorded: /a'):
-        jobs(record(tmp_path / 'two', '/a'), topics=['/b'])
+def test_what_cannot_be_read_does_not_disturb_the_others(tmp_path: Path) -> None:
+    good = record(tmp_path / 'good', '/a')
+    bad = tmp_path / 'bad.mcap'
+    bad.write_bytes(b'garbage')
+    no_camera, only_labels = record(tmp_path / 'none'), record(tmp_path / 'one', '/truth')
+    found = jobs(good, bad, no_camera, only_labels, labels='/truth')
+    assert [job.topic for job in found] == ['/a', None, None, '/truth']
+    assert [job.topic for job in jobs(good, topics=['/a', '/b'])] == ['/a', '/b']
+    for job, message in (
+        (found[1], r'cannot read bag .*bad\.mcap'),
+        (found[2], r'no image topic in .*/none; recorded: /info'),
+        (found[3], r'no image topic in .*one besides the labels on /truth'),
+        (jobs(good, topics=['/b'])[0], r'no images on topic /b .* recorded: /a'),
+    ):
+        with pytest.raises(SourceError, match=message):
+            evaluate_source(replace(job, settings=replace(SETTINGS, models=()), out=tmp_path))
 
 
 def test_folder_names_are_plain_and_all_different(tmp_path: Path) -> None:

@@ -175,6 +175,9 @@ def _evaluate(job: SourceJob, progress: Progress | None, frames_of: FramesOf) ->
     problems: list[str] = []
     with ExitStack() as opened:
         source = opened.enter_context(open_source(job.path, topic=job.topic))
+        if source.topic is not None and source.topic == job.labels:
+            msg = f'no image topic in {job.path} besides the labels on {job.labels}'
+            raise SourceError(msg)
         engines = [opened.enter_context(closing(engine)) for engine in _engines(settings)]
         evaluation = opened.enter_context(
             SourceEvaluation(

@@ -24,6 +24,8 @@ def list_jobs(
 ) -> list[SourceJob]:
     """Make a job for each source, and for each camera of a bag.
 
+    What cannot be read or has no such topic is a job as well, which fails and says why.
+
     Args:
         paths: Bags, videos and folders.
         settings: Of the evaluation.
@@ -34,9 +36,6 @@ def list_jobs(
             the source, or the job's key) has its labels in that; where the PNGs are all in such
             folders, what has none has no labels. Beside bags with a topic of labels, videos
             and folders have none.
-
-    Raises:
-        SourceError: If a bag cannot be read or has no such topic.
     """
     found = [(path, topic) for path in paths for topic in _cameras(path, topics, labels)]
     keys = _keys(found)
@@ -58,26 +57,29 @@ def list_jobs(
 
 def _cameras(path: Path, topics: Sequence[str], labels: str | None) -> list[str | None]:
     """Return the camera topics of a bag, or a single None for other footage."""
-    if not path.exists() or not is_bag(path):
-        return [None]
-    with BagReader(path) as bag:
+    try:
+        if not path.exists() or not is_bag(path):
+            return [None]
         if topics:
-            return [bag.image_topic(topic) for topic in topics]
+            return list(topics)
+        return _image_topics(path, labels) or [None]
+    except (OSError, SourceError):  # the job meets the same, and reports it
+        return [None]
+
+
+def _image_topics(path: Path, labels: str | None) -> list[str | None]:
+    with BagReader(path) as bag:
         images = [
             topic.name
             for topic in bag.topics
-            if topic.type in {IMAGE_TYPE, COMPRESSED_TYPE} and topic.count and topic.name != labels
+            if topic.type in {IMAGE_TYPE, COMPRESSED_TYPE} and topic.count
         ]
-        images = [
-            name
-            for name in images
-            if not (name.endswith('/compressed') and name.removesuffix('/compressed') in images)
-        ]
-        if not images:
-            bag.image_topic()  # says what there is instead
-            msg = f'no image topic in {path} besides the labels on {labels}'
-            raise SourceError(msg)
-        return list(images)
+    images = [name for name in images if name != labels] or images  # alone, they fail in the job
+    return [
+        name
+        for name in images
+        if not (name.endswith('/compressed') and name.removesuffix('/compressed') in images)
+    ]
 
 
 def _keys(found: Sequence[tuple[Path, str | None]]) -> list[str]:
