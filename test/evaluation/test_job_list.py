@@ -4,6 +4,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+import re
 from typing import Any, Final
 
 import numpy as np
@@ -70,14 +71,28 @@ def test_what_cannot_be_read_does_not_disturb_the_others(tmp_path: Path) -> None
 
 
 def test_folder_names_are_plain_and_all_different(tmp_path: Path) -> None:
-    paths = [tmp_path / 'a' / name for name in ('drive.mp4', 'Drive.avi')]
+    names = ('a/drive.mp4', 'b/Drive.avi', 'a/night.mp4', 'a/night.avi', '<script> ü/x')
+    paths = [tmp_path / name for name in names]
     for path in paths:
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    folder = tmp_path / '<script> ü'
-    folder.mkdir()
-    keys = [job.key for job in jobs(*paths, paths[0], folder, Path('/'))]
-    assert keys == ['drive', 'Drive-2', 'drive-3', 'script', 'source']
+    found = [*paths[:4], paths[-1].parent, Path('/')]
+    keys = [job.key for job in jobs(*found)]
+    assert keys[:2] == ['a_drive', 'b_Drive']
+    assert all(re.fullmatch(r'night-[0-9a-f]{8}', key) for key in keys[2:4])
+    assert keys[2] != keys[3]
+    assert keys[4:] == ['script', 'source']
+    assert [job.key for job in jobs(*reversed(found))] == keys[::-1]
+
+
+def test_a_source_that_is_named_twice_is_one(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ('b.mp4', 'a.mp4')]
+    for path in paths:
+        path.touch()
+    found = jobs(*paths, tmp_path / '..' / tmp_path.name / 'b.mp4')
+    assert [job.path for job in found] == paths
+    bag = record(tmp_path / 'bag', '/a')
+    assert [job.key for job in jobs(bag, topics=['/a', '/a'])] == ['bag']
 
 
 def test_each_source_has_its_own_labels_if_there_is_a_folder_of_its_name(tmp_path: Path) -> None:
