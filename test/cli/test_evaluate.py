@@ -189,7 +189,7 @@ def test_class_lists_and_maps(evaluate: Evaluate) -> None:
         (['x', '--out', 'o', '--live', '--model', 'a', '--model', 'b'], 'one model at a time'),
         (['x', '--out', 'o', '--live', '--jobs', '2'], 'one source after the other'),
         (['x', '--out', 'o', '--jobs', '0'], '--jobs: must be a whole number from 1'),
-        (['x', '--out', 'o', '--void', 'sky'], "--void: invalid int value: 'sky'"),
+        (['x', '--out', 'o', '--void', 'sky'], "--void: must be an id from 0 to 255, not 'sky'"),
     ],
 )
 def test_arguments_that_are_not_allowed(

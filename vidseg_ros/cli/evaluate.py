@@ -10,7 +10,7 @@ from typing import Any, Final, get_args, TypeAlias
 
 from rich.console import Console
 
-from vidseg_ros.cli.argument_types import count, factor, fraction
+from vidseg_ros.cli.argument_types import count, factor, fraction, label_id
 from vidseg_ros.cli.job_progress import job_progress
 from vidseg_ros.cli.ros_hint import load_live
 from vidseg_ros.core.class_list import LABEL_SETS, read_classes
@@ -124,7 +124,7 @@ def _add_class_arguments(parser: argparse.ArgumentParser) -> None:
     known = ', '.join(LABEL_SETS)
     add('--label-classes', metavar='NAME|FILE', help=f'classes of the labels: {known} or YAML')
     add('--class-map', type=Path, metavar='FILE', help='YAML: what classes count as, name: name')
-    add('--void', type=int, nargs='+', default=[], metavar='ID', help='label ids not scored')
+    add('--void', type=label_id, nargs='+', default=[], metavar='ID', help='label ids not scored')
 
 
 def _settings(args: argparse.Namespace) -> EvaluationSettings:
