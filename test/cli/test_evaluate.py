@@ -115,6 +115,13 @@ def test_thresholds(evaluate: Evaluate) -> None:
     assert (status, err) == (1, 'vidseg: TC of model a is not defined, wanted at least 0.1\n')
 
 
+def test_names_of_folders_are_printed_as_they_are(evaluate: Evaluate) -> None:
+    out = 'o5[/b]:smile:'
+    status, text, _ = evaluate(record('one'), '--topic', '/camera', '--out', out)
+    assert status == 0
+    assert f'results are in {out}' in text
+
+
 def test_two_models(evaluate: Evaluate, tiny_model: Path) -> None:
     model = str(tiny_model)
     camera = (record('one'), '--topic', '/camera')

@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
     Console().print(results_table(content))
     if args.report:
         write_report(args.out)
-    Console().print(f'results are in {args.out}', highlight=False)
+    Console(markup=False, emoji=False).print(f'results are in {args.out}', highlight=False)
     _check_sources(content, done, args.labels)
     return _judge(content, args.min_miou, args.min_tc)
 
