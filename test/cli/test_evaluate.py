@@ -147,6 +147,27 @@ def test_a_rerun_and_another_run_in_the_same_folder(evaluate: Evaluate) -> None:
     assert results()['sources'][0]['frames'] == 2
 
 
+def test_an_ended_rerun_keeps_what_was_done(
+    evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = (record('one'), '--topic', '/camera')
+    evaluate(*call)
+    (before,) = results()['sources']
+
+    def end(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('vidseg_ros.cli.evaluate.run_jobs', end)
+    assert evaluate(*call)[0] == 130
+    (after,) = results()['sources']
+    assert after.pop('problems') == ['result of an earlier run: not checked']
+    assert before.pop('problems') == []
+    assert after == before
+    assert evaluate(*call, '--labels', '/truth')[0] == 130
+    (other,) = results()['sources']
+    assert other['problems'] == ['not done: the run was ended']
+
+
 def test_a_source_that_fails_does_not_disturb_the_others(evaluate: Evaluate) -> None:
     Path('notes.txt').touch()
     Path('bad.mp4').touch()

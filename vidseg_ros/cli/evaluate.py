@@ -19,7 +19,12 @@ from vidseg_ros.core.fleet import Outcome, Progress, run_jobs, threads_per_worke
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.evaluation.class_mapping import choose_classes, read_class_map
-from vidseg_ros.evaluation.evaluate import evaluate_source, EvaluationSettings, SourceJob
+from vidseg_ros.evaluation.evaluate import (
+    earlier_result,
+    evaluate_source,
+    EvaluationSettings,
+    SourceJob,
+)
 from vidseg_ros.evaluation.job_list import list_jobs
 from vidseg_ros.evaluation.report import require_plotting_library, write_report
 from vidseg_ros.evaluation.results import claim_run, write_results
@@ -197,13 +202,17 @@ def _write(
     jobs: Sequence[SourceJob],
     done: Done,
 ) -> dict[str, Any]:
-    """Write the results of what is done."""
-    outcomes = [done[number] for number in range(len(jobs)) if number in done]
-    results = [outcome.result for outcome in outcomes if outcome.result is not None]
-    failures = [(item.job, item.error) for item in outcomes if item.error is not None]
-    failures += [
-        (job, 'not done: the run was ended') for at, job in enumerate(jobs) if at not in done
-    ]
+    """Write the results of what is done, in this run or in one before that got further."""
+    results: list[SourceResult] = []
+    failures: list[tuple[SourceJob, str]] = []
+    for number, job in enumerate(jobs):
+        outcome = done.get(number)
+        result = earlier_result(job) if outcome is None else outcome.result
+        if result is not None:
+            results.append(result)
+        else:
+            error = None if outcome is None else outcome.error
+            failures.append((job, error or 'not done: the run was ended'))
     return write_results(out, settings, results, failures)
 
 
