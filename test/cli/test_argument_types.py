@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from vidseg_ros.cli.argument_types import count, factor, fraction
+from vidseg_ros.cli.argument_types import count, factor, fraction, label_id
 
 
 def test_what_is_allowed() -> None:
+    assert [label_id(text) for text in ('0', '255')] == [0, 255]
     assert (count('3'), factor('2.5'), fraction('1'), fraction('0.65')) == (3, 2.5, 1, 0.65)
 
 
@@ -16,6 +17,7 @@ def test_what_is_allowed() -> None:
     ('kind', 'texts', 'message'),
     [
         (count, ('0', '-1', '1.5', 'all'), 'must be a whole number from 1, not '),
+        (label_id, ('-1', '256', '300', 'sky', ''), 'must be an id from 0 to 255, not '),
         (factor, ('0', '-1', 'nan', 'inf', 'x'), 'must be a number above 0, not '),
         (fraction, ('0', '1.01', '65', 'nan', 'x'), 'must be a fraction above 0, at most 1'),
     ],

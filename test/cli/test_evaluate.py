@@ -115,6 +115,13 @@ def test_thresholds(evaluate: Evaluate) -> None:
     assert (status, err) == (1, 'vidseg: TC of model a is not defined, wanted at least 0.1\n')
 
 
+def test_names_of_folders_are_printed_as_they_are(evaluate: Evaluate) -> None:
+    out = 'o5[/b]:smile:'
+    status, text, _ = evaluate(record('one'), '--topic', '/camera', '--out', out)
+    assert status == 0
+    assert f'results are in {out}' in text
+
+
 def test_two_models(evaluate: Evaluate, tiny_model: Path) -> None:
     model = str(tiny_model)
     camera = (record('one'), '--topic', '/camera')
@@ -138,6 +145,27 @@ def test_a_rerun_and_another_run_in_the_same_folder(evaluate: Evaluate) -> None:
     )
     assert evaluate(bag, '--topic', '/camera', '--limit', '2', '--overwrite')[0] == 0
     assert results()['sources'][0]['frames'] == 2
+
+
+def test_an_ended_rerun_keeps_what_was_done(
+    evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = (record('one'), '--topic', '/camera')
+    evaluate(*call)
+    (before,) = results()['sources']
+
+    def end(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('vidseg_ros.cli.evaluate.run_jobs', end)
+    assert evaluate(*call)[0] == 130
+    (after,) = results()['sources']
+    assert after.pop('problems') == ['result of an earlier run: not checked']
+    assert before.pop('problems') == []
+    assert after == before
+    assert evaluate(*call, '--labels', '/truth')[0] == 130
+    (other,) = results()['sources']
+    assert other['problems'] == ['not done: the run was ended']
 
 
 def test_a_source_that_fails_does_not_disturb_the_others(evaluate: Evaluate) -> None:
@@ -189,7 +217,7 @@ def test_class_lists_and_maps(evaluate: Evaluate) -> None:
         (['x', '--out', 'o', '--live', '--model', 'a', '--model', 'b'], 'one model at a time'),
         (['x', '--out', 'o', '--live', '--jobs', '2'], 'one source after the other'),
         (['x', '--out', 'o', '--jobs', '0'], '--jobs: must be a whole number from 1'),
-        (['x', '--out', 'o', '--void', 'sky'], "--void: invalid int value: 'sky'"),
+        (['x', '--out', 'o', '--void', 'sky'], "--void: must be an id from 0 to 255, not 'sky'"),
     ],
 )
 def test_arguments_that_are_not_allowed(

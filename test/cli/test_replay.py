@@ -112,6 +112,13 @@ def test_options(drive: Path, replay: Replay) -> None:
     np.testing.assert_array_equal(mask, golden(2)[::4, ::4])
 
 
+def test_names_of_folders_are_printed_as_they_are(drive: Path, replay: Replay) -> None:
+    few = ('--limit', '1', '--masks', 'none', '--no-video', '--no-sheet')
+    status, out, _ = replay(drive, '--out', 'o5[b]:smile:', *few)
+    assert status == 0
+    assert out.endswith('results are in o5[b]:smile:\n')
+
+
 def test_mask_bag(drive: Path, replay: Replay) -> None:
     assert replay(drive, '--masks', 'bag', '--out', 'o')[0] == 0
     assert Path('o/masks/metadata.yaml').is_file()

@@ -25,7 +25,7 @@ def drive(tmp_path: Path) -> Path:
 def test_evaluate_leaves_a_report_that_can_be_written_again(
     drive: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / 'out'
+    out = tmp_path / '[/b]'
     assert main(['evaluate', str(drive), '--model', str(tiny_model), '--out', str(out)]) == 0
     page = (out / 'report.html').read_text()
     (out / 'report.html').unlink()

@@ -141,6 +141,19 @@ def test_the_scores_of_a_replay_and_of_an_evaluation_are_the_same(
     assert scores['vc8'] == found.get(8)
 
 
+def test_labels_of_frames_that_were_not_read_are_not_too_many(
+    tmp_path: Path, job_for: JobFor
+) -> None:
+    bag = record(tmp_path / 'bag', truth={0: golden(0), 3 * STEP_NS: golden(3), 999: golden(0)})
+    found = [
+        evaluate_source(
+            job_for(bag, key=f'limit-{limit}', topic='/camera', labels='/truth', limit=limit)
+        ).labels_without_frame
+        for limit in (3, FRAMES, FRAMES + 1)
+    ]
+    assert found == [None, 1, 1]
+
+
 def test_two_models_see_the_same_frames(tmp_path: Path, tiny_model: Path, job_for: JobFor) -> None:
     other = onnx.load(tiny_model)
     card = ModelCard.from_json(other.metadata_props[0].value)
@@ -288,6 +301,17 @@ def test_predictions_are_brought_to_the_classes_that_are_scored(
     message = f'classes of model {tiny_model} are not among .* red, green'
     with pytest.raises(ParameterError, match=message):
         evaluate_source(job_for(bag, classes=coarse))
+
+
+def test_a_class_map_counts_for_a_model_of_the_scored_classes(
+    tmp_path: Path, job_for: JobFor
+) -> None:
+    mapping = {'blue': 'red'}
+    truth = {0: np.where(golden(0) == 2, 0, golden(0)).astype(np.uint8)}
+    job = job_for(record(tmp_path / 'bag', truth=truth), topic='/camera', class_map=mapping)
+    tally = evaluate_source(replace(job, labels='/truth')).tallies['a']
+    assert tally.scores()['accuracy'] == 1
+    assert tally.scores()['class_share'][2] == 0
 
 
 def test_a_model_that_does_not_fit_its_card(

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One job for each camera of each source, each with a folder and labels of its own."""
 
+from dataclasses import replace
 from pathlib import Path
+import re
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from vidseg_ros.bag_io import BagWriter
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import CAMVID
-from vidseg_ros.evaluation.evaluate import EvaluationSettings, SourceJob
+from vidseg_ros.evaluation.evaluate import evaluate_source, EvaluationSettings, SourceJob
 from vidseg_ros.evaluation.job_list import list_jobs
 
 SETTINGS: Final = EvaluationSettings(models=(Path('m.onnx'),), classes=CAMVID)
@@ -50,24 +52,47 @@ def test_every_camera_of_a_bag_is_a_job(tmp_path: Path) -> None:
     ]
 
 
-def test_bags_without_cameras_or_without_that_one(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r'no image topic in .*/none; recorded: /info'):
-        jobs(record(tmp_path / 'none'))
-    with pytest.raises(SourceError, match=r'no image topic in .*one besides the labels on /truth'):
-        jobs(record(tmp_path / 'one', '/truth'), labels='/truth')
-    with pytest.raises(SourceError, match=r'no images on topic /b .* recorded: /a'):
-        jobs(record(tmp_path / 'two', '/a'), topics=['/b'])
+def test_what_cannot_be_read_does_not_disturb_the_others(tmp_path: Path) -> None:
+    good = record(tmp_path / 'good', '/a')
+    bad = tmp_path / 'bad.mcap'
+    bad.write_bytes(b'garbage')
+    no_camera, only_labels = record(tmp_path / 'none'), record(tmp_path / 'one', '/truth')
+    found = jobs(good, bad, no_camera, only_labels, labels='/truth')
+    assert [job.topic for job in found] == ['/a', None, None, '/truth']
+    assert [job.topic for job in jobs(good, topics=['/a', '/b'])] == ['/a', '/b']
+    for job, message in (
+        (found[1], r'cannot read bag .*bad\.mcap'),
+        (found[2], r'no image topic in .*/none; recorded: /info'),
+        (found[3], r'no image topic in .*one besides the labels on /truth'),
+        (jobs(good, topics=['/b'])[0], r'no images on topic /b .* recorded: /a'),
+    ):
+        with pytest.raises(SourceError, match=message):
+            evaluate_source(replace(job, settings=replace(SETTINGS, models=()), out=tmp_path))
 
 
 def test_folder_names_are_plain_and_all_different(tmp_path: Path) -> None:
-    paths = [tmp_path / 'a' / name for name in ('drive.mp4', 'Drive.avi')]
+    names = ('a/drive.mp4', 'b/Drive.avi', 'a/night.mp4', 'a/night.avi', '<script> ü/x')
+    paths = [tmp_path / name for name in names]
     for path in paths:
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    folder = tmp_path / '<script> ü'
-    folder.mkdir()
-    keys = [job.key for job in jobs(*paths, paths[0], folder, Path('/'))]
-    assert keys == ['drive', 'Drive-2', 'drive-3', 'script', 'source']
+    found = [*paths[:4], paths[-1].parent, Path('/')]
+    keys = [job.key for job in jobs(*found)]
+    assert keys[:2] == ['a_drive', 'b_Drive']
+    assert all(re.fullmatch(r'night-[0-9a-f]{8}', key) for key in keys[2:4])
+    assert keys[2] != keys[3]
+    assert keys[4:] == ['script', 'source']
+    assert [job.key for job in jobs(*reversed(found))] == keys[::-1]
+
+
+def test_a_source_that_is_named_twice_is_one(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ('b.mp4', 'a.mp4')]
+    for path in paths:
+        path.touch()
+    found = jobs(*paths, tmp_path / '..' / tmp_path.name / 'b.mp4')
+    assert [job.path for job in found] == paths
+    bag = record(tmp_path / 'bag', '/a')
+    assert [job.key for job in jobs(bag, topics=['/a', '/a'])] == ['bag']
 
 
 def test_each_source_has_its_own_labels_if_there_is_a_folder_of_its_name(tmp_path: Path) -> None:

@@ -151,6 +151,14 @@ def test_a_run_goes_on_in_its_folder_and_another_one_is_refused(
     assert {path.name for path in out.iterdir()} == {'.vidseg', 'run.json'}
 
 
+def test_results_do_not_go_into_what_is_read(tmp_path: Path, settings: EvaluationSettings) -> None:
+    for out in (tmp_path, tmp_path / 'a' / 'out'):
+        with pytest.raises(OutputError, match=r'is in .*, which is read and must not change'):
+            claim_run(out, settings, overwrite=False, inputs=[tmp_path])
+    assert not list(tmp_path.iterdir())
+    claim_run(tmp_path / 'out', settings, overwrite=False, inputs=[tmp_path / 'image.png'])
+
+
 def test_folders_of_others_are_left_alone(tmp_path: Path, settings: EvaluationSettings) -> None:
     theirs = tmp_path / 'sources'
     theirs.mkdir()

@@ -122,6 +122,32 @@ def test_a_stamp_that_comes_again_finds_its_own_label_map(tmp_path: Path) -> Non
         assert topic.unused() == 0
 
 
+def test_a_new_run_of_the_clock_finds_its_own_label_maps(tmp_path: Path) -> None:
+    second = 1_000_000_000
+    stamps = [0, second, 2 * second, 0, second]
+    with LabelTopic(record(tmp_path / 'bag', stamps[1:]), '/seg/truth') as topic:
+        assert read_all(topic, stamps) == [None, 0, 1, 2, 3]
+        assert topic.unused() == 0
+
+
+@pytest.mark.parametrize(
+    ('frames', 'labels', 'found'),
+    [
+        ([1, 2, 4, 3, 5, 6], [1, 2, 4, 5, 6], [0, 1, 2, None, 3, 4]),
+        ([1, 2, 4, 3, 5, 6], [1, 2, 3, 4, 6], [0, 1, 3, 2, None, 4]),
+        ([1, 2, 3, 4, 5, 6], [1, 2, 4, 3, 6], [0, 1, 3, 2, None, 4]),
+    ],
+    ids=['frame without a label', 'frame', 'label map'],
+)
+def test_what_comes_late_does_not_disturb_the_rest(
+    tmp_path: Path, frames: list[int], labels: list[int], found: list[int | None]
+) -> None:
+    step = 100_000_000
+    with LabelTopic(record(tmp_path / 'bag', [at * step for at in labels]), '/seg/truth') as topic:
+        assert read_all(topic, [at * step for at in frames]) == found
+        assert topic.unused() == 0
+
+
 def test_the_bag_names_the_ids(tmp_path: Path) -> None:
     with BagWriter(tmp_path / 'bag') as bag:
         names = LabelSet(names=('a', 'b'), colors=((0, 0, 0), (1, 1, 1)))
@@ -171,6 +197,14 @@ def test_ids_of_another_list_are_refused_unless_they_are_void(tmp_path: Path) ->
         truth_of(tmp_path, ids).get(frame_named('a'), (2, 3))
     truth = truth_of(tmp_path, ids, void=(11, 12))
     assert truth.get(frame_named('a'), (2, 3)) is not None
+    assert truth.foreign == {}
+
+
+def test_a_void_id_is_not_scored_even_if_it_has_a_class(tmp_path: Path) -> None:
+    truth = truth_of(tmp_path, np.array([[0, 1, 2]], np.uint8), void=(1,))
+    found = truth.get(frame_named('a'), (1, 3))
+    assert found is not None
+    assert found.tolist() == [[2, 255, 1]]
     assert truth.foreign == {}
 
 

@@ -4,6 +4,8 @@
 
 import argparse
 
+from vidseg_ros.core.labels import IGNORE_ID
+
 
 def count(text: str) -> int:
     """Return a whole number from 1.
@@ -17,6 +19,19 @@ def count(text: str) -> int:
         value = 0
     if value < 1:
         msg = f'must be a whole number from 1, not {text!r}'
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def label_id(text: str) -> int:
+    """Return a whole number from 0 to 255.
+
+    Raises:
+        ArgumentTypeError: If it is none.
+    """
+    value = int(text) if text.isdecimal() else -1
+    if not 0 <= value <= IGNORE_ID:
+        msg = f'must be an id from 0 to {IGNORE_ID}, not {text!r}'
         raise argparse.ArgumentTypeError(msg)
     return value
 

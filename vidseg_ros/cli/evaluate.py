@@ -10,7 +10,7 @@ from typing import Any, Final, get_args, TypeAlias
 
 from rich.console import Console
 
-from vidseg_ros.cli.argument_types import count, factor, fraction
+from vidseg_ros.cli.argument_types import count, factor, fraction, label_id
 from vidseg_ros.cli.job_progress import job_progress
 from vidseg_ros.cli.ros_hint import load_live
 from vidseg_ros.core.class_list import LABEL_SETS, read_classes
@@ -19,7 +19,12 @@ from vidseg_ros.core.fleet import Outcome, Progress, run_jobs, threads_per_worke
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.evaluation.class_mapping import choose_classes, read_class_map
-from vidseg_ros.evaluation.evaluate import evaluate_source, EvaluationSettings, SourceJob
+from vidseg_ros.evaluation.evaluate import (
+    earlier_result,
+    evaluate_source,
+    EvaluationSettings,
+    SourceJob,
+)
 from vidseg_ros.evaluation.job_list import list_jobs
 from vidseg_ros.evaluation.report import require_plotting_library, write_report
 from vidseg_ros.evaluation.results import claim_run, write_results
@@ -68,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
     Console().print(results_table(content))
     if args.report:
         write_report(args.out)
-    Console().print(f'results are in {args.out}', highlight=False)
+    Console(markup=False, emoji=False).print(f'results are in {args.out}', highlight=False)
     _check_sources(content, done, args.labels)
     return _judge(content, args.min_miou, args.min_tc)
 
@@ -124,7 +129,7 @@ def _add_class_arguments(parser: argparse.ArgumentParser) -> None:
     known = ', '.join(LABEL_SETS)
     add('--label-classes', metavar='NAME|FILE', help=f'classes of the labels: {known} or YAML')
     add('--class-map', type=Path, metavar='FILE', help='YAML: what classes count as, name: name')
-    add('--void', type=int, nargs='+', default=[], metavar='ID', help='label ids not scored')
+    add('--void', type=label_id, nargs='+', default=[], metavar='ID', help='label ids not scored')
 
 
 def _settings(args: argparse.Namespace) -> EvaluationSettings:
@@ -197,13 +202,17 @@ def _write(
     jobs: Sequence[SourceJob],
     done: Done,
 ) -> dict[str, Any]:
-    """Write the results of what is done."""
-    outcomes = [done[number] for number in range(len(jobs)) if number in done]
-    results = [outcome.result for outcome in outcomes if outcome.result is not None]
-    failures = [(item.job, item.error) for item in outcomes if item.error is not None]
-    failures += [
-        (job, 'not done: the run was ended') for at, job in enumerate(jobs) if at not in done
-    ]
+    """Write the results of what is done, in this run or in one before that got further."""
+    results: list[SourceResult] = []
+    failures: list[tuple[SourceJob, str]] = []
+    for number, job in enumerate(jobs):
+        outcome = done.get(number)
+        result = earlier_result(job) if outcome is None else outcome.result
+        if result is not None:
+            results.append(result)
+        else:
+            error = None if outcome is None else outcome.error
+            failures.append((job, error or 'not done: the run was ended'))
     return write_results(out, settings, results, failures)
 
 

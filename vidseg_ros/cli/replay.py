@@ -173,9 +173,8 @@ def _report(summary: ReplaySummary, json_to: str | None, folder: Path) -> None:
         return
     if json_to is not None:
         write_json(Path(json_to), summary.to_dict())
-    console = Console()
-    console.print(summary.table())
-    console.print(f'results are in {folder}', highlight=False)
+    Console().print(summary.table())
+    Console(markup=False, emoji=False).print(f'results are in {folder}', highlight=False)
 
 
 def _default_folder(source: Path) -> Path:

@@ -28,5 +28,6 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument('out', type=Path, metavar='DIR', help='folder of vidseg evaluate')
     path = write_report(parser.parse_args(argv).out)
-    Console().print(f'report: {path} ({path.stat().st_size / 1e6:.1f} MB)', highlight=False)
+    size = path.stat().st_size / 1e6
+    Console(markup=False, emoji=False).print(f'report: {path} ({size:.1f} MB)', highlight=False)
     return 0

@@ -4,7 +4,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 import json
 from pathlib import Path
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vidseg_ros.core.errors import ImageError, OutputError, SourceError
 from vidseg_ros.core.fleet import job_digest, Progress, read_record, write_record
+from vidseg_ros.core.fleet.record import RECORD
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.evaluation.class_mapping import class_table, ClassMap
 from vidseg_ros.evaluation.lookahead import segment_ahead, segment_in_turn
@@ -38,7 +39,7 @@ from vidseg_ros.pipeline import Segmenter
 SOURCES: Final = 'sources'
 """Folder of the sources' own folders, in that of the evaluation."""
 
-RESULT_VERSION: Final = 1
+RESULT_VERSION: Final = 2
 """Part of every digest: what an older version of this program wrote is not taken for done."""
 
 Frames: TypeAlias = Iterator[EvaluatedFrame | MissingFrame]
@@ -105,6 +106,17 @@ class SourceJob:
         """Folder of this source."""
         return self.out / SOURCES / self.key
 
+    def request(self) -> dict[str, Any]:
+        """Return what is asked for, without the contents of files; plain types."""
+        return {
+            'version': RESULT_VERSION,
+            'key': self.key,
+            'topic': self.topic,
+            'labels': self.labels,
+            'labels_shared': self.labels_shared,
+            'settings': self.settings.content(),
+        }
+
     def digest(self) -> str:
         """Return a digest of everything that the result depends on.
 
@@ -112,14 +124,7 @@ class SourceJob:
             SourceError: If something cannot be read.
         """
         folders = [Path(self.labels)] if self.labels and Path(self.labels).is_dir() else []
-        content = {
-            'version': RESULT_VERSION,
-            'key': self.key,
-            'topic': self.topic,
-            'labels': None if folders else self.labels,
-            'labels_shared': self.labels_shared,
-            'settings': self.settings.content(),
-        }
+        content = self.request() | {'labels': None if folders else self.labels}
         return job_digest([self.path, *self.settings.models, *folders], content)
 
 
@@ -163,11 +168,27 @@ def evaluate_frames(
     digest = job.digest()
     record = read_record(job.folder, digest)
     if record is not None:
-        return SourceResult.from_dict(record)
+        return SourceResult.from_dict(record['result'])
     _make_empty(job.folder)
     result = _evaluate(job, progress, frames_of)
-    write_record(job.folder, digest, result.to_dict())
+    record = {'request': job.request(), 'result': result.to_dict()}
+    write_record(job.folder, digest, record)
     return result
+
+
+def earlier_result(job: SourceJob) -> SourceResult | None:
+    """Return what an earlier run was asked for and found, without a look at the footage.
+
+    Among its problems is that nobody knows whether the footage is still the same.
+    """
+    try:
+        record = json.loads((job.folder / RECORD).read_text(encoding='utf-8'))['content']
+        if record['request'] != job.request():
+            return None
+        result = SourceResult.from_dict(record['result'])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return replace(result, problems=(*result.problems, 'result of an earlier run: not checked'))
 
 
 def _evaluate(job: SourceJob, progress: Progress | None, frames_of: FramesOf) -> SourceResult:
@@ -175,6 +196,9 @@ def _evaluate(job: SourceJob, progress: Progress | None, frames_of: FramesOf) ->
     problems: list[str] = []
     with ExitStack() as opened:
         source = opened.enter_context(open_source(job.path, topic=job.topic))
+        if source.topic is not None and source.topic == job.labels:
+            msg = f'no image topic in {job.path} besides the labels on {job.labels}'
+            raise SourceError(msg)
         engines = [opened.enter_context(closing(engine)) for engine in _engines(settings)]
         evaluation = opened.enter_context(
             SourceEvaluation(
@@ -197,13 +221,14 @@ def _evaluate(job: SourceJob, progress: Progress | None, frames_of: FramesOf) ->
                     write(item, scored)
             if progress is not None:
                 progress(evaluation.frames, total)
+        cut_short = evaluation.frames == settings.limit != source.frame_count
         return evaluation.result(
             source,
             key=job.key,
             path=job.path,
             engines=tuple(asdict(engine.info) for engine in engines),
             problems=tuple(problems),
-            labels_shared=job.labels_shared,
+            all_labels_known=not (job.labels_shared or problems or cut_short),
         )
 
 
@@ -277,7 +302,8 @@ def _tables(
     for key, engine, path in zip(MODEL_KEYS, engines, settings.models, strict=False):
         names = engine.card.labels.names
         table = class_table(names, settings.classes, settings.class_map, what=f'model {path}')
-        tables[key] = None if names == settings.classes.names else table
+        equal = np.array_equal(table[: len(names)], np.arange(len(names)))
+        tables[key] = None if equal else table
     return tables
 
 

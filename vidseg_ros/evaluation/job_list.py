@@ -4,6 +4,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+import hashlib
 from pathlib import Path
 import re
 
@@ -24,6 +25,9 @@ def list_jobs(
 ) -> list[SourceJob]:
     """Make a job for each source, and for each camera of a bag.
 
+    A source that is named twice is one. What cannot be read or has no such topic is a
+    job as well, which fails and says why.
+
     Args:
         paths: Bags, videos and folders.
         settings: Of the evaluation.
@@ -34,11 +38,15 @@ def list_jobs(
             the source, or the job's key) has its labels in that; where the PNGs are all in such
             folders, what has none has no labels. Beside bags with a topic of labels, videos
             and folders have none.
-
-    Raises:
-        SourceError: If a bag cannot be read or has no such topic.
     """
-    found = [(path, topic) for path in paths for topic in _cameras(path, topics, labels)]
+    once: dict[Path, Path] = {}
+    for path in paths:
+        once.setdefault(path.resolve(), path)
+    found = [
+        (path, topic)
+        for path in once.values()
+        for topic in dict.fromkeys(_cameras(path, topics, labels))
+    ]
     keys = _keys(found)
     homes = _label_homes(labels, found, keys)
     uses = Counter(homes)
@@ -58,43 +66,60 @@ def list_jobs(
 
 def _cameras(path: Path, topics: Sequence[str], labels: str | None) -> list[str | None]:
     """Return the camera topics of a bag, or a single None for other footage."""
-    if not path.exists() or not is_bag(path):
-        return [None]
-    with BagReader(path) as bag:
+    try:
+        if not path.exists() or not is_bag(path):
+            return [None]
         if topics:
-            return [bag.image_topic(topic) for topic in topics]
+            return list(topics)
+        return _image_topics(path, labels) or [None]
+    except (OSError, SourceError):  # the job meets the same, and reports it
+        return [None]
+
+
+def _image_topics(path: Path, labels: str | None) -> list[str | None]:
+    with BagReader(path) as bag:
         images = [
             topic.name
             for topic in bag.topics
-            if topic.type in {IMAGE_TYPE, COMPRESSED_TYPE} and topic.count and topic.name != labels
+            if topic.type in {IMAGE_TYPE, COMPRESSED_TYPE} and topic.count
         ]
-        images = [
-            name
-            for name in images
-            if not (name.endswith('/compressed') and name.removesuffix('/compressed') in images)
-        ]
-        if not images:
-            bag.image_topic()  # says what there is instead
-            msg = f'no image topic in {path} besides the labels on {labels}'
-            raise SourceError(msg)
-        return list(images)
+    images = [name for name in images if name != labels] or images  # alone, they fail in the job
+    return [
+        name
+        for name in images
+        if not (name.endswith('/compressed') and name.removesuffix('/compressed') in images)
+    ]
 
 
 def _keys(found: Sequence[tuple[Path, str | None]]) -> list[str]:
-    """Return a folder name for each: letters, digits, dot, dash and underscore, all different."""
-    keys: list[str] = []
-    for path, topic in found:
-        resolved = path.resolve()
-        name = resolved.stem if resolved.is_file() else resolved.name
-        several = sum(other == path for other, _ in found) > 1
-        plain = re.sub(r'[^\w.-]+', '_', name + (topic or '' if several else ''), flags=re.ASCII)
-        plain = plain.strip('._') or 'source'
-        key, number = plain, 1
-        while key.lower() in {other.lower() for other in keys}:
-            number += 1
-            key = f'{plain}-{number}'
-        keys.append(key)
+    """Return a folder name for each: letters, digits, dot, dash and underscore, all different.
+
+    Names that clash get that of the parent folder before them, and where this is not enough a
+    digest of the path behind them: the order of the sources does not matter.
+    """
+    cameras = Counter(path for path, _ in found)
+    choices = [_key_choices(path, topic if cameras[path] > 1 else None) for path, topic in found]
+    keys = [names[0] for names in choices]
+    for level in (1, 2):
+        uses = Counter(key.lower() for key in keys)
+        keys = [
+            names[level] if uses[key.lower()] > 1 else key
+            for key, names in zip(keys, choices, strict=True)
+        ]
     return keys
+
+
+def _key_choices(path: Path, topic: str | None) -> tuple[str, str, str]:
+    """Return the names of a source from the shortest to the one that no other has."""
+    resolved = path.resolve()
+    name = (resolved.stem if resolved.is_file() else resolved.name) + (topic or '')
+    digest = hashlib.sha256(f'{resolved}\0{topic}'.encode(errors='surrogateescape')).hexdigest()
+    plain = _plain(name)
+    return plain, _plain(f'{resolved.parent.name}_{name}'), f'{plain}-{digest[:8]}'
+
+
+def _plain(name: str) -> str:
+    return re.sub(r'[^\w.-]+', '_', name, flags=re.ASCII).strip('._') or 'source'
 
 
 def _label_homes(

@@ -48,12 +48,15 @@ def claim_run(
         inputs: Files and folders that are about to be read.
 
     Raises:
-        OutputError: If an input lies among the results, the folder holds another run or anything
-            that is not ours, or it cannot be written.
+        OutputError: If an input lies among the results or the folder in an input, the folder holds
+            another run or anything that is not ours, or it cannot be written.
     """
     for path in inputs:
         if path.resolve().is_relative_to((folder / SOURCES).resolve()):
             msg = f'{path} is among the results that {folder} is for; choose another --out'
+            raise OutputError(msg)
+        if path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
+            msg = f'{folder} is in {path}, which is read and must not change; choose another --out'
             raise OutputError(msg)
     run = {
         'schema': SCHEMA,

@@ -84,7 +84,8 @@ class SourceResult:
     dropped: int
     """Frames of a live run that got no label map."""
     labels_without_frame: int | None
-    """True label maps that belong to no frame; None without a label directory of its own."""
+    """True label maps that belong to no frame; None where that is not known: without labels of its
+    own, or if not all frames were read."""
     frames_without_label: int | None
     """Segmented frames without true labels; None where no labels were given."""
     duration_s: float
@@ -230,7 +231,7 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
         path: Path,
         engines: tuple[dict[str, str], ...],
         problems: tuple[str, ...] = (),
-        labels_shared: bool = False,
+        all_labels_known: bool = True,
     ) -> SourceResult:
         """Return what the frames came to; no frame may follow.
 
@@ -240,11 +241,13 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
             path: Where it lies.
             engines: What each model ran on.
             problems: What else was noticed.
-            labels_shared: Whether label maps without a frame may be those of other sources.
+            all_labels_known: Whether a label map without a frame is one too many: neither that of
+                another source, nor that of a frame which was not read.
         """
         self._cut()
         unreadable = sum(self._missing[reason] for reason in ImageError.REASONS)
         truth = self._truth
+        unused = truth.unused() if truth is not None and all_labels_known else None
         return SourceResult(
             key=key,
             path=str(path),
@@ -254,7 +257,7 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
             labelled=self._labelled,
             unreadable=unreadable,
             dropped=self._missing.total() - unreadable,
-            labels_without_frame=None if truth is None or labels_shared else truth.unused(),
+            labels_without_frame=unused,
             frames_without_label=None if truth is None else self._segmented - self._labelled,
             duration_s=self._duration_ns / 1e9,
             problems=(*source.notes, *problems, *self._problems()),

@@ -21,6 +21,12 @@ from vidseg_ros.evaluation.sources import SourceFrame
 MOST_FOREIGN_IDS: Final = 1
 """Ids without a class that labels may have, besides 255: usually there is one, for void."""
 
+LATEST_NS: Final = 200_000_000
+"""Stamps that fall by more are a new run of the clock; by less, something came late, ns."""
+
+_Key = tuple[int, int]
+"""Run of the clock, stamp in ns."""
+
 
 class LabelReader(Protocol):
     """Where true labels come from; frames are asked for in order."""
@@ -96,10 +102,10 @@ class LabelDirectory:
 
 @final
 class LabelTopic(AbstractContextManager['LabelTopic']):
-    """True labels as mono8 images in a bag, by stamp; read once, one in memory at a time.
+    """True labels as mono8 images in a bag, by stamp; read once, `LATEST_NS` of them in memory.
 
     Where stamps jump back, frames and label maps start a new run each, so that a stamp that comes
-    again finds its own label map.
+    again finds its own label map. A frame or a label map that comes late starts none.
     """
 
     def __init__(self, path: Path, topic: str) -> None:
@@ -112,7 +118,8 @@ class LabelTopic(AbstractContextManager['LabelTopic']):
         self._bag = BagReader(path)
         self._topic = topic
         self._unused = 0
-        self._frame_key = (0, -1)
+        self._frames = _Runs()
+        self._window: list[tuple[_Key, BagImage]] = []
 
     def __enter__(self) -> 'LabelTopic':
         """Open the bag.
@@ -141,14 +148,12 @@ class LabelTopic(AbstractContextManager['LabelTopic']):
 
     def read(self, frame: SourceFrame) -> NDArray[np.uint8] | None:
         """Return the ids of a frame as they are, see `LabelReader`."""
-        self._frame_key = _key(self._frame_key, frame.stamp_ns)
-        while self._next is not None and self._next[0] < self._frame_key:
-            self._unused += 1
-            self._next = next(self._ahead, None)
-        if self._next is None or self._next[0] != self._frame_key:
+        run, stamp_ns = self._frames.add(frame.stamp_ns)
+        self._move_window((run, self._frames.newest_ns - LATEST_NS), (run, stamp_ns + LATEST_NS))
+        keys = [key for key, _ in self._window]
+        if (run, stamp_ns) not in keys:
             return None
-        image = self._next[1]
-        self._next = next(self._ahead, None)
+        _, image = self._window.pop(keys.index((run, stamp_ns)))
         try:
             return image.label_map()
         except ImageError as error:
@@ -157,10 +162,18 @@ class LabelTopic(AbstractContextManager['LabelTopic']):
 
     def unused(self) -> int:
         """Return how many label maps belong to no frame, see `LabelReader`."""
-        while self._next is not None:
-            self._unused += 1
-            self._next = next(self._ahead, None)
+        self._unused += len(self._window) + (self._next is not None) + sum(1 for _ in self._ahead)
+        self._window, self._next = [], None
         return self._unused
+
+    def _move_window(self, first: _Key, last: _Key) -> None:
+        """Hold the label maps between two keys, and count those that no frame asked for."""
+        while self._next is not None and self._next[0] <= last:
+            self._window.append(self._next)
+            self._next = next(self._ahead, None)
+        held = [item for item in self._window if item[0] >= first]
+        self._unused += len(self._window) - len(held)
+        self._window = held
 
     def names(self) -> tuple[str, ...] | None:
         """Return the class names that the bag gives the ids by a LabelInfo; None without one.
@@ -209,11 +222,13 @@ class SourceTruth:
         Args:
             reader: Gives the ids as they are.
             table: (256,) uint8 class of each id, ``IGNORE_ID`` for those without.
-            void: Ids that are known to have none.
+            void: Ids that are not scored, whatever the table says.
         """
-        self._reader, self._table = reader, table
+        self._reader = reader
+        self._table: NDArray[np.uint8] = table.copy()
         self._void = np.zeros(256, np.bool_)
         self._void[[IGNORE_ID, *void]] = True
+        self._table[self._void] = IGNORE_ID
         self.foreign: dict[int, int] = {}
 
     def get(self, frame: SourceFrame, size: tuple[int, ...]) -> NDArray[np.uint8] | None:
@@ -276,17 +291,25 @@ def check_aspect(name: str, truth: tuple[int, ...], image: tuple[int, ...]) -> N
         raise SourceError(msg)
 
 
-def _in_runs(images: Iterator[BagImage]) -> Iterator[tuple[tuple[int, int], BagImage]]:
-    key = (0, -1)
+class _Runs:
+    """Numbers the runs of a clock."""
+
+    def __init__(self) -> None:
+        self.run, self.newest_ns = 0, -1
+
+    def add(self, stamp_ns: int) -> _Key:
+        """Return the key of the next stamp."""
+        if stamp_ns < self.newest_ns - LATEST_NS:
+            self.run, self.newest_ns = self.run + 1, stamp_ns
+        self.newest_ns = max(self.newest_ns, stamp_ns)
+        return self.run, stamp_ns
+
+
+def _in_runs(images: Iterator[BagImage]) -> Iterator[tuple[_Key, BagImage]]:
+    runs = _Runs()
     with suppress(SourceError):  # the frames of the bag meet the same damage, and report it
         for image in images:
-            key = _key(key, image.stamp_ns)
-            yield key, image
-
-
-def _key(before: tuple[int, int], stamp_ns: int) -> tuple[int, int]:
-    """Return (number of jumps back so far, stamp): it never falls."""
-    return before[0] + (stamp_ns < before[1]), stamp_ns
+            yield runs.add(image.stamp_ns), image
 
 
 def _common(name: str, other: str) -> int:
