@@ -204,6 +204,12 @@ def test_worst_moments_jump(opened: Callable[..., Report]) -> None:
     assert report.page.evaluate('document.activeElement.id') == 'screen'
 
 
+def test_worst_moments_jump_past_a_restart_of_the_clock(opened: Callable[..., Report]) -> None:
+    report = opened(worst=17, lap=10)
+    report.page.get_by_role('button', name=re.compile('TC 10.0 %')).first.click()
+    report.expect_frame(18)
+
+
 def test_a_click_on_a_chart_jumps(opened: Callable[..., Report]) -> None:
     report = opened()
     plot = report.page.locator('#time-chart .nsewdrag').first

@@ -161,9 +161,10 @@ def _worst(sources: Sequence[_Source], results: Mapping[str, Any]) -> list[dict[
             moments = [
                 {
                     'source': source.result['key'],
+                    'index': moment.index,
                     't': round(moment.t, 3),
                     'text': text.format(moment.value * 100),
-                    **_picture_of(source.clip, moment.t, key, classes),
+                    **_picture_of(source.clip, moment.index, key, classes),
                 }
                 for _, source, moment in found[:WORST]
                 if source.clip
@@ -174,8 +175,8 @@ def _worst(sources: Sequence[_Source], results: Mapping[str, Any]) -> list[dict[
     return kinds
 
 
-def _picture_of(clip: SourceClip, t: float, model: str, classes: LabelSet) -> dict[str, Any]:
-    found: tuple[ClipPart, int] | None = clip.frame_at(t)
+def _picture_of(clip: SourceClip, index: int, model: str, classes: LabelSet) -> dict[str, Any]:
+    found: tuple[ClipPart, int] | None = clip.frame_at(index)
     if found is None:
         return {'part': None, 'thumbnail': ''}
     part, at = found

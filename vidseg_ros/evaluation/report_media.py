@@ -41,18 +41,22 @@ class SourceClip:
         """Return when the frames of a part were taken, s since the source's first frame."""
         return [round((stamp_ns - self.start_ns) / 1e9, 3) for stamp_ns in part.stamps_ns]
 
-    def frame_at(self, t: float) -> tuple[ClipPart, int] | None:
-        """Return the part and number of the frame taken closest to t seconds; None without any."""
-        stamp_ns = self.start_ns + round(t * 1e9)
-        candidates = [
-            (abs(stamp_ns - stamp), stamp > stamp_ns, at, part)
+    def frame_at(self, index: int) -> tuple[ClipPart, int] | None:
+        """Return the part and number in it of a frame of the source, or of the closest one.
+
+        Args:
+            index: Position in the source: stamps may repeat, after a jump of the clock.
+
+        Returns:
+            None if the clip is empty.
+        """
+        candidates = (
+            (abs(other - index), at, part)
             for part in self.index.parts
-            for at, stamp in enumerate(part.stamps_ns)
-        ]
-        if not candidates:
-            return None
-        _, _, at, part = min(candidates, key=lambda item: item[:2])
-        return part, at
+            for at, other in enumerate(part.indices)
+        )
+        _, at, part = min(candidates, key=lambda item: item[0], default=(0, 0, None))
+        return (part, at) if part else None
 
     def files(self, part: ClipPart) -> dict[str, Path]:
         """Return the files of a part by what they hold."""
@@ -140,6 +144,7 @@ def clip_content(
             'id': part_id(number, part),
             'times_ms': part.times_ms,
             't': clip.seconds(part),
+            'indices': part.indices,
             'mask_sizes': part.mask_sizes,
         }
         for part in clip.index.parts

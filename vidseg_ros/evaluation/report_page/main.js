@@ -27,24 +27,24 @@ function onFrame(frame, number, count) {
   else movePlayhead(frame.t);
 }
 
-function seekTime(t) {
+function seekFrame(index) {
   if (!source.clip) return;
   player.pause();
-  player.seek(player.clip.nearest(t));
+  player.seek(player.clip.nearest(index));
 }
 
-/** Shows a source, at t seconds or from its start. */
-async function openSource(key, t = null) {
+/** Shows a source, at a position in it or from its start. */
+async function openSource(key, index = null) {
   if (source?.key !== key) {
     source = report.sources.find((item) => item.key === key);
     byId('source').value = key;
     byId('clip-note').textContent = source.note;
-    if (window.Plotly) drawTime(report, source, seekTime);
+    if (window.Plotly) drawTime(report, source, seekFrame);
     document.querySelector('.stage').hidden = !source.clip;
-    if (source.clip) await player.open(source, t);
+    if (source.clip) await player.open(source, index);
     else player.pause();
-  } else if (t !== null) {
-    seekTime(t);
+  } else if (index !== null) {
+    seekFrame(index);
   }
 }
 
@@ -54,7 +54,7 @@ function drawCharts() {
   const labelled = report.models.filter(({ key }) => report.overall[key]?.confusion);
   byId('confusion-section').hidden = !labelled.length;
   if (labelled.length) drawConfusion(report, byId('confusion-model').value || labelled[0].key);
-  if (source) drawTime(report, source, seekTime);
+  if (source) drawTime(report, source, seekFrame);
 }
 
 function start() {
@@ -73,7 +73,7 @@ function start() {
   showWorst(report, (moment) => {
     byId('player').scrollIntoView({ block: 'start' });
     byId('screen').focus({ preventScroll: true });
-    return openSource(moment.source, moment.t);
+    return openSource(moment.source, moment.index);
   });
   const first = report.sources.find(({ clip }) => clip) ?? report.sources[0];
   if (first) openSource(first.key);
