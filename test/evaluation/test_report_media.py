@@ -49,15 +49,17 @@ def test_wanted_parts_come_first(clip: SourceClip) -> None:
 
 def test_content_names_what_is_carried(clip: SourceClip) -> None:
     chosen = {('drive', '0001'), ('other', '0000')}
-    content = clip_content(3, clip, chosen)
+    frames = {'a': {'index': np.arange(14), 'tc': np.arange(14) / 20}}
+    content = clip_content(3, clip, chosen, frames)
     assert content is not None
     assert (content['width'], content['height']) == (64, 48)
     (part,) = content['parts']
     assert part['id'] == 'clip3-0001'
     assert part['t'] == [60, 80, 100]
     assert part['indices'] == [6, 8, 10]
+    assert part['numbers'] == {'a': {'tc': [0.3, 0.4, 0.5]}}
     assert part['times_ms'] == [0, 20_000, 40_000]
-    assert clip_content(3, clip, set()) is None
+    assert clip_content(3, clip, set(), frames) is None
     carried = dict(media_elements([clip], chosen))
     assert list(carried) == ['clip0-0001-video', 'clip0-0001-masks']
     assert b64decode(carried['clip0-0001-masks']) == (clip.folder / '0001.masks').read_bytes()

@@ -210,6 +210,21 @@ def test_worst_moments_jump_past_a_restart_of_the_clock(opened: Callable[..., Re
     report.expect_frame(18)
 
 
+def test_the_numbers_are_those_of_the_frame(
+    opened: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('vidseg_ros.evaluation.report._MOST_POINTS', 5)
+    monkeypatch.setattr('vidseg_ros.evaluation.report._LEAST_POINTS', 5)
+    report = opened(models='a')  # the charts' first stretch is frames 0 to 3: at most 13 ms
+    numbers = report.page.locator('#frame-numbers')
+    for at in (0, 2, 7):
+        report.slide('position', at)
+        report.expect_frame(at + 1)
+        tc = '10.0' if at == 7 else '90.0'
+        text = f'A: TC {tc} %, flips 1.0 %, confidence 80.0 %, inference {10 + at}.0 ms'
+        sync_api.expect(numbers).to_have_text(text)
+
+
 def test_a_click_on_a_chart_jumps(opened: Callable[..., Report]) -> None:
     report = opened()
     plot = report.page.locator('#time-chart .nsewdrag').first

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vidseg_ros.core.errors import SourceError
-from vidseg_ros.evaluation.report_series import Moment, read_frames, thin, worst_moments
+from vidseg_ros.evaluation.report_series import Moment, read_frames, thin, values_at, worst_moments
 
 NAN = float('nan')
 
@@ -54,6 +54,15 @@ def test_thinning_keeps_the_worst() -> None:
     assert thin(columns, 6)['tc'] == [0.9, 0.2, None, 0.5, None, None]
     none = np.array([])
     assert thin({'index': none, 't': none, 'tc': none}, 3) == {'index': [], 't': []}
+
+
+def test_numbers_of_single_frames() -> None:
+    columns = {
+        'index': np.array([0.0, 1, 4]),
+        't': np.array([0.0, 1, 0]),
+        'tc': np.array([NAN, 0.25, 0.123456]),
+    }
+    assert values_at(columns, [4, 0, 1, 3]) == {'tc': [0.12346, None, 0.25, None]}
 
 
 def test_worst_moments_are_apart_and_worst_first() -> None:

@@ -197,7 +197,7 @@ def _content(
     for source in sources:
         clip = source.clip
         number = clips.index(clip) if clip else 0
-        shown = clip_content(number, clip, chosen) if clip else None
+        shown = clip_content(number, clip, chosen, source.frames) if clip else None
         listed.append(
             {
                 **{name: value for name, value in source.result.items() if name != 'models'},

@@ -3,7 +3,7 @@
 """Pictures of the report: which parts of the clips the page carries, and thumbnails."""
 
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.overlay import blend
 from vidseg_ros.evaluation.clip import ClipIndex, ClipPart
+from vidseg_ros.evaluation.report_series import Columns, values_at
 
 THUMBNAIL_WIDTH: Final = 240
 """Width of a thumbnail, px."""
@@ -136,9 +137,19 @@ def part_id(number: int, part: ClipPart) -> str:
 
 
 def clip_content(
-    number: int, clip: SourceClip, chosen: set[tuple[str, str]]
+    number: int,
+    clip: SourceClip,
+    chosen: set[tuple[str, str]],
+    frames: Mapping[str, Columns],
 ) -> dict[str, Any] | None:
-    """Return what the page has to know about a clip; None if it carries nothing of it."""
+    """Return what the page has to know about a clip; None if it carries nothing of it.
+
+    Args:
+        number: Of the clip, among all.
+        clip: The clip.
+        chosen: Of `choose_parts`.
+        frames: By model, the numbers of the source's frames.
+    """
     parts = [
         {
             'id': part_id(number, part),
@@ -146,6 +157,7 @@ def clip_content(
             't': clip.seconds(part),
             'indices': part.indices,
             'mask_sizes': part.mask_sizes,
+            'numbers': {key: values_at(columns, part.indices) for key, columns in frames.items()},
         }
         for part in clip.index.parts
         if (clip.key, part.name) in chosen

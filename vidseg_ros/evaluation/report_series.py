@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Numbers of single frames for the report: series over time, and the worst moments."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import csv
 from dataclasses import dataclass
 import math
@@ -95,10 +95,27 @@ def thin(columns: Columns, most: int) -> dict[str, list[float | None]]:
         if name in thinned or not count:
             continue
         worst = (np.fmin if WORST_IS_LOW[name] else np.fmax).reduceat(values, starts)
-        thinned[name] = [
-            None if math.isnan(value) else round(value, _DIGITS) for value in worst.tolist()
-        ]
+        thinned[name] = [_plain(value) for value in worst]
     return thinned
+
+
+def values_at(columns: Columns, indices: Sequence[int]) -> dict[str, list[float | None]]:
+    """Return the numbers of single frames, as plain lists without ``index`` and ``t``.
+
+    Args:
+        columns: Of `read_frames`.
+        indices: Positions in the source.
+
+    Returns:
+        By name, one entry per position; None = not defined, or no such frame.
+    """
+    rows = {index: row for row, index in enumerate(columns['index'].tolist())}
+    places = [rows.get(index) for index in indices]
+    return {
+        name: [None if row is None else _plain(values[row]) for row in places]
+        for name, values in columns.items()
+        if name not in {'index', 't'}
+    }
 
 
 def worst_moments(columns: Columns, name: str, count: int) -> list[Moment]:
@@ -121,3 +138,7 @@ def worst_moments(columns: Columns, name: str, count: int) -> list[Moment]:
             moment = Moment(index=int(indices[at]), t=float(times[at]), value=float(values[at]))
             found.append(moment)
     return found
+
+
+def _plain(value: np.float64) -> float | None:
+    return None if math.isnan(value) else round(float(value), _DIGITS)

@@ -44,7 +44,9 @@ export class Clip {
       return part.times_ms.map((time, at) => {
         const start = offset;
         offset += part.mask_sizes[at];
-        return { part, time: time / 1000, t: part.t[at], index: part.indices[at], start, end: offset };
+        return {
+          part, at, time: time / 1000, t: part.t[at], index: part.indices[at], start, end: offset,
+        };
       });
     });
     const release = (media) => media.then(({ url }) => URL.revokeObjectURL(url));

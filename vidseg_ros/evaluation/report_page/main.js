@@ -20,7 +20,7 @@ let source = null;
 let playheadMoved = 0;
 
 function onFrame(frame, number, count) {
-  showFrame(report, source, player, frame, number, count);
+  showFrame(report, player, frame, number, count);
   if (player.playing && performance.now() - playheadMoved < PLAYHEAD_MS) return;
   playheadMoved = performance.now();
   if (!window.Plotly) loadPlotly().then(drawCharts);
