@@ -4,6 +4,7 @@
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -69,7 +70,7 @@ class SourceClip:
         Raises:
             SourceError: If one is missing.
         """
-        return sum(len(_read(path)) for path in self.files(part).values())
+        return sum(_size(path) for path in self.files(part).values())
 
 
 def choose_parts(
@@ -196,8 +197,19 @@ def _label_map(clip: SourceClip, part: ClipPart, at: int) -> NDArray[np.uint8]:
 
 
 def _read(path: Path) -> bytes:
-    try:
+    with _reading(path):
         return path.read_bytes()
+
+
+def _size(path: Path) -> int:
+    with _reading(path):
+        return path.stat().st_size
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         msg = f'cannot read {path}: {error.strerror}; evaluate this source again'
         raise SourceError(msg) from error
