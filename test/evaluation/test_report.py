@@ -88,6 +88,12 @@ def test_the_page_is_bounded(
     assert len(found['sources'][0]['series']['a']['t']) == 5
 
 
+@pytest.mark.parametrize(('models', 'bound'), [(1, 60_000_000), (2, 100_000_000)])
+def test_pictures_and_charts_leave_room_for_the_numbers(models: int, bound: int) -> None:
+    files = report._MOST_MEDIA_BYTES[models] + require_plotting_library().stat().st_size
+    assert files * 4 / 3 < bound - 2_500_000  # base64 makes four characters of three bytes
+
+
 def test_sources_without_pictures_or_numbers(evaluation_folder: EvaluationFolder) -> None:
     out = evaluation_folder()
     (out / 'sources/drive/clip/index.json').unlink()

@@ -47,7 +47,7 @@ _PAGE: Final = Path(__file__).with_name('report_page')
 _MOST_POINTS: Final = 2000
 _LEAST_POINTS: Final = 50
 _MOST_POINTS_IN_ALL: Final = 400_000
-_MOST_MEDIA_BYTES: Final = {1: 40_000_000, 2: 66_000_000}
+_MOST_MEDIA_BYTES: Final = {1: 38_000_000, 2: 66_000_000}
 
 
 @dataclass(frozen=True, kw_only=True)
