@@ -134,5 +134,5 @@ def test_a_page_that_cannot_be_written(evaluation_folder: EvaluationFolder) -> N
 def test_without_plotly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert require_plotting_library().stat().st_size > 1_000_000
     monkeypatch.setattr(report, 'find_spec', lambda name: util.find_spec(f'no_{name}'))
-    with pytest.raises(ParameterError, match=r'pip install plotly, or go without by --no-report'):
+    with pytest.raises(ParameterError, match=r'pip install plotly; vidseg evaluate --no-report'):
         write_report(tmp_path)

@@ -3,6 +3,7 @@
 """The report in a browser: every control does what it says, on the right frame."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 import os
 from pathlib import Path
 import re
@@ -223,6 +224,19 @@ def test_the_numbers_are_those_of_the_frame(
         tc = '10.0' if at == 7 else '90.0'
         text = f'A: TC {tc} %, flips 1.0 %, confidence 80.0 %, inference {10 + at}.0 ms'
         sync_api.expect(numbers).to_have_text(text)
+
+
+def test_charts_come_without_a_video_that_plays(
+    browser: 'sync_api.Browser', evaluation_folder: EvaluationFolder
+) -> None:
+    path = write_report(evaluation_folder())
+    broken = re.sub(r'(id="clip0-0000-video"><!--)[^-]*', r'\1bm8gdmlkZW8=', path.read_text())
+    path.write_text(broken)
+    with closing(browser.new_context()) as context:
+        page = context.new_page()
+        page.goto(path.as_uri())
+        sync_api.expect(page.locator('#class-chart .bars').first).to_be_visible()
+        assert page.locator('#clock').inner_text() == ''
 
 
 def test_a_click_on_a_chart_jumps(opened: Callable[..., Report]) -> None:

@@ -71,7 +71,7 @@ def require_plotting_library() -> Path:
         path = Path(folder) / 'package_data' / 'plotly.min.js'
         if path.is_file():
             return path
-    msg = 'a report needs plotly: pip install plotly, or go without by --no-report'
+    msg = 'a report needs plotly: pip install plotly; vidseg evaluate --no-report goes without'
     raise ParameterError(msg)
 
 

@@ -76,6 +76,7 @@ function start() {
     return openSource(moment.source, moment.index);
   });
   const first = report.sources.find(({ clip }) => clip) ?? report.sources[0];
+  byId('video').addEventListener('error', () => loadPlotly().then(drawCharts));
   if (first) openSource(first.key);
   if (!first?.clip) loadPlotly().then(drawCharts);
 }
