@@ -49,8 +49,10 @@ def test_wanted_parts_come_first(clip: SourceClip) -> None:
 
 def test_content_names_what_is_carried(clip: SourceClip) -> None:
     chosen = {('drive', '0001'), ('other', '0000')}
-    frames = {'a': {'index': np.arange(14), 'tc': np.arange(14) / 20}}
-    content = clip_content(3, clip, chosen, frames)
+    table = clip.folder / 'frames-a.csv'
+    rows = [f'{index},0,{index / 20}\n' for index in range(14)]
+    table.write_text('index,stamp_ns,tc\n' + ''.join(rows))
+    content = clip_content(3, clip, chosen, {'a': table})
     assert content is not None
     assert (content['width'], content['height']) == (64, 48)
     (part,) = content['parts']
@@ -59,7 +61,7 @@ def test_content_names_what_is_carried(clip: SourceClip) -> None:
     assert part['indices'] == [6, 8, 10]
     assert part['numbers'] == {'a': {'tc': [0.3, 0.4, 0.5]}}
     assert part['times_ms'] == [0, 20_000, 40_000]
-    assert clip_content(3, clip, set(), frames) is None
+    assert clip_content(3, clip, set(), {'a': table}) is None
     carried = dict(media_elements([clip], chosen))
     assert list(carried) == ['clip0-0001-video', 'clip0-0001-masks']
     assert b64decode(carried['clip0-0001-masks']) == (clip.folder / '0001.masks').read_bytes()

@@ -18,7 +18,7 @@ from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.overlay import blend
 from vidseg_ros.evaluation.clip import ClipIndex, ClipPart
-from vidseg_ros.evaluation.report_series import Columns, values_at
+from vidseg_ros.evaluation.report_series import read_frames, values_at
 
 THUMBNAIL_WIDTH: Final = 240
 """Width of a thumbnail, px."""
@@ -141,7 +141,7 @@ def clip_content(
     number: int,
     clip: SourceClip,
     chosen: set[tuple[str, str]],
-    frames: Mapping[str, Columns],
+    tables: Mapping[str, Path],
 ) -> dict[str, Any] | None:
     """Return what the page has to know about a clip; None if it carries nothing of it.
 
@@ -149,8 +149,15 @@ def clip_content(
         number: Of the clip, among all.
         clip: The clip.
         chosen: Of `choose_parts`.
-        frames: By model, the numbers of the source's frames.
+        tables: By model, the CSV of the source's frames.
+
+    Raises:
+        SourceError: If one is missing or damaged.
     """
+    carried = [part for part in clip.index.parts if (clip.key, part.name) in chosen]
+    if not carried:
+        return None
+    frames = {key: read_frames(path)[0] for key, path in tables.items()}
     parts = [
         {
             'id': part_id(number, part),
@@ -160,11 +167,9 @@ def clip_content(
             'mask_sizes': part.mask_sizes,
             'numbers': {key: values_at(columns, part.indices) for key, columns in frames.items()},
         }
-        for part in clip.index.parts
-        if (clip.key, part.name) in chosen
+        for part in carried
     ]
-    size = {'width': clip.index.width, 'height': clip.index.height}
-    return {**size, 'parts': parts} if parts else None
+    return {'width': clip.index.width, 'height': clip.index.height, 'parts': parts}
 
 
 def _picture(clip: SourceClip, part: ClipPart, at: int) -> NDArray[np.uint8]:
