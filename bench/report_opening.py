@@ -80,7 +80,7 @@ def _lengthen(out: Path, pictures: list[Picture], keys: list[str]) -> None:
     with ClipWriter(folder / 'clip', models=keys) as clip:
         for index in range(SECONDS * FPS):
             image, labels = pictures[index % len(pictures)]
-            clip.write(image, labels, index * 1_000_000_000 // FPS)
+            clip.write(image, labels, index * 1_000_000_000 // FPS, index)
 
 
 def _opening_s(browser: Browser, page_file: Path) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from itertools import permutations
+import pickle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,6 +147,20 @@ def test_vc_of_three_frames_by_hand() -> None:
     whole = _clip(frames, 3)
     assert whole.self_consistency() == pytest.approx(2 / 3)
     assert whole.correct_consistency() == pytest.approx(1 / 3)
+
+
+def test_vc_of_a_long_clip_keeps_no_frames() -> None:
+    """500 windows: two of three pixels steady, one of three right, in all of them."""
+    truth, predicted = np.array([[1, 1, 1]], np.uint8), np.array([[1, 2, 0]], np.uint8)
+    score = VideoConsistency(2)
+    sizes = []
+    for number in range(501):
+        predicted[0, 2] = number % 2
+        score.add(truth, predicted.copy())
+        sizes.append(len(pickle.dumps(score)))
+    assert sizes[-1] <= sizes[10] + 16
+    score.end_clip()
+    assert score.clips == [(2 / 3, 1 / 3)]
 
 
 def test_vc_is_one_for_perfect_and_low_for_flickering_predictions() -> None:

@@ -34,7 +34,7 @@ def scores(better: float) -> dict[str, Any]:
         'iou': [0.4 + better, 0.6 + better, None],
         'confusion': [[3, 1, 0], [0, 4, 0], [0, 0, 0]],
         'tc': 0.7 + better,
-        'flips_per_s': 0.3,
+        'flips_per_s': 0.3 + better / 1000,
         'tc_per_class': [0.7, 0.8, None],
         'class_share': [0.5, 0.5, 0.0],
         'confidence_mean': 0.9,
@@ -42,27 +42,29 @@ def scores(better: float) -> dict[str, Any]:
     }
 
 
-def write_source(folder: Path, models: list[str], frames: int) -> None:
+def write_source(folder: Path, models: list[str], frames: int, worst: int, lap: int) -> None:
     """Write tables and clip of a source at 10 frames/s.
 
     Frame i is grey of level 10 i mod 250; the first model says class i % 3 everywhere, the second
-    class 2; TC of frame i is 0.9, and 0.1 for frame 7.
+    class 2; TC of frame i is 0.9, and 0.1 for frame ``worst``. The clock starts anew every ``lap``
+    frames.
     """
     folder.mkdir(parents=True)
+    stamps_ns = [START_NS + at % lap * STEP_NS for at in range(frames)]
     for key in models:
         with (folder / f'frames-{key}.csv').open('w', newline='') as stream:
             writer = csv.writer(stream)
             writer.writerow(['index', 'stamp_ns', 'labelled', *sorted(set(WORST_IS_LOW) - FAST)])
             for at in range(frames):
-                row = {'tc': 0.1 if at == 7 else 0.9, 'flips': 0.01, 'inference_ms': 10 + at}
+                row = {'tc': 0.1 if at == worst else 0.9, 'flips': 0.01, 'inference_ms': 10 + at}
                 row |= {'confidence': 0.8, 'miou': ''}
                 cells = [row[name] for name in sorted(row)]
-                writer.writerow([at, START_NS + at * STEP_NS, 0, *cells])
+                writer.writerow([at, stamps_ns[at], 0, *cells])
     with ClipWriter(folder / 'clip', models) as clip:
         for at in range(frames):
             image = np.full((48, 64, 3), 10 * at % 250, np.uint8)
             maps = {'a': np.full((12, 16), at % 3, np.uint8), 'b': np.full((12, 16), 2, np.uint8)}
-            clip.write(image, maps, START_NS + at * STEP_NS)
+            clip.write(image, maps, stamps_ns[at], at)
 
 
 FAST = {'tc_fast', 'flips_fast'}
@@ -70,13 +72,19 @@ FAST = {'tc_fast', 'flips_fast'}
 
 @pytest.fixture
 def evaluation_folder(tmp_path: Path) -> EvaluationFolder:
-    """Return what writes an evaluation: keys of sources with their paths, models, frames."""
+    """Return what writes an evaluation: keys of sources with their paths, models, …"""
 
-    def write(sources: dict[str, str] | None = None, models: str = 'ab', frames: int = 20) -> Path:
+    def write(
+        sources: dict[str, str] | None = None,
+        models: str = 'ab',
+        frames: int = 20,
+        worst: int = 7,
+        lap: int = 1000,
+    ) -> Path:
         out = tmp_path / 'out'
         paths = sources or {'drive': '/bags/drive.mcap'}
         for key in paths:
-            write_source(out / 'sources' / key, list(models), frames)
+            write_source(out / 'sources' / key, list(models), frames, worst, lap)
         by_model = {key: scores(0.1 * at) for at, key in enumerate(models)}
         facts = {'labelled': 0, 'unreadable': 0, 'dropped': 1, 'problems': ['breaks off']}
         results = {

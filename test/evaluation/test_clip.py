@@ -22,9 +22,9 @@ def write(
 ) -> ClipIndex | None:
     """Write grey frames at these times, all of class 0."""
     with ClipWriter(folder, models) as clip:
-        for stamp in stamps_ms:
+        for at, stamp in enumerate(stamps_ms):
             maps = {key: np.zeros((6, 8), np.uint8) for key in models}
-            clip.write(np.full((*size, 3), 90, np.uint8), maps, stamp * MS)
+            clip.write(np.full((*size, 3), 90, np.uint8), maps, stamp * MS, at)
     return read_clip(folder)
 
 
@@ -47,7 +47,7 @@ def test_ids_survive_exactly(tmp_path: Path, models: str) -> None:
     maps = [{key: random.integers(0, 256, (40, 30), np.uint8) for key in models} for _ in range(3)]
     with ClipWriter(tmp_path, models) as clip:
         for at, item in enumerate(maps):
-            clip.write(np.zeros((48, 64, 3), np.uint8), item, at * 100 * MS)
+            clip.write(np.zeros((48, 64, 3), np.uint8), item, at * 100 * MS, at)
     index = read_clip(tmp_path)
     assert index is not None
     assert (index.models, index.width, index.height) == (list(models), 64, 48)
@@ -62,7 +62,7 @@ def test_video_has_the_frames_at_the_times_of_the_index(tmp_path: Path) -> None:
     with ClipWriter(tmp_path, 'a') as clip:
         for at in range(10):
             image = np.full((48, 64, 3), 20 * at, np.uint8)
-            clip.write(image, {'a': np.zeros((48, 64), np.uint8)}, at * 150 * MS)
+            clip.write(image, {'a': np.zeros((48, 64), np.uint8)}, at * 150 * MS, at)
     index = read_clip(tmp_path)
     assert index is not None
     (part,) = index.parts
@@ -110,7 +110,7 @@ def test_no_frame_no_clip(tmp_path: Path) -> None:
 def test_what_was_written_before_an_error_is_complete(tmp_path: Path) -> None:
     def break_off() -> None:
         with ClipWriter(tmp_path, 'a') as clip:
-            clip.write(np.zeros((8, 8, 3), np.uint8), {'a': np.zeros((8, 8), np.uint8)}, 0)
+            clip.write(np.zeros((8, 8, 3), np.uint8), {'a': np.zeros((8, 8), np.uint8)}, 0, 0)
             msg = 'the engine failed'
             raise EngineError(msg)
 

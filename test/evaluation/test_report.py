@@ -88,6 +88,12 @@ def test_the_page_is_bounded(
     assert len(found['sources'][0]['series']['a']['t']) == 5
 
 
+@pytest.mark.parametrize(('models', 'bound'), [(1, 60_000_000), (2, 100_000_000)])
+def test_pictures_and_charts_leave_room_for_the_numbers(models: int, bound: int) -> None:
+    files = report._MOST_MEDIA_BYTES[models] + require_plotting_library().stat().st_size
+    assert files * 4 / 3 < bound - 2_500_000  # base64 makes four characters of three bytes
+
+
 def test_sources_without_pictures_or_numbers(evaluation_folder: EvaluationFolder) -> None:
     out = evaluation_folder()
     (out / 'sources/drive/clip/index.json').unlink()
@@ -128,5 +134,5 @@ def test_a_page_that_cannot_be_written(evaluation_folder: EvaluationFolder) -> N
 def test_without_plotly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert require_plotting_library().stat().st_size > 1_000_000
     monkeypatch.setattr(report, 'find_spec', lambda name: util.find_spec(f'no_{name}'))
-    with pytest.raises(ParameterError, match=r'pip install plotly, or go without by --no-report'):
+    with pytest.raises(ParameterError, match=r'pip install plotly; vidseg evaluate --no-report'):
         write_report(tmp_path)

@@ -30,7 +30,7 @@ def clip(tmp_path: Path) -> SourceClip:
     with ClipWriter(tmp_path, 'ab') as writer:
         for at in range(7):
             maps = {'a': np.zeros((48, 64), np.uint8), 'b': np.ones((48, 64), np.uint8)}
-            writer.write(np.zeros((48, 64, 3), np.uint8), maps, (5 + at * 20) * S)
+            writer.write(np.zeros((48, 64, 3), np.uint8), maps, (5 + at * 20) * S, 2 * at)
     index = read_clip(tmp_path)
     assert index is not None
     assert [len(part.stamps_ns) for part in index.parts] == [3, 3, 1]
@@ -49,22 +49,38 @@ def test_wanted_parts_come_first(clip: SourceClip) -> None:
 
 def test_content_names_what_is_carried(clip: SourceClip) -> None:
     chosen = {('drive', '0001'), ('other', '0000')}
-    content = clip_content(3, clip, chosen)
+    table = clip.folder / 'frames-a.csv'
+    rows = [f'{index},0,{index / 20}\n' for index in range(14)]
+    table.write_text('index,stamp_ns,tc\n' + ''.join(rows))
+    content = clip_content(3, clip, chosen, {'a': table})
     assert content is not None
     assert (content['width'], content['height']) == (64, 48)
     (part,) = content['parts']
     assert part['id'] == 'clip3-0001'
     assert part['t'] == [60, 80, 100]
+    assert part['indices'] == [6, 8, 10]
+    assert part['numbers'] == {'a': {'tc': [0.3, 0.4, 0.5]}}
     assert part['times_ms'] == [0, 20_000, 40_000]
-    assert clip_content(3, clip, set()) is None
+    assert clip_content(3, clip, set(), {'a': table}) is None
     carried = dict(media_elements([clip], chosen))
     assert list(carried) == ['clip0-0001-video', 'clip0-0001-masks']
     assert b64decode(carried['clip0-0001-masks']) == (clip.folder / '0001.masks').read_bytes()
 
 
-@pytest.mark.parametrize(('t', 'part', 'at'), [(-3, 0, 0), (0, 0, 0), (69, 1, 0), (1e4, 2, 0)])
-def test_nearest_frame(clip: SourceClip, t: float, part: int, at: int) -> None:
-    assert clip.frame_at(t) == (clip.index.parts[part], at)
+@pytest.mark.parametrize(('index', 'part', 'at'), [(0, 0, 0), (7, 1, 0), (8, 1, 1), (99, 2, 0)])
+def test_nearest_frame(clip: SourceClip, index: int, part: int, at: int) -> None:
+    assert clip.frame_at(index) == (clip.index.parts[part], at)
+
+
+def test_a_frame_after_a_jump_back_is_not_the_earlier_one(tmp_path: Path) -> None:
+    with ClipWriter(tmp_path, 'a') as writer:
+        for index, second in enumerate((0, 1, 2, 3, 0, 1, 2, 3)):
+            maps = {'a': np.zeros((48, 64), np.uint8)}
+            writer.write(np.zeros((48, 64, 3), np.uint8), maps, second * S, index)
+    index = read_clip(tmp_path)
+    assert index is not None
+    clip = SourceClip(key='drive', folder=tmp_path, index=index, start_ns=0)
+    assert clip.frame_at(6) == (index.parts[0], 6)
 
 
 def test_thumbnail(clip: SourceClip) -> None:

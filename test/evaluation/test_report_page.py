@@ -3,6 +3,7 @@
 """The report in a browser: every control does what it says, on the right frame."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 import os
 from pathlib import Path
 import re
@@ -202,6 +203,40 @@ def test_worst_moments_jump(opened: Callable[..., Report]) -> None:
     report.page.get_by_role('button', name=re.compile('TC 10.0 %')).first.click()
     report.expect_frame(8)
     assert report.page.evaluate('document.activeElement.id') == 'screen'
+
+
+def test_worst_moments_jump_past_a_restart_of_the_clock(opened: Callable[..., Report]) -> None:
+    report = opened(worst=17, lap=10)
+    report.page.get_by_role('button', name=re.compile('TC 10.0 %')).first.click()
+    report.expect_frame(18)
+
+
+def test_the_numbers_are_those_of_the_frame(
+    opened: Callable[..., Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('vidseg_ros.evaluation.report._MOST_POINTS', 5)
+    monkeypatch.setattr('vidseg_ros.evaluation.report._LEAST_POINTS', 5)
+    report = opened(models='a')  # the charts' first stretch is frames 0 to 3: at most 13 ms
+    numbers = report.page.locator('#frame-numbers')
+    for at in (0, 2, 7):
+        report.slide('position', at)
+        report.expect_frame(at + 1)
+        tc = '10.0' if at == 7 else '90.0'
+        text = f'A: TC {tc} %, flips 1.0 %, confidence 80.0 %, inference {10 + at}.0 ms'
+        sync_api.expect(numbers).to_have_text(text)
+
+
+def test_charts_come_without_a_video_that_plays(
+    browser: 'sync_api.Browser', evaluation_folder: EvaluationFolder
+) -> None:
+    path = write_report(evaluation_folder())
+    broken = re.sub(r'(id="clip0-0000-video"><!--)[^-]*', r'\1bm8gdmlkZW8=', path.read_text())
+    path.write_text(broken)
+    with closing(browser.new_context()) as context:
+        page = context.new_page()
+        page.goto(path.as_uri())
+        sync_api.expect(page.locator('#class-chart .bars').first).to_be_visible()
+        assert page.locator('#clock').inner_text() == ''
 
 
 def test_a_click_on_a_chart_jumps(opened: Callable[..., Report]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vidseg_ros.core.errors import SourceError
-from vidseg_ros.evaluation.report_series import Moment, read_frames, thin, worst_moments
+from vidseg_ros.evaluation.report_series import Moment, read_frames, thin, values_at, worst_moments
 
 NAN = float('nan')
 
@@ -21,7 +21,8 @@ def test_read(tmp_path: Path) -> None:
     )
     columns, start_ns = read_frames(path)
     assert start_ns == 1_700_000_000_000_000_000
-    assert sorted(columns) == ['inference_ms', 't', 'tc']
+    assert sorted(columns) == ['index', 'inference_ms', 't', 'tc']
+    np.testing.assert_array_equal(columns['index'], [0, 2])
     np.testing.assert_array_equal(columns['tc'], [NAN, 0.25])
     np.testing.assert_array_equal(columns['inference_ms'], [5.5, 6])
     np.testing.assert_allclose(columns['t'], [0, 0.1], atol=1e-8)
@@ -39,25 +40,44 @@ def test_a_damaged_table(tmp_path: Path, text: str) -> None:
 
 def test_thinning_keeps_the_worst() -> None:
     columns = {
+        'index': np.arange(6) + 3,
         't': np.arange(6) / 10,
         'tc': np.array([0.9, 0.2, NAN, 0.5, NAN, NAN]),
         'flips': np.array([0.1, 0.3, 0.0, NAN, 0.2, 0.1]),
     }
     assert thin(columns, 3) == {
+        'index': [3, 5, 7],
         't': [0, 0.2, 0.4],
         'tc': [0.2, 0.5, None],
         'flips': [0.3, 0.0, 0.2],
     }
     assert thin(columns, 6)['tc'] == [0.9, 0.2, None, 0.5, None, None]
-    assert thin({'t': np.array([]), 'tc': np.array([])}, 3) == {'t': []}
+    none = np.array([])
+    assert thin({'index': none, 't': none, 'tc': none}, 3) == {'index': [], 't': []}
+
+
+def test_numbers_of_single_frames() -> None:
+    columns = {
+        'index': np.array([0.0, 1, 4]),
+        't': np.array([0.0, 1, 0]),
+        'tc': np.array([NAN, 0.25, 0.123456]),
+    }
+    assert values_at(columns, [4, 0, 1, 3]) == {'tc': [0.12346, None, 0.25, None]}
 
 
 def test_worst_moments_are_apart_and_worst_first() -> None:
     columns = {
+        'index': np.array([0.0, 1, 2, 3, 5]),
         't': np.array([0.0, 1, 2, 3, 10]),
         'tc': np.array([0.5, 0.1, 0.2, 0.3, NAN]),
         'flips': np.array([0.5, 0.1, 0.2, 0.3, 0.4]),
     }
-    assert worst_moments(columns, 'tc', 5) == [Moment(t=1, value=0.1), Moment(t=3, value=0.3)]
-    assert worst_moments(columns, 'flips', 2) == [Moment(t=0, value=0.5), Moment(t=10, value=0.4)]
+    assert worst_moments(columns, 'tc', 5) == [
+        Moment(index=1, t=1, value=0.1),
+        Moment(index=3, t=3, value=0.3),
+    ]
+    assert worst_moments(columns, 'flips', 2) == [
+        Moment(index=0, t=0, value=0.5),
+        Moment(index=5, t=10, value=0.4),
+    ]
     assert worst_moments(columns, 'miou', 5) == []

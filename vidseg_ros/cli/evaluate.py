@@ -151,7 +151,7 @@ def _settings(args: argparse.Namespace) -> EvaluationSettings:
         report=args.report,
         limit=args.limit,
         rate=(args.rate or 1.0) if args.live else None,
-        threads=threads_per_worker(args.jobs) if args.jobs > 1 or args.ray else 0,
+        threads=threads_per_worker(args.jobs, args.ray) if args.jobs > 1 or args.ray else 0,
     )
 
 

@@ -6,6 +6,7 @@ Without labels: `TemporalConsistency` (TC and flips, along the motion of the sce
 map of every frame: `VideoConsistency` (VC).
 """
 
+from fractions import Fraction
 from math import fsum
 from typing import Final, NamedTuple
 
@@ -240,7 +241,8 @@ class VideoConsistency:
     def _start(self) -> None:
         self._truth: NDArray[np.uint8] | None = None
         self._predicted: NDArray[np.uint8] | None = None
-        self._shares: list[tuple[float, float]] = []
+        self._windows = 0
+        self._self_sum = self._correct_sum = Fraction()  # of shares of windows, exact
 
     def add(self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> None:
         """Add the next frame of a clip.
@@ -271,13 +273,16 @@ class VideoConsistency:
         if pixels := int(constant.sum()):
             steady = constant & (self._predicted_run >= self.window)
             correct = steady & (predicted == truth)
-            self._shares.append((steady.sum() / pixels, correct.sum() / pixels))
+            self._windows += 1
+            self._self_sum += Fraction(int(steady.sum()) / pixels)
+            self._correct_sum += Fraction(int(correct.sum()) / pixels)
 
     def end_clip(self) -> None:
         """Finish a clip; one without a whole window does not count."""
-        if self._shares:
-            mean_self, mean_correct = np.mean(self._shares, axis=0)
-            self.clips.append((float(mean_self), float(mean_correct)))
+        if self._windows:
+            sums = (self._self_sum, self._correct_sum)
+            mean_self, mean_correct = (float(total / self._windows) for total in sums)
+            self.clips.append((mean_self, mean_correct))
         self._start()
 
     def merge(self, other: 'VideoConsistency') -> None:

@@ -64,6 +64,8 @@ class ClipPart:
 
     name: str
     """Name of its files without suffix: ``.webm`` and ``.masks``."""
+    indices: list[int]
+    """Positions of the frames in the source, from 0."""
     stamps_ns: list[int] = field(default_factory=list)
     """When the frames were taken, ns."""
     times_ms: list[int] = field(default_factory=list)
@@ -162,6 +164,7 @@ class ClipWriter(AbstractContextManager['ClipWriter']):
         image: NDArray[np.uint8],
         label_maps: Mapping[str, NDArray[np.uint8]],
         stamp_ns: int,
+        index: int,
     ) -> None:
         """Offer the next frame.
 
@@ -169,6 +172,7 @@ class ClipWriter(AbstractContextManager['ClipWriter']):
             image: (H, W, 3) uint8 RGB.
             label_maps: By model, (h, w) uint8 ids at any size.
             stamp_ns: When it was taken, ns.
+            index: Its position in the source, from 0.
 
         Raises:
             OutputError: If it cannot be written.
@@ -185,7 +189,7 @@ class ClipWriter(AbstractContextManager['ClipWriter']):
             name = f'{len(self._parts):04d}'
             self._part = _PartFiles(self._folder, name, self._size, time_ms)
         maps = [label_maps[key] for key in self._models]
-        self._part.add(image, maps, time_ms, stamp_ns)
+        self._part.add(image, maps, time_ms, stamp_ns, index)
 
     def _end_part(self) -> None:
         """Finish the part that is under way; everything so far is complete then."""
@@ -207,7 +211,7 @@ class _PartFiles:
 
     def __init__(self, folder: Path, name: str, size: tuple[int, int], start_ms: int) -> None:
         self.start_ms = start_ms
-        self.index = ClipPart(name=name)
+        self.index = ClipPart(name=name, indices=[])
         self._size = size
         self._video_path = folder / f'{name}.webm'
         self._masks_path = folder / f'{name}.masks'
@@ -223,6 +227,7 @@ class _PartFiles:
         maps: Sequence[NDArray[np.uint8]],
         time_ms: int,
         stamp_ns: int,
+        index: int,
     ) -> None:
         """Append a frame."""
         width, height = self._size
@@ -234,6 +239,7 @@ class _PartFiles:
         mask = _encode_mask([resize_labels(labels, (height, width)) for labels in maps])
         with writing(self._masks_path):
             self._masks.write(mask)
+        self.index.indices.append(index)
         self.index.stamps_ns.append(stamp_ns)
         self.index.times_ms.append(frame.pts)
         self.index.mask_sizes.append(len(mask))

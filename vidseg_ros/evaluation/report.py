@@ -27,7 +27,7 @@ from vidseg_ros.evaluation.report_media import (
     SourceClip,
     thumbnail,
 )
-from vidseg_ros.evaluation.report_series import Columns, read_frames, thin, worst_moments
+from vidseg_ros.evaluation.report_series import Moment, read_frames, thin, worst_moments
 from vidseg_ros.evaluation.results import REPORT, RESULTS, SCHEMA
 from vidseg_ros.evaluation.source_writers import CLIP
 from vidseg_ros.evaluation.writers import writing
@@ -47,7 +47,7 @@ _PAGE: Final = Path(__file__).with_name('report_page')
 _MOST_POINTS: Final = 2000
 _LEAST_POINTS: Final = 50
 _MOST_POINTS_IN_ALL: Final = 400_000
-_MOST_MEDIA_BYTES: Final = {1: 40_000_000, 2: 66_000_000}
+_MOST_MEDIA_BYTES: Final = {1: 38_000_000, 2: 66_000_000}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,9 @@ class _Source:
     """What was read of a source."""
 
     result: Mapping[str, Any]
-    frames: Mapping[str, Columns]
+    tables: Mapping[str, Path]  # of the frames, by model
+    series: Mapping[str, Mapping[str, list[float | None]]]  # by model and column
+    moments: Mapping[str, Mapping[str, list[Moment]]]  # likewise
     clip: SourceClip | None
 
 
@@ -71,7 +73,7 @@ def require_plotting_library() -> Path:
         path = Path(folder) / 'package_data' / 'plotly.min.js'
         if path.is_file():
             return path
-    msg = 'a report needs plotly: pip install plotly, or go without by --no-report'
+    msg = 'a report needs plotly: pip install plotly; vidseg evaluate --no-report goes without'
     raise ParameterError(msg)
 
 
@@ -93,7 +95,9 @@ def write_report(out: Path) -> Path:
     """
     plotly = require_plotting_library()
     results = _read_results(out / RESULTS)
-    sources = [_read_source(out, result, results['models']) for result in results['sources']]
+    tables = max(1, sum(len(result['models']) for result in results['sources']))
+    points = max(_LEAST_POINTS, min(_MOST_POINTS, _MOST_POINTS_IN_ALL // tables))
+    sources = [_read_source(out, result, points) for result in results['sources']]
     clips = [source.clip for source in sources if source.clip]
     worst = _worst(sources, results)
     wanted = [
@@ -123,21 +127,23 @@ def _read_results(path: Path) -> dict[str, Any]:
     return results
 
 
-def _read_source(
-    out: Path, result: Mapping[str, Any], models: Sequence[Mapping[str, Any]]
-) -> _Source:
+def _read_source(out: Path, result: Mapping[str, Any], points: int) -> _Source:
+    """Read a source; of its many frames, keep what charts and worst moments need."""
     folder = out / SOURCES / result['key']
-    frames: dict[str, Columns] = {}
+    tables = {key: folder / f'frames-{key}.csv' for key in result['models']}
+    series, moments = {}, {}
     start_ns = None
-    for model in models:
-        if model['key'] in result['models']:
-            path = folder / f'frames-{model["key"]}.csv'
-            frames[model['key']], start_ns = read_frames(path, start_ns)
+    for key, path in tables.items():
+        columns, start_ns = read_frames(path, start_ns)
+        series[key] = thin(columns, points)
+        moments[key] = {
+            name: worst_moments(columns, name, WORST) for _, names, _ in KINDS for name in names
+        }
     index = read_clip(folder / CLIP) if start_ns is not None else None
     clip = None
     if index is not None and start_ns is not None:
         clip = SourceClip(key=result['key'], folder=folder / CLIP, index=index, start_ns=start_ns)
-    return _Source(result=result, frames=frames, clip=clip)
+    return _Source(result=result, tables=tables, series=series, moments=moments, clip=clip)
 
 
 def _worst(sources: Sequence[_Source], results: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -153,17 +159,18 @@ def _worst(sources: Sequence[_Source], results: Mapping[str, Any]) -> list[dict[
             found = [
                 (moment.value if title.startswith('Lowest') else -moment.value, source, moment)
                 for source in sources
-                if source.clip and key in source.frames
+                if source.clip and key in source.moments
                 for name in names
-                for moment in worst_moments(source.frames[key], name, WORST)
+                for moment in source.moments[key][name]
             ]
             found.sort(key=lambda item: item[0])
             moments = [
                 {
                     'source': source.result['key'],
+                    'index': moment.index,
                     't': round(moment.t, 3),
                     'text': text.format(moment.value * 100),
-                    **_picture_of(source.clip, moment.t, key, classes),
+                    **_picture_of(source.clip, moment.index, key, classes),
                 }
                 for _, source, moment in found[:WORST]
                 if source.clip
@@ -174,8 +181,8 @@ def _worst(sources: Sequence[_Source], results: Mapping[str, Any]) -> list[dict[
     return kinds
 
 
-def _picture_of(clip: SourceClip, t: float, model: str, classes: LabelSet) -> dict[str, Any]:
-    found: tuple[ClipPart, int] | None = clip.frame_at(t)
+def _picture_of(clip: SourceClip, index: int, model: str, classes: LabelSet) -> dict[str, Any]:
+    found: tuple[ClipPart, int] | None = clip.frame_at(index)
     if found is None:
         return {'part': None, 'thumbnail': ''}
     part, at = found
@@ -189,14 +196,12 @@ def _content(
     chosen: set[tuple[str, str]],
 ) -> dict[str, Any]:
     """Return what the page's scripts read."""
-    tables = max(1, sum(len(source.frames) for source in sources))
-    points = max(_LEAST_POINTS, min(_MOST_POINTS, _MOST_POINTS_IN_ALL // tables))
     clips = [source.clip for source in sources if source.clip]
     listed = []
     for source in sources:
         clip = source.clip
         number = clips.index(clip) if clip else 0
-        shown = clip_content(number, clip, chosen) if clip else None
+        shown = clip_content(number, clip, chosen, source.tables) if clip else None
         listed.append(
             {
                 **{name: value for name, value in source.result.items() if name != 'models'},
@@ -205,7 +210,7 @@ def _content(
                     key: {name: value for name, value in scores.items() if name != 'confusion'}
                     for key, scores in source.result['models'].items()
                 },
-                'series': {key: thin(columns, points) for key, columns in source.frames.items()},
+                'series': source.series,
                 'clip': shown,
                 'note': _clip_note(clip, shown),
             }

@@ -3,7 +3,8 @@
 """Pictures of the report: which parts of the clips the page carries, and thumbnails."""
 
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,7 @@ from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.overlay import blend
 from vidseg_ros.evaluation.clip import ClipIndex, ClipPart
+from vidseg_ros.evaluation.report_series import read_frames, values_at
 
 THUMBNAIL_WIDTH: Final = 240
 """Width of a thumbnail, px."""
@@ -41,18 +43,22 @@ class SourceClip:
         """Return when the frames of a part were taken, s since the source's first frame."""
         return [round((stamp_ns - self.start_ns) / 1e9, 3) for stamp_ns in part.stamps_ns]
 
-    def frame_at(self, t: float) -> tuple[ClipPart, int] | None:
-        """Return the part and number of the frame taken closest to t seconds; None without any."""
-        stamp_ns = self.start_ns + round(t * 1e9)
-        candidates = [
-            (abs(stamp_ns - stamp), stamp > stamp_ns, at, part)
+    def frame_at(self, index: int) -> tuple[ClipPart, int] | None:
+        """Return the part and number in it of a frame of the source, or of the closest one.
+
+        Args:
+            index: Position in the source: stamps may repeat, after a jump of the clock.
+
+        Returns:
+            None if the clip is empty.
+        """
+        candidates = (
+            (abs(other - index), at, part)
             for part in self.index.parts
-            for at, stamp in enumerate(part.stamps_ns)
-        ]
-        if not candidates:
-            return None
-        _, _, at, part = min(candidates, key=lambda item: item[:2])
-        return part, at
+            for at, other in enumerate(part.indices)
+        )
+        _, at, part = min(candidates, key=lambda item: item[0], default=(0, 0, None))
+        return (part, at) if part else None
 
     def files(self, part: ClipPart) -> dict[str, Path]:
         """Return the files of a part by what they hold."""
@@ -64,7 +70,7 @@ class SourceClip:
         Raises:
             SourceError: If one is missing.
         """
-        return sum(len(_read(path)) for path in self.files(part).values())
+        return sum(_size(path) for path in self.files(part).values())
 
 
 def choose_parts(
@@ -132,21 +138,38 @@ def part_id(number: int, part: ClipPart) -> str:
 
 
 def clip_content(
-    number: int, clip: SourceClip, chosen: set[tuple[str, str]]
+    number: int,
+    clip: SourceClip,
+    chosen: set[tuple[str, str]],
+    tables: Mapping[str, Path],
 ) -> dict[str, Any] | None:
-    """Return what the page has to know about a clip; None if it carries nothing of it."""
+    """Return what the page has to know about a clip; None if it carries nothing of it.
+
+    Args:
+        number: Of the clip, among all.
+        clip: The clip.
+        chosen: Of `choose_parts`.
+        tables: By model, the CSV of the source's frames.
+
+    Raises:
+        SourceError: If one is missing or damaged.
+    """
+    carried = [part for part in clip.index.parts if (clip.key, part.name) in chosen]
+    if not carried:
+        return None
+    frames = {key: read_frames(path)[0] for key, path in tables.items()}
     parts = [
         {
             'id': part_id(number, part),
             'times_ms': part.times_ms,
             't': clip.seconds(part),
+            'indices': part.indices,
             'mask_sizes': part.mask_sizes,
+            'numbers': {key: values_at(columns, part.indices) for key, columns in frames.items()},
         }
-        for part in clip.index.parts
-        if (clip.key, part.name) in chosen
+        for part in carried
     ]
-    size = {'width': clip.index.width, 'height': clip.index.height}
-    return {**size, 'parts': parts} if parts else None
+    return {'width': clip.index.width, 'height': clip.index.height, 'parts': parts}
 
 
 def _picture(clip: SourceClip, part: ClipPart, at: int) -> NDArray[np.uint8]:
@@ -179,8 +202,19 @@ def _label_map(clip: SourceClip, part: ClipPart, at: int) -> NDArray[np.uint8]:
 
 
 def _read(path: Path) -> bytes:
-    try:
+    with _reading(path):
         return path.read_bytes()
+
+
+def _size(path: Path) -> int:
+    with _reading(path):
+        return path.stat().st_size
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         msg = f'cannot read {path}: {error.strerror}; evaluate this source again'
         raise SourceError(msg) from error

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Numbers of single frames for the report: series over time, and the worst moments."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import csv
 from dataclasses import dataclass
 import math
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from vidseg_ros.core.errors import SourceError
 
 Columns: TypeAlias = Mapping[str, NDArray[np.float64]]
-"""Numbers by name, one entry per frame; NaN = not defined. ``t`` is the time since the source's
-first frame, s."""
+"""Numbers by name, one entry per frame; NaN = not defined. ``index`` is the position in the
+source, ``t`` the time since its first frame, s, which a jump of the clock may repeat."""
 
 WORST_IS_LOW: Final = {
     'tc': True,
@@ -39,6 +39,8 @@ _DIGITS: Final = 5
 class Moment:
     """A frame that stands out."""
 
+    index: int
+    """Position in the source, from 0."""
     t: float
     """When, s since the source's first frame."""
     value: float
@@ -63,10 +65,11 @@ def read_frames(path: Path, start_ns: int | None = None) -> tuple[Columns, int]:
         with path.open(newline='', encoding='utf-8') as stream:
             reader = csv.DictReader(stream)
             names = [name for name in WORST_IS_LOW if name in (reader.fieldnames or ())]
-            columns = {name: [] for name in ('t', *names)}
+            columns = {name: [] for name in ('index', 't', *names)}
             for row in reader:
                 stamp_ns = int(row['stamp_ns'])
                 start_ns = stamp_ns if start_ns is None else start_ns
+                columns['index'].append(int(row['index']))
                 columns['t'].append((stamp_ns - start_ns) / 1e9)
                 for name in names:
                     columns[name].append(float(row[name] or 'nan'))
@@ -84,15 +87,35 @@ def thin(columns: Columns, most: int) -> dict[str, list[float | None]]:
     """
     count = len(columns['t'])
     starts = np.arange(0, count, max(1, math.ceil(count / most)))
-    thinned: dict[str, list[float | None]] = {'t': columns['t'][starts].round(3).tolist()}
+    thinned: dict[str, list[float | None]] = {
+        'index': columns['index'][starts].astype(int).tolist(),
+        't': columns['t'][starts].round(3).tolist(),
+    }
     for name, values in columns.items():
-        if name == 't' or not count:
+        if name in thinned or not count:
             continue
         worst = (np.fmin if WORST_IS_LOW[name] else np.fmax).reduceat(values, starts)
-        thinned[name] = [
-            None if math.isnan(value) else round(value, _DIGITS) for value in worst.tolist()
-        ]
+        thinned[name] = [_plain(value) for value in worst]
     return thinned
+
+
+def values_at(columns: Columns, indices: Sequence[int]) -> dict[str, list[float | None]]:
+    """Return the numbers of single frames, as plain lists without ``index`` and ``t``.
+
+    Args:
+        columns: Of `read_frames`.
+        indices: Positions in the source.
+
+    Returns:
+        By name, one entry per position; None = not defined, or no such frame.
+    """
+    rows = {index: row for row, index in enumerate(columns['index'].tolist())}
+    places = [rows.get(index) for index in indices]
+    return {
+        name: [None if row is None else _plain(values[row]) for row in places]
+        for name, values in columns.items()
+        if name not in {'index', 't'}
+    }
 
 
 def worst_moments(columns: Columns, name: str, count: int) -> list[Moment]:
@@ -105,12 +128,17 @@ def worst_moments(columns: Columns, name: str, count: int) -> list[Moment]:
     """
     if name not in columns:
         return []
-    times, values = columns['t'], columns[name]
+    indices, times, values = columns['index'], columns['t'], columns[name]
     order = np.argsort(values if WORST_IS_LOW[name] else -values, kind='stable')
     found: list[Moment] = []
     for at in order.tolist():
         if len(found) == count or math.isnan(values[at]):
             break
         if all(abs(times[at] - other.t) >= APART_S for other in found):
-            found.append(Moment(t=float(times[at]), value=float(values[at])))
+            moment = Moment(index=int(indices[at]), t=float(times[at]), value=float(values[at]))
+            found.append(moment)
     return found
+
+
+def _plain(value: np.float64) -> float | None:
+    return None if math.isnan(value) else round(float(value), _DIGITS)

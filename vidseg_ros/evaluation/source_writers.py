@@ -59,7 +59,7 @@ def source_writers(  # noqa: PLR0913 - one flag for each kind of output
 
             def write_clip(item: EvaluatedFrame, scored: Mapping[str, ScoredMap]) -> None:
                 maps = {key: result.labels for key, result in scored.items()}
-                clip_writer.write(item.image, maps, item.frame.stamp_ns)
+                clip_writer.write(item.image, maps, item.frame.stamp_ns, item.frame.index)
 
             writers.append(write_clip)
         yield writers

@@ -131,6 +131,8 @@ def test_workers_share_the_cpus(
     monkeypatch.setattr(os, 'sched_getaffinity', lambda _: set(range(6)))
 
     assert threads_per_worker(workers) == expected
+    assert threads_per_worker(workers, 'local') == expected
+    assert threads_per_worker(workers, 'ray://cluster:10001') == 1, 'its CPUs are not ours'
 
 
 @pytest.mark.parametrize(

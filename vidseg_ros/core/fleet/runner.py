@@ -100,8 +100,16 @@ def run_jobs(  # noqa: PLR0913 - each has a default that is right for one machin
         return _run_on(pool, jobs, retries, tell, on_result)
 
 
-def threads_per_worker(workers: int) -> int:
-    """Return how many threads each of several workers should use on this machine."""
+def threads_per_worker(workers: int, ray: str | None = None) -> int:
+    """Return how many threads each of several workers should use.
+
+    Args:
+        workers: How many share this machine.
+        ray: As of `run_jobs`; at an address there is one thread, for the machines there need not
+            have as many CPUs as this one.
+    """
+    if ray not in {None, LOCAL}:
+        return 1
     return max(1, len(os.sched_getaffinity(0)) // workers)
 
 

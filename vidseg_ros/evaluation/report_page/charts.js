@@ -49,8 +49,8 @@ const axis = (more = {}) => ({
 const line = (number) => (number === 0 ? { color: variable('--a'), width: 1.6 }
   : { color: variable('--b'), width: 1.6, dash: 'dot' });
 
-/** Draws a source's numbers over time; onTime is called with the second that was clicked. */
-export function drawTime({ models }, source, onTime) {
+/** Draws a source's numbers over time; onFrame is called with the position that was clicked. */
+export function drawTime({ models }, source, onFrame) {
   const chart = byId('time-chart');
   const rows = TIME_CHARTS.filter(([key]) => models.some(
     (model) => source.series[model.key]?.[key]?.some((value) => value !== null)));
@@ -58,6 +58,7 @@ export function drawTime({ models }, source, onTime) {
     const series = source.series[model.key];
     return series ? [{
       x: series.t,
+      customdata: series.index,
       y: series[key].map((value) => (value === null ? null : value * factor)),
       yaxis: `y${row + 1}`,
       name: model.label,
@@ -83,7 +84,7 @@ export function drawTime({ models }, source, onTime) {
     shapes: [playhead(0)],
   }), OPTIONS);
   chart.removeAllListeners('plotly_click');
-  chart.on('plotly_click', ({ points }) => onTime(points[0].x));
+  chart.on('plotly_click', ({ points }) => onFrame(points[0].customdata));
 }
 
 const playhead = (time) => ({

@@ -6,6 +6,7 @@ import { fileBlob } from 'vidseg/file';
 
 const KEPT_MASKS = 60;
 const KEPT_PARTS = 3;
+const ROUNDING = 0.0015; // s: times are written in milliseconds
 
 /** Keeps the results of the last calls. */
 class Recent {
@@ -43,7 +44,9 @@ export class Clip {
       return part.times_ms.map((time, at) => {
         const start = offset;
         offset += part.mask_sizes[at];
-        return { part, time: time / 1000, t: part.t[at], start, end: offset };
+        return {
+          part, at, time: time / 1000, t: part.t[at], index: part.indices[at], start, end: offset,
+        };
       });
     });
     const release = (media) => media.then(({ url }) => URL.revokeObjectURL(url));
@@ -53,20 +56,31 @@ export class Clip {
       .getContext('2d', { willReadFrequently: true });
   }
 
-  /** Returns the number of the frame that was taken closest to t seconds. */
-  nearest(t) {
+  /** Returns the number of the frame at a position in the source, or of the closest one. */
+  nearest(index) {
+    const far = (frame) => Math.abs(frame.index - index);
     let best = 0;
     this.frames.forEach((frame, at) => {
-      if (Math.abs(frame.t - t) < Math.abs(this.frames[best].t - t)) best = at;
+      if (far(frame) < far(this.frames[best])) best = at;
     });
     return best;
+  }
+
+  /** Returns the number of the first frame that is some seconds on, or back if they are negative. */
+  secondsOn(number, seconds) {
+    const step = Math.sign(seconds);
+    const from = this.frames[number].t;
+    const least = Math.abs(seconds) - ROUNDING;
+    let at = number + step;
+    while (this.frames[at] && Math.abs(this.frames[at].t - from) < least) at += step;
+    return at;
   }
 
   /** Returns the number of the frame of a part that its video shows at a time, s. */
   shownAt(part, time) {
     let found = this.frames.findIndex((frame) => frame.part === part);
     for (let at = found; this.frames[at]?.part === part; at += 1) {
-      if (this.frames[at].time <= time + 0.0015) found = at;
+      if (this.frames[at].time <= time + ROUNDING) found = at;
     }
     return found;
   }

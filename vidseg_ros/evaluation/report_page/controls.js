@@ -8,7 +8,7 @@ import { clockText } from 'vidseg/numbers';
 const VIEWS = [['a', 'A'], ['b', 'B'], ['wipe', 'A | B wipe'], ['differ', 'B where it differs']];
 
 /** Shows where the player is and the numbers of that frame. */
-export function showFrame(report, source, player, frame, number, count) {
+export function showFrame(report, player, frame, number, count) {
   byId('position').max = count - 1;
   byId('position').value = number;
   byId('position').setAttribute('aria-valuetext', `${frame.t.toFixed(2)} seconds`);
@@ -16,18 +16,16 @@ export function showFrame(report, source, player, frame, number, count) {
   byId('play').textContent = player.playing ? 'Pause' : 'Play';
   byId('play').setAttribute('aria-pressed', String(player.playing));
   byId('frame-numbers').textContent = report.models.map(({ key }) => (
-    frameText(key, source.series[key], frame.t))).join('\n');
+    frameText(key, frame.part.numbers[key], frame.at))).join('\n');
 }
 
-function frameText(key, series, t) {
-  if (!series) return '';
-  let at = series.t.findIndex((time) => time > t + 1e-4);
-  at = (at < 0 ? series.t.length : at) - 1;
+function frameText(key, numbers, at) {
+  if (!numbers) return '';
   const value = (name, factor) => {
-    const number = series[name]?.[Math.max(at, 0)] ?? null;
+    const number = numbers[name]?.[at] ?? null;
     return number === null ? '–' : (number * factor).toFixed(1);
   };
-  const [tc, flips] = 'tc' in series ? ['tc', 'flips'] : ['tc_fast', 'flips_fast'];
+  const [tc, flips] = 'tc' in numbers ? ['tc', 'flips'] : ['tc_fast', 'flips_fast'];
   return `${key.toUpperCase()}: TC ${value(tc, 100)} %, flips ${value(flips, 100)} %, `
     + `confidence ${value('confidence', 100)} %, inference ${value('inference_ms', 1)} ms`;
 }

@@ -20,31 +20,31 @@ let source = null;
 let playheadMoved = 0;
 
 function onFrame(frame, number, count) {
-  showFrame(report, source, player, frame, number, count);
+  showFrame(report, player, frame, number, count);
   if (player.playing && performance.now() - playheadMoved < PLAYHEAD_MS) return;
   playheadMoved = performance.now();
   if (!window.Plotly) loadPlotly().then(drawCharts);
   else movePlayhead(frame.t);
 }
 
-function seekTime(t) {
+function seekFrame(index) {
   if (!source.clip) return;
   player.pause();
-  player.seek(player.clip.nearest(t));
+  player.seek(player.clip.nearest(index));
 }
 
-/** Shows a source, at t seconds or from its start. */
-async function openSource(key, t = null) {
+/** Shows a source, at a position in it or from its start. */
+async function openSource(key, index = null) {
   if (source?.key !== key) {
     source = report.sources.find((item) => item.key === key);
     byId('source').value = key;
     byId('clip-note').textContent = source.note;
-    if (window.Plotly) drawTime(report, source, seekTime);
+    if (window.Plotly) drawTime(report, source, seekFrame);
     document.querySelector('.stage').hidden = !source.clip;
-    if (source.clip) await player.open(source, t);
+    if (source.clip) await player.open(source, index);
     else player.pause();
-  } else if (t !== null) {
-    seekTime(t);
+  } else if (index !== null) {
+    seekFrame(index);
   }
 }
 
@@ -54,7 +54,7 @@ function drawCharts() {
   const labelled = report.models.filter(({ key }) => report.overall[key]?.confusion);
   byId('confusion-section').hidden = !labelled.length;
   if (labelled.length) drawConfusion(report, byId('confusion-model').value || labelled[0].key);
-  if (source) drawTime(report, source, seekTime);
+  if (source) drawTime(report, source, seekFrame);
 }
 
 function start() {
@@ -73,9 +73,10 @@ function start() {
   showWorst(report, (moment) => {
     byId('player').scrollIntoView({ block: 'start' });
     byId('screen').focus({ preventScroll: true });
-    return openSource(moment.source, moment.t);
+    return openSource(moment.source, moment.index);
   });
   const first = report.sources.find(({ clip }) => clip) ?? report.sources[0];
+  byId('video').addEventListener('error', () => loadPlotly().then(drawCharts));
   if (first) openSource(first.key);
   if (!first?.clip) loadPlotly().then(drawCharts);
 }

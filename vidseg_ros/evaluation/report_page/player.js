@@ -25,15 +25,15 @@ export class Player {
     return this.wanted;
   }
 
-  /** Shows another source, from its first frame or the one closest to t seconds. */
-  async open(source, t = null) {
+  /** Shows another source, from its first frame or the one at a position in the source. */
+  async open(source, index = null) {
     this.pause();
     this.clip?.close();
     this.clip = new Clip(source);
     this.part = null;
     this.number = 0;
     this.painter.resize(this.clip.width, this.clip.height);
-    await this.seek(t === null ? 0 : this.clip.nearest(t));
+    await this.seek(index === null ? 0 : this.clip.nearest(index));
   }
 
   async seek(number) {
@@ -60,7 +60,7 @@ export class Player {
   /** Moves by some seconds of the drive. */
   skip(seconds) {
     this.pause();
-    return this.seek(this.clip.nearest(this.clip.frames[this.target].t + seconds));
+    return this.seek(this.clip.secondsOn(this.target, seconds));
   }
 
   play() {

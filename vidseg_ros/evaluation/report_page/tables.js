@@ -14,10 +14,12 @@ function difference(a, b, { format, better }) {
     cell.textContent = '–';
     return cell;
   }
-  const quality = better * Math.sign(b - a);
+  const same = format(a) === format(b) || format(Math.abs(b - a)) === format(0);
+  const change = same ? 0 : b - a;
+  const quality = better * Math.sign(change);
   cell.className = { 1: 'better', '-1': 'worse' }[quality] ?? '';
   const mark = { 1: ' ▲ better', '-1': ' ▼ worse' }[quality] ?? '';
-  cell.textContent = signed(b - a, format) + mark;
+  cell.textContent = signed(change, format) + mark;
   return cell;
 }
 
