@@ -1,16 +1,20 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
 
+from importlib import import_module
 from importlib.util import find_spec
 import os
 from pathlib import Path
 import sys
+import time
 from types import ModuleType
 
 import pytest
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.fleet import run_jobs
+from vidseg_ros.core.fleet.ray_cluster import RayWorkers
+from vidseg_ros.core.fleet.worker import Event, Finished
 
 needs_ray = pytest.mark.skipif(not find_spec('ray'), reason='Ray is not installed')
 
@@ -34,6 +38,25 @@ def test_two_workers_of_ray_one_of_them_killed(toy_jobs: ModuleType, tmp_path: P
     assert [outcome.attempts for outcome in outcomes] == [1, 2, 1]
     assert os.getpid() not in {outcome.result[1] for outcome in outcomes if outcome.result}
     assert {(0, 1, 2), (1, 1, 2), (2, 1, 2)} <= set(progress)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_job_does_not_need_its_progress_to_be_heard(toy_jobs: ModuleType) -> None:
+    workers = RayWorkers(toy_jobs.square, None, workers=1, threads=None)
+    try:
+        import_module('ray').kill(workers._news.actor)
+        workers.start(3, toy_jobs.Toy(5))
+        events: list[Event] = []
+        deadline = time.monotonic() + 60
+        while not events and time.monotonic() < deadline:
+            events = workers.wait()
+    finally:
+        workers.close()
+
+    (event,) = events
+    assert isinstance(event, Finished)
+    assert (event.number, event.result[0]) == (3, 25)
 
 
 def test_without_ray_the_message_says_what_to_install(

@@ -3,6 +3,7 @@
 """Workers of a Ray cluster: one task for each job."""
 
 from collections.abc import Callable
+from contextlib import suppress
 import os
 import socket
 import sys
@@ -101,9 +102,15 @@ class RayWorkers:
     def wait(self) -> list[Event]:
         """Return what has happened within a moment; may be nothing."""
         ended, _ = self._ray.wait(list(self._running), timeout=_POLL_S)
-        count = self._news.qsize()
-        events: list[Event] = self._news.get_nowait_batch(count) if count else []
-        return [*events, *(self._end(reference) for reference in ended)]
+        return [*self._progress(), *(self._end(reference) for reference in ended)]
+
+    def _progress(self) -> list[Event]:
+        """Return what workers said; nothing once the machine that keeps it is lost."""
+        with suppress(self._ray.exceptions.RayError):
+            if count := self._news.qsize():
+                events: list[Event] = self._news.get_nowait_batch(count)
+                return events
+        return []
 
     def close(self) -> None:
         """Cancel what is under way and disconnect; a cluster that was started here ends."""
@@ -150,6 +157,11 @@ def _work(
     threads: int | None,
 ) -> Event:
     """Do a job in a worker of Ray."""
+    from ray.exceptions import RayError  # noqa: PLC0415 - an extra
+
+    def tell(done: int, total: int | None) -> None:
+        with suppress(RayError):  # a job does not fail because nobody hears of its progress
+            news.put(Progressed(number, done, total))
+
     limit_threads(threads)
-    progress = seldom(lambda done, total: news.put(Progressed(number, done, total)))
-    return do_job(function, number, job, progress)
+    return do_job(function, number, job, seldom(tell))
