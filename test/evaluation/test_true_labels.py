@@ -164,7 +164,9 @@ def test_the_bag_names_the_ids(tmp_path: Path) -> None:
 def test_a_topic_that_is_not_there_or_no_label_map(tmp_path: Path) -> None:
     bag = record(tmp_path / 'bag', [0], encoding='rgb8')
     with (
-        pytest.raises(SourceError, match=r'no images on topic /truth .* recorded: /seg/truth'),
+        pytest.raises(
+            SourceError, match=r'no label maps on /truth in .*bag: .* images there: /seg/truth'
+        ),
         LabelTopic(bag, '/truth'),
     ):
         pass

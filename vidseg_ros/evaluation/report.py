@@ -116,10 +116,17 @@ def write_report(out: Path) -> Path:
 
 
 def _read_results(path: Path) -> dict[str, Any]:
+    if not path.parent.is_dir():
+        msg = f'there is no folder {path.parent}; name the --out of vidseg evaluate'
+        raise SourceError(msg)
     try:
         results: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        msg = f'no evaluation in {path.parent}: {error}; run vidseg evaluate first'
+    except OSError as error:
+        why = f'{path.name}: {error.strerror}'
+        msg = f'no evaluation in {path.parent} ({why}); run vidseg evaluate first'
+        raise SourceError(msg) from error
+    except ValueError as error:
+        msg = f'{path} is damaged: {error}; run vidseg evaluate again'
         raise SourceError(msg) from error
     if not isinstance(results, dict) or results.get('schema') != SCHEMA:
         msg = f'{path} does not say {SCHEMA}: it is of another version; run vidseg evaluate again'
