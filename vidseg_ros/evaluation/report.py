@@ -212,7 +212,6 @@ def _content(
         listed.append(
             {
                 **{name: value for name, value in source.result.items() if name != 'models'},
-                'name': _source_name(source.result),
                 'models': {
                     key: {name: value for name, value in scores.items() if name != 'confusion'}
                     for key, scores in source.result['models'].items()
@@ -223,7 +222,7 @@ def _content(
             }
         )
     frames = sum(source.result['frames'] or 0 for source in sources)
-    names = ' against '.join(model['card']['name'] for model in results['models'])
+    names = ' against '.join(map(_model_name, results['models']))
     return {
         'subtitle': f'{names}, {len(sources)} source{"s" * (len(sources) != 1)}, {frames} frames',
         'models': [_model(model) for model in results['models']],
@@ -232,11 +231,6 @@ def _content(
         'sources': listed,
         'worst': worst,
     }
-
-
-def _source_name(result: Mapping[str, Any]) -> str:
-    name = Path(result['path']).name
-    return f'{name} {result["topic"]}' if result['topic'] else name
 
 
 def _clip_note(clip: SourceClip | None, shown: Mapping[str, Any] | None) -> str:
@@ -264,9 +258,16 @@ def _model(model: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         'key': key,
-        'label': f'{key.upper()}: {card["name"]}',
+        'label': f'{key.upper()}: {_model_name(model)}',
+        'lacks': model['lacks'],
         'facts': [[name, str(value)] for name, value in facts.items() if value],
     }
+
+
+def _model_name(model: Mapping[str, Any]) -> str:
+    """Return what the card says, and the file's name where that is another."""
+    file, name = Path(model['file']), str(model['card']['name'])
+    return name if file.stem == name else f'{name} ({file.name})'
 
 
 def _files(plotly: Path, media: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
