@@ -18,7 +18,7 @@ from vidseg_ros.core.errors import OutputError
 from vidseg_ros.core.fleet import write_record
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.evaluation.evaluate import EvaluationSettings, SourceJob
-from vidseg_ros.evaluation.results import claim_run, SCHEMA, write_results
+from vidseg_ros.evaluation.results import claim_run, overall_scores, SCHEMA, write_results
 from vidseg_ros.evaluation.results_table import results_table
 from vidseg_ros.evaluation.source_evaluation import SourceResult
 from vidseg_ros.evaluation.tally import ModelOutput, ModelTally
@@ -95,6 +95,20 @@ def test_results_of_one_source_are_not_changed_by_the_sum(
     first = result('one', 0, 0)
     write_results(tmp_path, settings, [first, result('two', 1, 0)], [])
     assert first.tallies['a'].confusion.pixels == 4
+
+
+def test_the_overall_mean_may_lie_above_that_of_every_source() -> None:
+    drives = [result('one', 0, 0), result('two', 0, 0)]
+    for drive, matrix in zip(
+        drives, ([[9000, 0, 0], [90, 10, 0]], [[10, 90, 0], [0, 9000, 0]]), strict=True
+    ):
+        drive.tallies['a'].confusion.matrix[:] = [*matrix, [0, 0, 0]]
+    alone = [drive.tallies['a'].scores() for drive in drives]
+    overall = overall_scores(drives)['a']
+    assert [scores['miou'] for scores in alone] == [pytest.approx(0.545, abs=1e-3)] * 2
+    assert overall['miou'] == pytest.approx(9010 / 9190)
+    for number, value in enumerate(overall['iou'][:2]):
+        assert min(s['iou'][number] for s in alone) < value < max(s['iou'][number] for s in alone)
 
 
 def test_without_any_result(tmp_path: Path, settings: EvaluationSettings) -> None:
