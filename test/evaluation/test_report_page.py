@@ -256,6 +256,8 @@ def test_classes_that_a_model_lacks_are_named(opened: Callable[..., Report]) -> 
     assert lines == [
         'B: net-b (b.onnx) has no class blue: where the labels have it, its IoU counts as 0.'
     ]
+    rows = report.page.locator('#class-table tbody tr').all_text_contents()
+    assert [row.count('(no such class)') for row in rows] == [0, 0, 1]
 
 
 def test_playing_goes_on_to_the_end(opened: Callable[..., Report]) -> None:

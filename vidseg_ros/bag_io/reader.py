@@ -15,6 +15,8 @@ from typing import Final, final, Protocol
 
 from mcap.reader import NonSeekingReader
 from rosbags.rosbag2 import Reader
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from vidseg_ros.bag_io.messages import BagImage, read_header
 from vidseg_ros.bag_io.topics import (
@@ -200,12 +202,18 @@ class _UnfinishedMcap:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def extent(self) -> str:
-        """Return for people how far the file can be read."""
+    def extent(self, recorded: int | None) -> str:
+        """Return for people how far the file can be read.
+
+        Args:
+            recorded: Messages that it had, where that is known.
+        """
+        read = sum(topic.count for topic in self.topics)
+        of_all = '' if recorded is None else f' of {recorded}'
         size = self._path.stat().st_size
         newest = datetime.fromtimestamp(self._newest_ns / 1e9, timezone.utc)
         return (
-            f'{sum(topic.count for topic in self.topics)} messages in the first '
+            f'{read}{of_all} messages in the first '
             f'{self._read_bytes / 1e6:.2f} of {size / 1e6:.2f} MB, recorded until '
             f'{newest:%Y-%m-%d %H:%M:%S} UTC'
         )
@@ -248,8 +256,20 @@ def _open_storage(path: Path) -> tuple[_Storage, tuple[str, ...]]:
         if unfinished is None or not unfinished.topics:
             msg = f'cannot read bag {path}: {error}; it is damaged or was recorded by another tool'
             raise SourceError(msg) from error
-        note = f'{file} is unfinished or damaged ({error}): read are {unfinished.extent()}'
+        note = (
+            f'{file} is unfinished or damaged ({error}): read are '
+            f'{unfinished.extent(_message_count(path))}'
+        )
         return unfinished, (*notes, note)
+
+
+def _message_count(path: Path) -> int | None:
+    """Return how many messages a bag's metadata.yaml says there are; None if it does not."""
+    try:
+        text = (path / 'metadata.yaml').read_text(encoding='utf-8')
+        return int(YAML(typ='safe').load(text)['rosbag2_bagfile_information']['message_count'])
+    except (OSError, ValueError, LookupError, TypeError, YAMLError):
+        return None
 
 
 def _only_file(folder: Path) -> Path:
