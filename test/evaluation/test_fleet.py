@@ -210,7 +210,10 @@ def test_ctrl_c_keeps_what_is_done(
         run.wait()
 
     assert run.returncode == 130
-    assert said.splitlines()[-1] == 'vidseg: interrupted'
+    assert said.splitlines()[-2:] == [
+        'vidseg: 1 of 3 sources are done and kept; the same command goes on with the others',
+        'vidseg: interrupted',
+    ]
     wait_for(lambda: not alive(run.pid))
     sources = {
         entry['key']: entry for entry in json.loads((out / 'results.json').read_text())['sources']

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vidseg_ros.bag_io import BagImage, BagReader, topic_listing
 from vidseg_ros.bag_io.messages import LABEL_INFO_TYPE
 from vidseg_ros.core.class_list import LABEL_SETS, parse_classes
-from vidseg_ros.core.errors import ImageError, SourceError
+from vidseg_ros.core.errors import ImageError, ModelError, SourceError
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 from vidseg_ros.evaluation.sources import SourceFrame
 
@@ -228,7 +228,11 @@ def recorded_classes(paths: Iterable[Path], topic: str) -> dict[str, LabelSet]:
         ):  # the job says what is wrong
             if names := labels.names():
                 found.setdefault(names, f'the labels {topic} of {path}')
-    return {what: _label_set(names) for names, what in found.items()}
+    lists: dict[str, LabelSet] = {}
+    for names, what in found.items():
+        with suppress(ModelError):  # names that repeat may still map into another list
+            lists[what] = _label_set(names)
+    return lists
 
 
 def _label_set(names: tuple[str, ...]) -> LabelSet:

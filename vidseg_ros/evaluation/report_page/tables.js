@@ -28,8 +28,9 @@ function showTiles({ overall, models }) {
     const values = models.map(({ key }) => valueOf(overall[key], measure));
     if (values.every((value) => value === null)) return [];
     const [first, second] = values.map((value) => written(value, measure.format));
-    const tile = element('div', { className: 'tile', title: measure.meaning }, element('span', { className: 'muted' },
-      `${measure.name}, ${measure.unit}`), element('b', { className: 'number' }, first));
+    const tile = element('div', { className: 'tile', title: measure.meaning },
+      element('span', { className: 'muted' }, `${measure.name}, ${measure.unit}`),
+      element('b', { className: 'number' }, first));
     if (second !== undefined) tile.append(element('small', { className: 'muted' }, `B: ${second}`));
     return [tile];
   });
