@@ -31,7 +31,6 @@ from vidseg_ros.evaluation.replay import (
 from vidseg_ros.evaluation.sources import open_source, Source, SourceFrame
 from vidseg_ros.evaluation.summary import ReplaySummary
 from vidseg_ros.evaluation.true_labels import LabelDirectory
-from vidseg_ros.evaluation.writers import LABEL_MAP_TOPIC
 from vidseg_ros.inference.engine import create_engine
 from vidseg_ros.inference.prediction import Prediction, SegmentationEngine
 from vidseg_ros.pipeline import Segmenter
@@ -208,7 +207,7 @@ def test_mask_bag_holds_the_golden_labels_under_the_recorded_headers(
     with open_source(clip(tmp_path / 'clip', 'bag')) as source:
         run(engine, source, outputs)
     with BagReader(outputs.folder / 'masks') as bag:
-        images = list(bag.images(LABEL_MAP_TOPIC))
+        images = list(bag.images('/segmentation/label_map'))
     assert len(images) == FRAMES
     for index, image in enumerate(images):
         np.testing.assert_array_equal(image.label_map(), golden(index))
@@ -380,7 +379,7 @@ def test_what_was_written_is_complete_after_an_interruption(
     assert len(read_video(outputs.folder / 'overlay.mp4')) == 5
     assert (outputs.folder / 'contact_sheet.png').is_file()
     with BagReader(outputs.folder / 'masks') as bag:
-        assert {topic.name: topic.count for topic in bag.topics}[LABEL_MAP_TOPIC] == 5
+        assert {topic.name: topic.count for topic in bag.topics}['/segmentation/label_map'] == 5
 
 
 @pytest.mark.parametrize('first', ['png', 'bag'])

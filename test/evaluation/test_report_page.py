@@ -187,10 +187,9 @@ def test_keys_that_an_element_needs_are_its_own(opened: Callable[..., Report]) -
     report = opened()
     report.page.keyboard.press('ArrowRight')
     report.expect_frame(2)
-    report.page.locator('#opacity').focus()
-    report.page.keyboard.press('ArrowRight')
-    report.page.locator('input[name=view]').first.focus()
-    report.page.keyboard.press('ArrowRight')
+    for control in ('#opacity', 'input[name=view]:checked'):
+        report.page.locator(control).focus()
+        report.page.keyboard.press('ArrowRight')
     assert report.page.get_by_role('radio', name='B: net-b').is_checked()
     report.page.locator('#theme').focus()
     report.page.keyboard.press('Space')
@@ -252,10 +251,10 @@ def test_a_report_without_frames_says_so(
 
 def test_classes_that_a_model_lacks_are_named(opened: Callable[..., Report]) -> None:
     report = opened(lacks=['blue'])
-    lines = report.page.locator('#lacking li').all_inner_texts()
-    assert lines == [
-        'B: net-b (b.onnx) has no class blue: where the labels have it, its IoU counts as 0.'
-    ]
+    (line,) = report.page.locator('#lacking li').all_inner_texts()
+    assert line.startswith(
+        'B: net-b (b.onnx) has no class blue: where the labels have it, its IoU'
+    )
     rows = report.page.locator('#class-table tbody tr').all_text_contents()
     assert [row.count('(no such class)') for row in rows] == [0, 0, 1]
 
@@ -290,10 +289,8 @@ def test_worst_moments_jump(opened: Callable[..., Report]) -> None:
     report.page.get_by_role('button', name=re.compile('TC 10.0 %')).first.click()
     report.expect_frame(8)
     assert report.page.evaluate('document.activeElement.id') == 'screen'
-    groups = report.page.locator('#worst > div').evaluate_all(
-        'all => all.map((e) => e.getBoundingClientRect().top)'
-    )
-    assert groups[0] == groups[1], 'short rows share a line'
+    first, second, *_ = report.page.locator('#worst > div').all()
+    assert first.evaluate('e => e.offsetTop') == second.evaluate('e => e.offsetTop'), 'one line'
 
 
 def test_worst_moments_jump_past_a_restart_of_the_clock(opened: Callable[..., Report]) -> None:
@@ -356,7 +353,7 @@ def test_tables(opened: Callable[..., Report]) -> None:
     report = opened()
     rows = report.page.locator('#summary tbody tr').all_inner_texts()
     tile = report.page.locator('#tiles .tile', has_text='TC, %')
-    assert re.search('above.* those of all single sources', tile.get_attribute('title') or '')
+    sync_api.expect(tile).to_have_attribute('title', re.compile('above .*of all single sources'))
     assert 'mIoU, %\t50.0\t60.0\t+10.0 ▲ better' in rows
     assert 'Flips, 1/s\t0.300\t0.300\t+0.000' in rows
     assert 'breaks off' in report.page.locator('#sources').inner_text()
