@@ -15,11 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 import pytest
 
-from vidseg_ros.bag_io import BagWriter
+from vidseg_ros.bag_io import BagReader, BagWriter
 from vidseg_ros.cli.evaluate import _parse
 from vidseg_ros.cli.main import main
+from vidseg_ros.core.labels import LabelSet
 
 COLORS: Final = np.array(((255, 0, 0), (0, 255, 0), (0, 0, 255)), np.uint8)
+LABELS: Final = LabelSet(
+    names=('warm', 'green', 'cold'), colors=((255, 0, 0), (0, 255, 0), (0, 0, 255))
+)
 Evaluate = Callable[..., tuple[int, str, str]]
 
 
@@ -136,8 +140,12 @@ def test_a_rerun_and_another_run_in_the_same_folder(evaluate: Evaluate) -> None:
     evaluate(bag, '--topic', '/camera')
     table = Path('out/sources/one/frames-a.csv')
     written_ns = table.stat().st_mtime_ns
-    assert evaluate(bag, '--topic', '/camera')[0] == 0
+    status, out, _ = evaluate(bag, '--topic', '/camera')
+    assert status == 0
     assert table.stat().st_mtime_ns == written_ns
+    assert (
+        '\n1 of 1 sources were skipped: done by an earlier run, with the same contents and' in out
+    )
     status, _, err = evaluate(bag, '--topic', '/camera', '--limit', '2')
     assert (status, err) == (
         2,
@@ -158,7 +166,12 @@ def test_an_ended_rerun_keeps_what_was_done(
         raise KeyboardInterrupt
 
     monkeypatch.setattr('vidseg_ros.cli.evaluate.run_jobs', end)
-    assert evaluate(*call)[0] == 130
+    status, out, err = evaluate(*call)
+    assert (status, out) == (130, '')
+    assert err == (
+        'vidseg: 0 of 1 sources are done and kept; the same command goes on with the others\n'
+        'vidseg: interrupted\n'
+    )
     (after,) = results()['sources']
     assert after.pop('problems') == ['result of an earlier run: not checked']
     assert before.pop('problems') == []
@@ -176,7 +189,7 @@ def test_a_source_that_fails_does_not_disturb_the_others(evaluate: Evaluate) -> 
     assert err.startswith('vidseg: 2 of 3 sources were not evaluated:\nbad.mp4: cannot read video')
     assert 'notes.txt: notes.txt is of no known type' in err
     assert [source['frames'] for source in results()['sources']] == [4, 0, 0]
-    assert 'bad: cannot read video' in out
+    assert 'cannot read video' not in out, 'said once, on stderr'
     assert results()['overall']['a']['tc'] is not None
 
 
@@ -202,6 +215,33 @@ def test_class_lists_and_maps(evaluate: Evaluate) -> None:
     Path('map.yaml').write_text('sky: blue\n')
     assert evaluate(*labels, '--class-map', 'map.yaml')[0] == 0
     assert results()['overall']['a']['accuracy'] == 1 - 0.5 / 4
+
+
+def test_the_class_list_of_a_bag_may_be_the_one_that_is_scored(evaluate: Evaluate) -> None:
+    bag = record('one')
+    with BagWriter(Path('named')) as named, BagReader(bag) as recorded:
+        named.write_label_info('/label_info', LABELS, stamp_ns=0)
+        for topic in ('/camera', '/truth'):
+            for image in recorded.images(topic):
+                named.write_raw(topic, image.msgtype, image.cdr, image.log_ns)
+    labels = ('named', '--labels', '/truth')
+    Path('map.yaml').write_text('red: warm\n')
+    status, _, err = evaluate(*labels, '--class-map', 'map.yaml')
+    assert status == 2
+    assert re.match(r'vidseg: classes of model .* scored: blue \(scored: warm, green, cold\)', err)
+    Path('map.yaml').write_text('red: warm\nblue: cold\n')
+    assert evaluate(*labels, '--class-map', 'map.yaml')[0] == 0
+    assert [item['name'] for item in results()['classes']] == ['warm', 'green', 'cold']
+    assert results()['overall']['a']['accuracy'] == 1 - 0.5 / 4
+
+
+def test_a_setting_may_be_corrected_after_a_run_that_came_to_nothing(evaluate: Evaluate) -> None:
+    bag = record('one')
+    status, out, err = evaluate(bag, '--labels', '/nolabels')
+    assert (status, 'results are in out' in out) == (2, True)
+    assert 'no label maps on /nolabels in one' in err
+    assert err.count('no label maps') == 1, 'both cameras have the same trouble'
+    assert evaluate(bag, '--labels', '/truth', '--limit', '2')[0] == 0
 
 
 @pytest.mark.parametrize(

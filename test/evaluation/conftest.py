@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A finished evaluation whose every number, picture and label map is known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import csv
 import json
 from pathlib import Path
@@ -74,12 +74,14 @@ FAST = {'tc_fast', 'flips_fast'}
 def evaluation_folder(tmp_path: Path) -> EvaluationFolder:
     """Return what writes an evaluation: keys of sources with their paths, models, …"""
 
-    def write(
+    def write(  # noqa: PLR0913 - by name
         sources: dict[str, str] | None = None,
         models: str = 'ab',
+        *,
         frames: int = 20,
         worst: int = 7,
         lap: int = 1000,
+        lacks: Sequence[str] = (),
     ) -> Path:
         out = tmp_path / 'out'
         paths = sources or {'drive': '/bags/drive.mcap'}
@@ -90,8 +92,15 @@ def evaluation_folder(tmp_path: Path) -> EvaluationFolder:
         results = {
             'schema': 'vidseg.results/1',
             'models': [
-                {'key': key, 'file': f'{key}.onnx', 'sha256': '12ab', 'precision': 'fp32'}
+                {
+                    'key': key,
+                    'file': f'{key}.onnx',
+                    'sha256': '12ab',
+                    'precision': 'fp32',
+                    'lacks': [],
+                }
                 | {'card': {'name': f'net-{key}'}, 'engine': None}
+                | {'lacks': list(lacks) if key == 'b' else []}
                 for key in models
             ],
             'classes': [

@@ -6,7 +6,12 @@ import pytest
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import LabelSet
-from vidseg_ros.evaluation.class_mapping import choose_classes, class_table, read_class_map
+from vidseg_ros.evaluation.class_mapping import (
+    choose_classes,
+    class_table,
+    never_predicted,
+    read_class_map,
+)
 
 
 def labels(*names: str) -> LabelSet:
@@ -28,24 +33,40 @@ def test_a_class_may_count_as_nothing_only_in_labels() -> None:
     nothing = {'car': 'thing', 'person': None}
     table = class_table(FINE.names, COARSE, nothing, what='the labels', void=True)
     assert table[:3].tolist() == [1, 0, 255]
-    message = r'classes of model m are not among .* scored: person \(scored: road, thing\)'
+    message = r'classes of model m are not .* scored: person \(mapped to nothing\) \(scored: '
     with pytest.raises(ParameterError, match=message):
         class_table(FINE.names, COARSE, nothing, what='model m')
 
 
 def test_the_first_list_that_takes_in_all_others_is_scored() -> None:
-    assert choose_classes({'a': FINE}, None, {}) is FINE
-    assert choose_classes({'a': FINE}, labels(*FINE.names[::-1]), {}) is FINE
-    assert choose_classes({'a': FINE}, COARSE, MERGE) is COARSE
-    assert choose_classes({'a': COARSE, 'b': FINE}, None, MERGE) is COARSE
-    assert choose_classes({'a': FINE, 'b': COARSE}, None, MERGE) is COARSE
+    assert choose_classes({'a': FINE}, {}, {}) is FINE
+    assert choose_classes({'a': FINE}, {'it': labels(*FINE.names[::-1])}, {}) is FINE
+    assert choose_classes({'a': FINE}, {'it': COARSE}, MERGE) is COARSE
+    assert choose_classes({'a': COARSE, 'b': FINE}, {}, MERGE) is COARSE
+    assert choose_classes({'a': FINE, 'b': COARSE}, {}, MERGE) is COARSE
 
 
 def test_lists_that_do_not_fit_are_refused_with_what_the_first_one_lacks() -> None:
-    with pytest.raises(ParameterError, match=r'classes of the labels are not .* scored: thing'):
-        choose_classes({'a': FINE}, COARSE, {})
+    message = r'classes of the labels are not .* scored: thing \(scored: car'
+    with pytest.raises(ParameterError, match=message):
+        choose_classes({'a': FINE}, {'the labels': COARSE}, {})
     with pytest.raises(ParameterError, match=r'classes of b are not .*: car, person .*class-map'):
-        choose_classes({'a': COARSE, 'b': FINE}, None, {})
+        choose_classes({'a': COARSE, 'b': FINE}, {}, {})
+
+
+def test_a_class_map_says_which_list_is_meant() -> None:
+    message = r'classes of a are not .*: person \(scored: road, thing\)'
+    with pytest.raises(ParameterError, match=message):
+        choose_classes({'a': FINE}, {'the labels': COARSE}, {'car': 'thing'})
+    message = r'classes of a are not .*: person \(mapped to things\) \(scored: road, thing\)'
+    with pytest.raises(ParameterError, match=message):
+        choose_classes({'a': FINE}, {'it': COARSE}, {'car': 'thing', 'person': 'things'})
+
+
+def test_what_a_model_can_never_predict() -> None:
+    assert never_predicted(FINE.names, COARSE, MERGE) == []
+    assert never_predicted(FINE.names, labels('sky', 'road', 'thing'), MERGE) == ['sky']
+    assert never_predicted(COARSE.names, FINE, {}) == ['car', 'person']
 
 
 def test_a_class_map_is_read(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from vidseg_ros.evaluation.results import claim_run, write_results
 from vidseg_ros.evaluation.results_table import results_table
 from vidseg_ros.evaluation.source_evaluation import SourceResult
 from vidseg_ros.evaluation.tally import Metrics
+from vidseg_ros.evaluation.true_labels import recorded_classes
 from vidseg_ros.inference.engine import CHOICES
 from vidseg_ros.inference.model_file import read_model
 
@@ -68,12 +69,20 @@ def main(argv: Sequence[str]) -> int:
     done: Done = {}
     try:
         _run(args, function, jobs, settings, done)
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            f'vidseg: {len(done)} of {len(jobs)} sources are done and kept; the same command goes '
+            'on with the others\n'
+        )
+        raise
     finally:  # what is done is kept, whatever ends the run
         content = _write(args.out, settings, jobs, done)
-    Console().print(results_table(content))
+    if content['overall']:
+        Console().print(results_table(content))
     if args.report:
         write_report(args.out)
-    Console(markup=False, emoji=False).print(f'results are in {args.out}', highlight=False)
+    for line in (*_skipped(done), f'results are in {args.out}'):
+        Console(markup=False, emoji=False).print(line, highlight=False)
     _check_sources(content, done, args.labels)
     return _judge(content, args.min_miou, args.min_tc)
 
@@ -141,7 +150,7 @@ def _settings(args: argparse.Namespace) -> EvaluationSettings:
     labels = read_classes(args.label_classes) if args.label_classes else None
     return EvaluationSettings(
         models=models,
-        classes=choose_classes(lists, labels, mapping),
+        classes=choose_classes(lists, _label_lists(args, labels), mapping),
         class_map=mapping,
         label_classes=labels,
         void=tuple(args.void),
@@ -153,6 +162,15 @@ def _settings(args: argparse.Namespace) -> EvaluationSettings:
         rate=(args.rate or 1.0) if args.live else None,
         threads=threads_per_worker(args.jobs, args.ray) if args.jobs > 1 or args.ray else 0,
     )
+
+
+def _label_lists(args: argparse.Namespace, chosen: LabelSet | None) -> dict[str, LabelSet]:
+    """Return the class lists of the labels by what they are called, as far as they are known."""
+    if chosen is not None:
+        return {'the labels': chosen}
+    if args.labels is None or Path(args.labels).is_dir():
+        return {}
+    return recorded_classes(args.sources, args.labels)
 
 
 def _run(
@@ -180,6 +198,15 @@ def _run(
         )
 
 
+def _skipped(done: Done) -> list[str]:
+    """Say how many sources an earlier run had done."""
+    reused = sum(outcome.result is not None and outcome.result.reused for outcome in done.values())
+    if not reused:
+        return []
+    why = 'done by an earlier run, with the same contents and settings'
+    return [f'{reused} of {len(done)} sources were skipped: {why}']
+
+
 def _check_sources(content: dict[str, Any], done: Done, labels: str | None) -> None:
     """Refuse to call a run good of which a part is missing.
 
@@ -188,7 +215,8 @@ def _check_sources(content: dict[str, Any], done: Done, labels: str | None) -> N
     """
     failed = [outcome for outcome in done.values() if outcome.error is not None]
     if failed:
-        lines = [f'{outcome.job.path}: {outcome.error}' for outcome in failed]
+        # the cameras of a bag may have the same trouble
+        lines = dict.fromkeys(f'{outcome.job.path}: {outcome.error}' for outcome in failed)
         msg = f'{len(failed)} of {len(done)} sources were not evaluated:\n' + '\n'.join(lines)
         raise SourceError(msg)
     if labels and not any(source['labelled'] for source in content['sources']):

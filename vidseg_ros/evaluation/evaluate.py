@@ -168,7 +168,7 @@ def evaluate_frames(
     digest = job.digest()
     record = read_record(job.folder, digest)
     if record is not None:
-        return SourceResult.from_dict(record['result'])
+        return replace(SourceResult.from_dict(record['result']), reused=True)
     _make_empty(job.folder)
     result = _evaluate(job, progress, frames_of)
     record = {'request': job.request(), 'result': result.to_dict()}
@@ -195,7 +195,7 @@ def _evaluate(job: SourceJob, progress: Progress | None, frames_of: FramesOf) ->
     settings = job.settings
     problems: list[str] = []
     with ExitStack() as opened:
-        source = opened.enter_context(open_source(job.path, topic=job.topic))
+        source = opened.enter_context(open_source(job.path, topic=job.topic, warn=False))
         if source.topic is not None and source.topic == job.labels:
             msg = f'no image topic in {job.path} besides the labels on {job.labels}'
             raise SourceError(msg)

@@ -5,14 +5,16 @@
 from collections import Counter
 from collections.abc import Sequence
 import hashlib
+import logging
 from pathlib import Path
 import re
 
 from vidseg_ros.bag_io import BagReader
-from vidseg_ros.bag_io.messages import COMPRESSED_TYPE, IMAGE_TYPE
-from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.evaluation.evaluate import EvaluationSettings, SourceJob
 from vidseg_ros.evaluation.sources import is_bag
+
+_logger = logging.getLogger(__name__)
 
 
 def list_jobs(
@@ -32,13 +34,23 @@ def list_jobs(
         paths: Bags, videos and folders.
         settings: Of the evaluation.
         out: Its folder.
-        topics: Camera topics of bags; none: all that have images, other than the labels, and a
-            compressed one only where there is no raw one beside it.
+        topics: Camera topics of bags; none: all that have images, other than the labels, what
+            `ImageTopics` takes for label maps or made of them (a line is logged that says so),
+            and a compressed one only where there is no raw one beside it.
         labels: Folder of label PNGs, or a topic. What has a folder of its name in there (that of
             the source, or the job's key) has its labels in that; where the PNGs are all in such
             folders, what has none has no labels. Beside bags with a topic of labels, videos
             and folders have none.
+
+    Raises:
+        ParameterError: If topics are given, and none of the sources is a bag.
     """
+    if topics and paths and all(path.exists() and not is_bag(path) for path in paths):
+        msg = (
+            f'--topic {topics[0]} chooses a camera of a bag, and none of the sources is a bag; '
+            'leave it out'
+        )
+        raise ParameterError(msg)
     once: dict[Path, Path] = {}
     for path in paths:
         once.setdefault(path.resolve(), path)
@@ -78,17 +90,18 @@ def _cameras(path: Path, topics: Sequence[str], labels: str | None) -> list[str 
 
 def _image_topics(path: Path, labels: str | None) -> list[str | None]:
     with BagReader(path) as bag:
-        images = [
-            topic.name
-            for topic in bag.topics
-            if topic.type in {IMAGE_TYPE, COMPRESSED_TYPE} and topic.count
-        ]
-    images = [name for name in images if name != labels] or images  # alone, they fail in the job
-    return [
-        name
-        for name in images
-        if not (name.endswith('/compressed') and name.removesuffix('/compressed') in images)
-    ]
+        images = bag.image_topics()
+    cameras = [topic.name for topic in images.cameras]
+    if left_out := [
+        topic.name for topic in (*images.label_maps, *images.others) if topic.name != labels
+    ]:
+        _logger.warning(
+            '%s: label maps and what is made of them are no cameras, skipped: %s; --topic takes '
+            'one all the same',
+            path,
+            ', '.join(left_out),
+        )
+    return [name for name in cameras if name != labels] or list(cameras)  # these fail in the job
 
 
 def _keys(found: Sequence[tuple[Path, str | None]]) -> list[str]:

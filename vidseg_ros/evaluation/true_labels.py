@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidseg_ros.bag_io import BagImage, BagReader
+from vidseg_ros.bag_io import BagImage, BagReader, topic_listing
 from vidseg_ros.bag_io.messages import LABEL_INFO_TYPE
-from vidseg_ros.core.errors import ImageError, SourceError
+from vidseg_ros.core.class_list import LABEL_SETS, parse_classes
+from vidseg_ros.core.errors import ImageError, ModelError, SourceError
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 from vidseg_ros.evaluation.sources import SourceFrame
 
@@ -129,7 +130,7 @@ class LabelTopic(AbstractContextManager['LabelTopic']):
         """
         self._bag.__enter__()
         try:
-            images = self._bag.images(self._bag.image_topic(self._topic))
+            images = self._bag.images(self._checked_topic())
         except SourceError:
             self._bag.__exit__(None, None, None)
             raise
@@ -145,6 +146,19 @@ class LabelTopic(AbstractContextManager['LabelTopic']):
     ) -> None:
         """Close the bag."""
         self._bag.__exit__(kind, error, trace)
+
+    def _checked_topic(self) -> str:
+        topics = self._bag.image_topics()
+        images = [*topics.cameras, *topics.label_maps, *topics.others]
+        if all(topic.name != self._topic for topic in images):
+            found = 'label maps there' if topics.label_maps else 'images there'
+            listing = topic_listing(topics.label_maps or images)
+            msg = (
+                f'no label maps on {self._topic} in {self._bag.path}: --labels is neither a '
+                f'folder nor an image topic of the bag; {found}: {listing}'
+            )
+            raise SourceError(msg)
+        return self._topic
 
     def read(self, frame: SourceFrame) -> NDArray[np.uint8] | None:
         """Return the ids of a frame as they are, see `LabelReader`."""
@@ -194,6 +208,36 @@ class LabelTopic(AbstractContextManager['LabelTopic']):
                 raise SourceError(msg)
             return tuple(name for _, name in classes)
         return None
+
+
+def recorded_classes(paths: Iterable[Path], topic: str) -> dict[str, LabelSet]:
+    """Return the different class lists that bags give the ids on a topic of labels.
+
+    Args:
+        paths: Bags, and whatever else there is: what is no bag or cannot be read gives none.
+        topic: Of the label maps.
+
+    Returns:
+        The lists by what they are called.
+    """
+    found: dict[tuple[str, ...], str] = {}
+    for path in paths:
+        with (
+            suppress(SourceError),
+            LabelTopic(path, topic) as labels,
+        ):  # the job says what is wrong
+            if names := labels.names():
+                found.setdefault(names, f'the labels {topic} of {path}')
+    lists: dict[str, LabelSet] = {}
+    for names, what in found.items():
+        with suppress(ModelError):  # names that repeat may still map into another list
+            lists[what] = _label_set(names)
+    return lists
+
+
+def _label_set(names: tuple[str, ...]) -> LabelSet:
+    known = {labels.names: labels for labels in LABEL_SETS.values()}
+    return known[names] if names in known else parse_classes(list(names))
 
 
 @runtime_checkable
