@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper, TensorProto
+import onnxruntime
 import pytest
 
 from vidseg_ros.core.labels import LabelSet
@@ -117,6 +118,27 @@ def fake_gpu(
     gpu.cache = tmp_path / 'engines'
     monkeypatch.setenv('VIDSEG_ENGINE_CACHE', str(gpu.cache))
     return gpu
+
+
+@pytest.fixture
+def fake_cuda_provider(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Let ONNX Runtime have CUDA, which runs on the CPU; return the providers asked for."""
+    asked: list[Any] = []
+
+    class Session(onnxruntime.InferenceSession):  # type: ignore[misc]  # untyped
+        def __init__(self, model: Any, options: Any, providers: list[Any] | None = None) -> None:
+            asked.append(providers)
+            self.cuda = providers is not None and len(providers) > 1
+            super().__init__(model, options, providers=['CPUExecutionProvider'])
+
+        def get_providers(self) -> list[str]:
+            found: list[str] = super().get_providers()
+            return ['CUDAExecutionProvider', *found] if self.cuda else found
+
+    available = ['CUDAExecutionProvider', 'CPUExecutionProvider']
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: available)
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', Session)
+    return asked
 
 
 @pytest.fixture

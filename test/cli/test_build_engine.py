@@ -70,8 +70,7 @@ def test_json_is_the_side_car(
     [
         (
             ['--precision', 'int8'],
-            'give a model file that is int8, made by vidseg convert FP32_MODEL --precision int8 '
-            '--calibration DRIVE --out FILE',
+            'made by vidseg convert FP32_MODEL --precision int8 --calibration DRIVE --out FILE',
         ),
         (['--frames', '9'], '1 to 8 frames'),
         (['--device', '3'], 'there is no GPU of that number'),
