@@ -58,6 +58,7 @@ def test_labels_stay_though_channels_differ(
         assert opened.info.precision == 'int8'
     assert labels[:, 0, 0].tolist() == [0, 1, 2, 2]
     assert list(dict.fromkeys(phases)) == ['ranges of channels', 'ranges of activations']
+    assert read_model(out).parameters == read_model(layered_model).parameters == 24
     card = read_model(out).card
     assert card.precision == 'int8'
     assert card.recipe.endswith(f'--precision int8 --engine {engine}')

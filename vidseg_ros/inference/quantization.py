@@ -181,7 +181,7 @@ def quantize(
     form = FORMS[engine]
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    data = {name: tuple(np.float32(bounds)) for name, bounds in ranges.items()}
+    data = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()}
     quantizer = QDQQuantizer(
         onnx.shape_inference.infer_shapes(copy),
         per_channel=True,
@@ -240,8 +240,8 @@ def choose_float(
         heard((number + 1) / steps)
     floating = none
     order = sorted(range(len(parts)), key=alone.__getitem__, reverse=True)
-    for number, part in enumerate(order[: len(parts) // 2]):
-        floating |= parts[part]
+    for number, index in enumerate(order[: len(parts) // 2]):
+        floating |= parts[index]
         converted, share = attempt(floating)
         heard((len(parts) + number + 1) / steps)
         if share > best[0]:
