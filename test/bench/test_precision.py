@@ -36,8 +36,11 @@ def test_a_result_and_its_plot(script: Load, tiny_model: Path, tmp_path: Path) -
     axes = script('plots').draw(plain).axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ['16x12', '32x24']
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ['fp32', 'fp16']
+    medians = [run['p50_ms'] for run in plain['runs']]
     heights = [bar.get_height() for bar in axes.patches]
-    assert heights == [plain['runs'][index]['p50_ms'] for index in (0, 2, 1, 3)]
+    assert heights == pytest.approx(
+        [100, 100, 100 * medians[1] / medians[0], 100 * medians[3] / medians[2]]
+    )
 
 
 def test_what_disagrees_is_not_timed(script: Load, tiny_model: Path, tmp_path: Path) -> None:
