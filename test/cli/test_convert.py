@@ -99,3 +99,15 @@ def test_a_calibration_that_is_not_there(
     command = ['convert', str(layered_model), '--precision', 'int8', '--calibration', 'absent']
     assert main([*command, '--out', str(tmp_path / 'x.onnx')]) == 2
     assert 'absent' in capsys.readouterr().err
+
+
+def test_one_frame_is_too_few_to_calibrate_and_compare_on(
+    layered_model: Path, drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in sorted(drive.iterdir())[1:]:
+        path.unlink()
+    command = ['convert', str(layered_model), '--precision', 'int8', '--calibration', str(drive)]
+    command += ['--out', str(tmp_path / 'int8.onnx')]
+    assert main(command) == 2
+    assert 'has one frame only; name others to compare on with --check' in capsys.readouterr().err
+    assert main([*command, '--check', str(drive)]) == 0

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from vidseg_ros.cli.arguments import add_check_arguments, check_samples, number, parse_with_check
 from vidseg_ros.cli.progress import phase_progress
+from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.core.resources import find_model
 from vidseg_ros.evaluation.samples import footage_samples
@@ -69,8 +70,10 @@ def _to_int8(
     count = args.calibration_frames if checked else 2 * args.calibration_frames
     calibration = footage_samples(args.calibration, args.topic, card.input_order, most=count)
     if not checked:
-        checked = calibration[1::2] or calibration
-        calibration = calibration[::2]
+        checked, calibration = calibration[1::2], calibration[::2]
+    if not checked:
+        msg = f'{args.calibration} has one frame only; name others to compare on with --check'
+        raise SourceError(msg)
     with phase_progress(console, 'reading the model') as on_progress:
         result = convert_to_int8(
             source,

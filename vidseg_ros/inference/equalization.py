@@ -29,6 +29,7 @@ _LEAST: Final = 1e-4
 """Smallest share of a range that counts: a channel that is always zero stays as it is."""
 
 Maxima = Mapping[str, NDArray[np.float32]]
+"""Largest magnitude of each channel, (C,) float32, by the name of the tensor."""
 
 
 def equalize(model: onnx.ModelProto, maxima: Maxima) -> onnx.ModelProto:

@@ -68,13 +68,8 @@ class OnnxRuntimeEngine:
         except Exception as error:
             msg = f'ONNX Runtime {onnxruntime.__version__} cannot load {path}: {error}'
             raise EngineError(msg) from error
-        if gpu is not None and CUDA not in self._session.get_providers():
-            # It goes on without a word, on the CPU.
-            msg = (
-                f'ONNX Runtime {onnxruntime.__version__} cannot use CUDA on GPU {gpu}; check the '
-                'driver, and CUDA and cuDNN of the versions that onnxruntime-gpu asks for'
-            )
-            raise EngineError(msg)
+        if gpu is not None:
+            _require_cuda(self._session, gpu)
         self.info = EngineInfo(
             name='onnxruntime' if gpu is None else 'onnxruntime-cuda',
             version=onnxruntime.__version__,
@@ -120,3 +115,13 @@ def _providers(gpu: int | None) -> list[str | tuple[str, dict[str, Any]]]:
         )
         raise EngineError(msg)
     return [(CUDA, {'device_id': gpu}), 'CPUExecutionProvider']
+
+
+def _require_cuda(session: onnxruntime.InferenceSession, gpu: int) -> None:
+    """Refuse a session that goes on without CUDA, which ONNX Runtime does not say."""
+    if CUDA not in session.get_providers():
+        msg = (
+            f'ONNX Runtime {onnxruntime.__version__} cannot use CUDA on GPU {gpu}; check the '
+            'driver, and CUDA and cuDNN of the versions that onnxruntime-gpu asks for'
+        )
+        raise EngineError(msg)

@@ -122,10 +122,7 @@ def convert_to_int8(  # noqa: PLR0913
     model = _with_names(original)
     layers = quantizable(model)
     if not layers:
-        msg = (
-            f'{source} cannot be converted to int8: nothing in its network may become int8 '
-            '(the layer that gives the scores stays float); use fp16'
-        )
+        msg = f'nothing in the network of {source} may become int8, as scores stay float; use fp16'
         raise ModelError(msg)
     tell = _Teller(on_progress)
     frames = [_at_size(frame, card.input_size) for frame in calibration]
