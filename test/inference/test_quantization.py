@@ -181,7 +181,7 @@ def test_a_conversion_can_be_cancelled(layered_model: Path, tmp_path: Path) -> N
 
 def test_what_cannot_become_int8(tiny_model: Path, layered_model: Path, tmp_path: Path) -> None:
     out = tmp_path / 'int8.onnx'
-    with pytest.raises(ModelError, match='nothing in the network of .* may become int8'):
+    with pytest.raises(ModelError, match=r'nothing in the network of .* may become int8'):
         convert_to_int8(tiny_model, out, COLORS, SAMPLES)
     convert_to_int8(layered_model, out, COLORS, SAMPLES)
     with pytest.raises(ModelError, match='is int8 already; convert the fp32 file'):
