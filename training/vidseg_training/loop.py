@@ -41,6 +41,7 @@ from vidseg_training.data.sampling import (
     EpochSampler,
     LabelledImages,
     TrainingSet,
+    warn_of_absent,
 )
 from vidseg_training.distillation import distillation_loss
 from vidseg_training.losses import segmentation_loss
@@ -167,6 +168,7 @@ class Run:
             centroids = class_centroids(
                 label_maps, len(self._label_set), config.class_uniform_tile
             )
+            warn_of_absent(images, [len(of_class) for of_class in centroids])
         part = (fabric.global_rank, fabric.world_size)
         return EpochSampler(len(images), config, centroids, part)
 
@@ -229,7 +231,7 @@ class Run:
             loss = loss + config.distillation_weight * distillation_loss(logits, soft)
         return loss
 
-    def _learn(self, batch: list[Tensor]) -> float:
+    def _learn(self, images: Tensor, labels: Tensor, soft: Tensor) -> float:
         """Do one step; return its loss over the joint batch.
 
         Weights, their average and the statistics of batch norms stay as they are if loss or
@@ -238,7 +240,7 @@ class Run:
         buffers = list(self.network.buffers())
         before = [buffer.clone() for buffer in buffers]
         self._optimizer.zero_grad()
-        loss = self._loss(*batch)
+        loss = self._loss(images, labels, soft)
         value = (sum_over_processes(loss) / self.fabric.world_size).item()
         finite = isfinite(value)
         if finite:
@@ -309,12 +311,12 @@ class Run:
         self.network.train()
         while self.epoch < config.epochs:
             self._sampler.epoch, self._sampler.first_batch = self.epoch, self.batch
-            for batch in self._loader:
+            for images, labels, soft in self._loader:
                 rate = poly_learning_rate(self.step, self.total_steps, config)
                 for group in self._optimizer.param_groups:
                     group['lr'] = rate
                 torch.manual_seed((config.seed << 32) + self.step)  # what dropout draws
-                loss = self._learn(batch)
+                loss = self._learn(images, labels, soft)
                 if self._leads and isfinite(loss):
                     self._log.write(self.step, loss=loss, learning_rate=rate)
                 self.batch += 1
