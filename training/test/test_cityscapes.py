@@ -59,7 +59,7 @@ def test_splits(
     cityscapes: Path, data_set: type[Cityscapes], split: str, names: list[str]
 ) -> None:
     images = data_set(cityscapes, split)  # type: ignore[arg-type]  # parametrised
-    assert images.names == names
+    assert images.names == [f'{name}_leftImg8bit.png' for name in names]
     image, labels = images[0]
     assert image[0, 0].tolist() == [21, 0, 0]
     assert labels[::8, ::8].tolist() == [[0, 18], [255, 11]]
@@ -78,7 +78,9 @@ def test_neighbours_come_from_the_snippet(cityscapes: Path) -> None:
     with pytest.raises(SourceError, match=r'000000_000020_leftImg8bit\.png.*leftImg8bit_sequence'):
         images.neighbour(0, 1)
     for offset in (-20, 11):
-        with pytest.raises(SourceError, match=r'aachen_000000_000019: .*frames -19 to \+10'):
+        with pytest.raises(
+            SourceError, match=r'aachen_000000_000019_leftImg8bit\.png: .*frames -19 to \+10'
+        ):
             images.neighbour(0, offset)
 
 

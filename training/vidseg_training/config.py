@@ -59,7 +59,16 @@ class TrainConfig:
 
     name: Annotated[str, tyro.conf.Fixed]
     """Name of the recipe; not an option, because the model card refers to it."""
-    network: Literal['compact', 'dual_resolution', 'dual_resolution_small', 'fddwnet']
+    network: Literal[
+        'compact',
+        'dual_resolution',
+        'dual_resolution_small',
+        'fddwnet',
+        'hrnet_w18_small',
+        'pspnet_mobilenet_v2',
+        'pspnet_resnet101',
+        'pspnet_resnet18',
+    ]
     """Key of `vidseg_training.networks.NETWORKS`."""
     dataset: Literal[
         'camvid',

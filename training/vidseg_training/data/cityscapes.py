@@ -72,7 +72,7 @@ class Cityscapes(ImagePairs):
                 images.glob(f'*/*{_IMAGE}'),
                 images,
                 self.layout,
-                name=lambda path: path.name.removesuffix(_IMAGE),
+                name=lambda path: path.name,
                 labels=lambda path: _labels_of(path, folder / kind / part),  # noqa: B023  # called at once
             )
         title = ' and '.join(' '.join(part) for part in self.parts[split])
