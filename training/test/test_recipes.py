@@ -45,6 +45,8 @@ def test_the_card_tells_what_really_ran(camvid_folder: Path) -> None:
         'void ignored, one scale, no flip'
     )
     assert describe_sources(config, test) == (CamVid.source,)
+    both = describe_sources(replace(config, train_split='trainval'), test)
+    assert both[0].name == 'CamVid, SegNet split, train+val'
     started = replace(config, init=Path('somewhere/weights.pth'))
     assert describe_sources(started, test) == (CamVid.source, INITIAL_WEIGHTS)
     assert '--init weights.pth' in describe_recipe(started)

@@ -16,7 +16,7 @@ from vidseg_training.data.footage import WithFootage
 from vidseg_training.data.sampling import TrainingSet
 from vidseg_training.distillation import soft_labels
 from vidseg_training.loop import fit
-from vidseg_training.networks import NETWORKS, STRIDES
+from vidseg_training.networks import NETWORKS, POOLING, STRIDES
 from vidseg_training.networks.fddwnet import load_fddwnet
 
 CAMVID_FROM_CITYSCAPES: Final = {
@@ -82,7 +82,7 @@ def run(config: TrainConfig, folder: Path) -> Path:
                 f'not {getattr(config, field)}'
             )
             raise ParameterError(msg)
-    if config.batch_size == 1 and config.network.startswith('dual_resolution'):
+    if config.batch_size == 1 and config.network in POOLING:
         msg = f'batch_size must be 2 or more for {config.network}: it normalises pooled images'
         raise ParameterError(msg)
     labelled = open_dataset(config, 'train')

@@ -28,7 +28,10 @@ INITIAL_WEIGHTS: Final = DataSource(
 
 def describe_sources(config: TrainConfig, test: TrainingData) -> tuple[DataSource, ...]:
     """Name the data, the starting weights and the teacher that went into a run."""
-    sources = [test.source]
+    data = test.source
+    if config.train_split == 'trainval':
+        data = replace(data, name=f'{data.name}+val')
+    sources = [data]
     if config.unlabelled:
         names = ', '.join(path.name for path in config.unlabelled)
         licence = config.unlabelled_licence
