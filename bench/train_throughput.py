@@ -30,11 +30,11 @@ from vidseg_ros.core.errors import VidsegError
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.data.sampling import build_loader, class_weights, EpochSampler, TrainingSet
-from vidseg_training.fitting import initial_network
 from vidseg_training.loop import Run
 from vidseg_training.networks import normalise
 from vidseg_training.recipe_list import find_recipe
 from vidseg_training.schedule import poly_learning_rate
+from vidseg_training.starting_weights import initial_network
 
 LEAST_OF_BARE: Final = 0.95
 LEAST_LOADING: Final = 2.0

@@ -10,12 +10,12 @@ import pytest
 from ruamel.yaml import YAML
 import torch
 
-from vidseg_ros.core.errors import ParameterError, SourceError
+from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import CITYSCAPES, LabelSet
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.image_folder import ImageFolder
-from vidseg_training.fitting import initial_network
 from vidseg_training.networks.fddwnet import FDDWNet
+from vidseg_training.starting_weights import initial_network
 
 _DESCRIPTION = {
     'name': 'my drive',
@@ -148,12 +148,3 @@ def test_published_weights_start_the_classes_they_know(tmp_path: Path) -> None:
     with torch.inference_mode():
         road = source.eval()(image)[:, CITYSCAPES.names.index('road')]
         torch.testing.assert_close(network(image)[:, 1], road)
-
-
-def test_published_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    config = TrainConfig(
-        name='own_compact', network='compact', dataset='folder', init=tmp_path / 'weights.pth'
-    )
-    labels = LabelSet(names=('road',), colors=((0, 0, 0),))
-    with pytest.raises(ParameterError, match='published weights for fddwnet only'):
-        initial_network(config, labels)

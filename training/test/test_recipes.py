@@ -10,7 +10,6 @@ from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_ros.core.model_card import DataSource
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.street import Street
-from vidseg_training.fitting import CAMVID_FROM_CITYSCAPES
 from vidseg_training.networks import NETWORKS, STRIDES
 from vidseg_training.provenance import (
     describe_recipe,
@@ -20,6 +19,7 @@ from vidseg_training.provenance import (
     licence_of,
 )
 from vidseg_training.recipes import RECIPES
+from vidseg_training.starting_weights import CAMVID_FROM_CITYSCAPES
 
 
 def test_every_recipe_is_complete() -> None:
