@@ -123,8 +123,8 @@ def camvid_full_dual_resolution() -> TrainConfig:
 
         vidseg-train fit camvid_full_dual_resolution --data CAMVID_RELEASE
 
-    Result: not run here; published at this size without other data: 71.0 mIoU on test of LMFFNet-L,
-    1.4 M parameters.
+    Result: not run here; published at this size without other data: 71.0 mIoU on test,
+    LMFFNet-L with 1.4 M parameters.
     """
     return replace(
         camvid_dual_resolution(),
