@@ -6,83 +6,121 @@ from pathlib import Path
 import pytest
 import torch
 
-from vidseg_ros.core.errors import SourceError
-from vidseg_ros.core.labels import CAMVID, CITYSCAPES, LabelSet
-from vidseg_training.checkpoints import CHECKPOINT, read_weights, WEIGHTS, write_weights
+from vidseg_ros.core.errors import ParameterError, SourceError
+from vidseg_ros.core.labels import CAMVID, CITYSCAPES, LabelSet, STREET
+from vidseg_training.checkpoints import write_weights
 from vidseg_training.config import TrainConfig
-from vidseg_training.fitting import run
+from vidseg_training.data.camvid import CamVid
 from vidseg_training.networks import NETWORKS
-from vidseg_training.networks.head import head_axes, replace_head
-from vidseg_training.starting_weights import class_rows, initial_network
+from vidseg_training.networks.compact import CompactNet
+from vidseg_training.networks.fddwnet import FDDWNet
+from vidseg_training.provenance import describe_sources, licence_of
+from vidseg_training.starting_weights import CAMVID_FROM_CITYSCAPES, class_rows, initial_network
 
 
-def test_every_network_has_a_head_that_depends_on_its_classes() -> None:
-    for name, build in NETWORKS.items():
-        axes = head_axes(build)
-        with torch.device('meta'):
-            state = build(7).state_dict()
-        assert {state[key].shape[axis] for key, axis in axes.items()} == {7}, name
-        assert any(key.endswith('weight') for key in axes), name
+def test_every_camvid_class_starts_from_a_cityscapes_class() -> None:
+    assert tuple(CAMVID_FROM_CITYSCAPES) == CAMVID.names
+    assert set(CAMVID_FROM_CITYSCAPES.values()) <= set(CITYSCAPES.names)
 
 
-@pytest.mark.parametrize('name', ['compact', 'dual_resolution_small', 'fddwnet'])
-def test_a_network_gets_other_classes_for_the_same_trunk(name: str) -> None:
-    """A class that is taken over keeps its logits, and each new one has some of its own."""
-    torch.manual_seed(0)
-    build = NETWORKS[name]
-    old, new = build(4), build(3)
-    new.load_state_dict(replace_head(build, old.state_dict(), [2, None, 0]))
-    image = torch.rand(1, 3, 64, 64)
-    with torch.inference_mode():
-        before, after = old.eval()(image), new.eval()(image)
-    torch.testing.assert_close(after[:, [0, 2]], before[:, [2, 0]])
-    assert after.shape[1] == 3
-    axes = head_axes(build)
-    assert set(axes.values()) <= {0, 1}
-    for key, value in new.state_dict().items():
-        if key not in axes:
-            torch.testing.assert_close(value, old.state_dict()[key], rtol=0, atol=0)
+def test_rows_are_those_of_the_same_name_first() -> None:
+    labels = LabelSet(names=('tree', 'tram', 'road'), colors=((0, 0, 0),) * 3)
+    vegetation, road = (CITYSCAPES.names.index(name) for name in ('vegetation', 'road'))
+    assert class_rows(labels, CITYSCAPES.names) == [vegetation, None, road]
+    assert class_rows(labels, CAMVID.names) == [5, None, 3]
 
 
-def test_classes_are_found_by_name_then_by_likeness() -> None:
-    labels = LabelSet(names=('car', 'tree', 'tram'), colors=((0, 0, 0),) * 3)
-    assert class_rows(labels, ('road', 'car', 'tree', 'vegetation')) == [1, 2, None]
-    assert class_rows(labels, CITYSCAPES.names) == [13, 8, None]
-    assert class_rows(CAMVID, CAMVID.names) == list(range(11))
-
-
-@pytest.mark.parametrize('what', ['', CHECKPOINT, WEIGHTS])
-def test_a_run_on_other_data_starts_a_network(
-    small_config: TrainConfig, tmp_path: Path, what: str
-) -> None:
-    """Only the rows of the last convolution differ: tram is new, road is CamVid's."""
-    run(replace(small_config, epochs=1), tmp_path / 'big')
-    state = read_weights(tmp_path / 'big').state
+def test_published_weights_start_the_classes_they_know(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    source = FDDWNet(len(CITYSCAPES))
+    path = tmp_path / 'weights.pth'
+    torch.save({'state_dict': source.state_dict()}, path)
+    config = TrainConfig(name='own_compact', network='fddwnet', dataset='folder', init=path)
     labels = LabelSet(names=('tram', 'road'), colors=((0, 0, 0), (1, 1, 1)))
-    config = replace(small_config, init=tmp_path / 'big' / what)
-    start = initial_network(config, labels).state_dict()
-    for name, value in start.items():
-        if not name.startswith('head.1.'):
-            torch.testing.assert_close(value, state[name], rtol=0, atol=0)
-    road = CAMVID.names.index('road')
-    torch.testing.assert_close(start['head.1.weight'][1], state['head.1.weight'][road])
-    assert not torch.equal(start['head.1.weight'][0], state['head.1.weight'][0])
+    network = initial_network(config, labels).eval()
+    image = torch.rand(1, 3, 16, 16)
+    with torch.inference_mode():
+        road = source.eval()(image)[:, CITYSCAPES.names.index('road')]
+        torch.testing.assert_close(network(image)[:, 1], road)
 
 
-def test_runs_that_cannot_start_a_network_are_named(
+def test_backbone_weights_start_the_backbone(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    path = tmp_path / 'imagenet.pth'
+    backbone = NETWORKS['hrnet_w18_small'](2).backbone
+    assert isinstance(backbone, torch.nn.Module)
+    classifier = {'classifier.weight': torch.zeros(1000, 2048)}
+    torch.save(backbone.state_dict() | classifier, path)
+    config = TrainConfig(name='x', network='hrnet_w18_small', dataset='camvid', init=path)
+    state = initial_network(config, CAMVID).state_dict()
+    for name, value in backbone.state_dict().items():
+        assert torch.equal(state[f'backbone.{name}'], value)
+    with pytest.raises(ParameterError, match='CompactNet has no backbone that published weights'):
+        initial_network(replace(config, network='compact'), CAMVID)
+    path.write_bytes(b'nothing')
+    with pytest.raises(SourceError, match=r'cannot start from .*imagenet\.pth'):
+        initial_network(config, CAMVID)
+
+
+@pytest.fixture
+def earlier_run(tmp_path: Path) -> Path:
+    """Return the weights of a CompactNet that was trained on street clips."""
+    torch.manual_seed(1)
+    network = CompactNet(len(STREET))
+    path = tmp_path / 'last.safetensors'
+    config = TrainConfig(name='street_compact', network='compact', dataset='street')
+    write_weights(path, network, config, 3, classes=STREET.names)
+    return path
+
+
+def test_another_run_starts_what_has_the_same_name(
+    small_config: TrainConfig, earlier_run: Path
+) -> None:
+    torch.manual_seed(1)
+    source = CompactNet(len(STREET)).eval()
+    network = initial_network(replace(small_config, init=earlier_run), CAMVID).eval()
+    image = torch.rand(1, 3, 16, 16)
+    with torch.inference_mode():
+        logits, expected = network(image), source(image)
+    for name in ('sky', 'road', 'car', 'pedestrian'):
+        torch.testing.assert_close(
+            logits[:, CAMVID.names.index(name)], expected[:, STREET.names.index(name)]
+        )
+    fence = logits[:, CAMVID.names.index('fence')]
+    assert not any(torch.allclose(fence, known) for known in expected[0])
+    with pytest.raises(SourceError, match='it is a compact, this run wants a fddwnet'):
+        initial_network(replace(small_config, init=earlier_run, network='fddwnet'), CAMVID)
+
+
+def test_a_run_whose_data_are_gone_knows_its_classes(
     small_config: TrainConfig, tmp_path: Path
 ) -> None:
-    torch.manual_seed(0)
-    network = NETWORKS['compact'](11)
-    write_weights(tmp_path / WEIGHTS, network, small_config, 1, classes=CAMVID.names)
-    config = replace(small_config, network='fddwnet', init=tmp_path / WEIGHTS)
-    with pytest.raises(SourceError, match=r'not those of a FDDWNet: without layer1\.conv\.0'):
-        initial_network(config, CAMVID)
-    write_weights(tmp_path / WEIGHTS, network, small_config, 1, classes=())
-    with pytest.raises(SourceError, match='does not name its classes'):
-        initial_network(replace(config, network='compact'), CAMVID)
-    with pytest.raises(SourceError, match=r'cannot start from .*none\.pth'):
-        initial_network(replace(config, init=tmp_path / 'none.pth'), CAMVID)
-    torch.save({'conv1.weight': torch.zeros(1)}, tmp_path / 'backbone.pth')
-    with pytest.raises(SourceError, match=r'backbone\.pth: CompactNet has no backbone'):
-        initial_network(replace(config, network='compact', init=tmp_path / 'backbone.pth'), CAMVID)
+    torch.manual_seed(1)
+    source = CompactNet(19)
+    path = tmp_path / 'last.safetensors'
+    gone = replace(small_config, dataset='vspw', data=tmp_path / 'gone')
+    write_weights(path, source, gone, 3, classes=CITYSCAPES.names)
+    state = initial_network(replace(small_config, init=path), CAMVID).state_dict()
+    expected = source.state_dict()['head.1.weight']
+    torch.testing.assert_close(
+        state['head.1.weight'][CAMVID.names.index('tree')],
+        expected[CITYSCAPES.names.index('vegetation')],
+    )
+    write_weights(path, source, gone, 3, classes=())
+    with pytest.raises(SourceError, match='gone'):
+        initial_network(replace(small_config, init=path), CAMVID)
+
+
+def test_the_card_names_what_the_weights_started_from(
+    small_config: TrainConfig, earlier_run: Path, tmp_path: Path
+) -> None:
+    test = CamVid(small_config.data, 'test')
+    _, street = describe_sources(replace(small_config, init=earlier_run), test)
+    assert street.name.startswith('procedural street clips')
+    assert street.use == 'starting weights, training'
+    _, imagenet = describe_sources(replace(small_config, init=Path('resnet18.pth')), test)
+    assert imagenet.name == 'resnet18.pth, backbone trained on ImageNet'
+    _, gone = describe_sources(replace(small_config, init=tmp_path / 'gone.ckpt'), test)
+    assert gone.name == 'the run gone.ckpt'
+    for source in (imagenet, gone):
+        assert 'non-commercial' in licence_of((source,))

@@ -1,12 +1,9 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""Where a network starts: random weights, an earlier run on other data, or published weights.
-
-The trunk of a network that was trained on a bigger data set is kept; its classifier is replaced
-where the classes differ, and a class of the same name keeps its part of it.
-"""
+"""What a network knows before it is trained: nothing, published weights, or another run."""
 
 from collections.abc import Sequence
+import logging
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +14,12 @@ from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import CITYSCAPES, LabelSet
 from vidseg_training.checkpoints import load_weights, read_weights
 from vidseg_training.config import TrainConfig
+from vidseg_training.data import open_dataset
 from vidseg_training.networks import NETWORKS
 from vidseg_training.networks.fddwnet import load_fddwnet
-from vidseg_training.networks.head import replace_head
-from vidseg_training.networks.pretrained import load_backbone
+from vidseg_training.networks.pretrained import load_backbone, replace_classes
+
+_logger = logging.getLogger(__name__)
 
 CAMVID_FROM_CITYSCAPES: Final = {
     'sky': 'sky',
@@ -35,69 +34,74 @@ CAMVID_FROM_CITYSCAPES: Final = {
     'pedestrian': 'person',
     'bicyclist': 'rider',
 }
-"""For class names that the starting weights do not know: the Cityscapes class to start from."""
+"""For class names that Cityscapes does not have: its class whose classifier weights start it."""
 
-OWN: Final = ('.ckpt', '.safetensors')
-"""Endings of what `vidseg-train fit` writes."""
+
+def is_run(path: Path) -> bool:
+    """Return whether starting weights come from a run of this package, by their name."""
+    return path.is_dir() or path.suffix in {'.ckpt', '.safetensors'}
 
 
 def class_rows(labels: LabelSet, known: Sequence[str]) -> list[int | None]:
-    """Find for each class the class that starts it.
+    """Return for each class the known one, of these names, that starts it.
 
-    Args:
-        labels: The classes of the new network.
-        known: Names of the classes of the weights.
-
-    Returns:
-        Index into ``known``, or None, for each class: by its own name, else by that of
-        `CAMVID_FROM_CITYSCAPES`.
+    That is the class of the same name, or the one that `CAMVID_FROM_CITYSCAPES` names; None where
+    there is neither.
     """
-    index = {name: number for number, name in enumerate(known)}
-    return [
-        index.get(name, index.get(CAMVID_FROM_CITYSCAPES.get(name, ''))) for name in labels.names
-    ]
+    ids = {name: index for index, name in enumerate(known)}
+    return [ids.get(name, ids.get(CAMVID_FROM_CITYSCAPES.get(name, ''))) for name in labels.names]
 
 
 def initial_network(config: TrainConfig, labels: LabelSet) -> nn.Module:
     """Build the network with its starting weights.
 
-    ``init`` is the folder, the checkpoint or the weights of an earlier run of the same network;
-    or the published FDDWNet of Cityscapes; or a state dict of a backbone, see `load_backbone`.
+    ``init`` is a run of the same network (its folder, checkpoint or safetensors), the published
+    FDDWNet, or a file with ImageNet's weights of the backbone. A classifier starts class by class
+    from what is known, see `class_rows`.
 
     Args:
-        config: Gives network, seed and the file of starting weights.
+        config: Gives network, seed and starting weights.
         labels: The classes.
 
     Raises:
+        ParameterError: If there are no published weights for this network.
         SourceError: If the weights cannot be read or do not fit the network.
     """
     torch.manual_seed(config.seed)
     if config.init is None:
         return NETWORKS[config.network](len(labels))
-    if config.init.is_dir() or config.init.suffix in OWN:
+    if is_run(config.init):
         return _from_run(config, config.init, labels)
+    return _from_published(config, config.init, labels)
+
+
+def _from_published(config: TrainConfig, path: Path, labels: LabelSet) -> nn.Module:
     try:
-        published = torch.load(config.init, map_location='cpu', weights_only=True)
+        published = torch.load(path, map_location='cpu', weights_only=True)
+        state = published.get('state_dict', published)
         if config.network == 'fddwnet':
-            rows = class_rows(labels, CITYSCAPES.names)
-            return load_fddwnet(published['state_dict'], len(labels), rows)
-        network = NETWORKS[config.network](len(labels))
-        load_backbone(network, published)
+            return load_fddwnet(state, len(labels), class_rows(labels, CITYSCAPES.names))
     except Exception as error:
-        msg = f'cannot start from {config.init}: {error}'
+        msg = f'cannot start from {path}: {error}'
         raise SourceError(msg) from error
+    network = NETWORKS[config.network](len(labels))
+    load_backbone(network, state, path)
     return network
 
 
 def _from_run(config: TrainConfig, path: Path, labels: LabelSet) -> nn.Module:
     trained = read_weights(path)
-    if not trained.classes:
-        msg = f'{path} does not name its classes: it is of an earlier version; train it again'
+    if trained.config.network != config.network:
+        msg = (
+            f'cannot start from {path}: it is a {trained.config.network}, '
+            f'this run wants a {config.network}'
+        )
         raise SourceError(msg)
-    build = NETWORKS[config.network]
-    network = build(len(labels))
-    state = trained.state
-    if trained.config.network == config.network:  # if not, the next line names what differs
-        state = replace_head(build, state, class_rows(labels, trained.classes))
+    # Runs from before their classes were kept are asked by their data.
+    known = trained.classes or open_dataset(trained.config, 'val').label_set.names
+    rows = class_rows(labels, known)
+    network, state = replace_classes(NETWORKS[config.network], trained.state, rows)
     load_weights(network, state, path)
+    started = sum(row is not None for row in rows)
+    _logger.info('%s starts the network and %d of %d classes', path, started, len(labels))
     return network

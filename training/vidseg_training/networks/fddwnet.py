@@ -13,7 +13,7 @@ from torch import nn, Tensor
 import torch.nn.functional as F
 
 from vidseg_training.networks.base import SegmentationNetwork
-from vidseg_training.networks.head import replace_head
+from vidseg_training.networks.pretrained import replace_classes
 
 
 def _conv_norm(
@@ -154,11 +154,12 @@ def load_fddwnet(
     Raises:
         ValueError: If ``head_rows`` is not one row per class.
     """
-    if head_rows is not None:
-        if len(head_rows) != classes:
-            msg = f'{len(head_rows)} head rows for {classes} classes'
-            raise ValueError(msg)
-        weights = replace_head(FDDWNet, weights, head_rows)
-    network = FDDWNet(classes)
-    network.load_state_dict(weights)
+    if head_rows is None:
+        head_rows = range(classes)
+    if len(head_rows) != classes:
+        msg = f'{len(head_rows)} head rows for {classes} classes'
+        raise ValueError(msg)
+    network, state = replace_classes(FDDWNet, weights, head_rows)
+    network.load_state_dict(state)
+    assert isinstance(network, FDDWNet)
     return network
