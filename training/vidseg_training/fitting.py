@@ -13,6 +13,7 @@ from vidseg_training.data.sampling import TrainingSet
 from vidseg_training.distillation import soft_labels
 from vidseg_training.loop import fit
 from vidseg_training.networks import POOLING, STRIDES
+from vidseg_training.processes import open_fabric
 from vidseg_training.starting_weights import initial_network
 
 
@@ -44,5 +45,6 @@ def run(config: TrainConfig, folder: Path) -> Path:
         return fit(config, network, TrainingSet(labelled), validation, folder)
     train = WithFootage(labelled, config.unlabelled, config.unlabelled_step)
     folder.mkdir(parents=True, exist_ok=True)
-    soft = soft_labels(config.teacher, config.teacher_height, train, folder)
+    with open_fabric(config).rank_zero_first():  # one process asks the teacher, for all
+        soft = soft_labels(config.teacher, config.teacher_height, train, folder)
     return fit(config, network, TrainingSet(train, soft), validation, folder)
