@@ -79,10 +79,7 @@ def test_two_processes_give_the_losses_of_one_on_the_joint_batch(
         torch.testing.assert_close(value, ours[name], rtol=0.02, atol=0.005, msg=name)
 
 
-def test_joint_batch_norm_is_batch_norm_where_there_is_one_process(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr('vidseg_training.processes.all_reduce', lambda values: values)
+def test_joint_batch_norm_is_batch_norm_where_there_is_one_process() -> None:
     torch.manual_seed(0)
     plain, joint = nn.BatchNorm2d(3), JointBatchNorm(3)
     weight = torch.rand(3)
