@@ -17,7 +17,7 @@ from vidseg_ros.core.errors import ParameterError
 from vidseg_training.checkpoints import settings_text
 from vidseg_training.config import TrainConfig
 from vidseg_training.fitting import run
-from vidseg_training.processes import join_batch_norms, joint_mean, JointBatchNorm
+from vidseg_training.processes import join_batch_norms, joint_mean, JointBatchNorm, open_fabric
 
 _SCRIPT = """
 import json, sys
@@ -136,3 +136,11 @@ def test_a_batch_that_processes_cannot_share_is_refused(
     monkeypatch.setattr('vidseg_training.loop.open_fabric', lambda _: ThreeProcesses())
     with pytest.raises(ParameterError, match=r'batch_size 2 is the joint one: .* the 3 processes'):
         run(small_config, tmp_path / 'run')
+
+
+def test_scaled_half_precision_without_a_gpu_is_refused(
+    small_config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(ParameterError, match='16-mixed needs a GPU; bf16-mixed works'):
+        open_fabric(replace(small_config, precision='16-mixed'))

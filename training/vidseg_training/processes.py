@@ -12,6 +12,7 @@ from lightning.fabric import Fabric
 import torch
 from torch import distributed, nn, Tensor
 
+from vidseg_ros.core.errors import ParameterError
 from vidseg_training.config import TrainConfig
 
 
@@ -20,7 +21,13 @@ def open_fabric(config: TrainConfig) -> Fabric:
 
     Args:
         config: Gives the precision.
+
+    Raises:
+        ParameterError: If there is no GPU for half precision with scaled losses.
     """
+    if config.precision == '16-mixed' and not torch.cuda.is_available():
+        msg = 'precision 16-mixed needs a GPU; bf16-mixed works everywhere'
+        raise ParameterError(msg)
     total = int(os.environ.get('WORLD_SIZE', '1'))
     here = int(os.environ.get('LOCAL_WORLD_SIZE', '1'))
     fabric = Fabric(
