@@ -39,6 +39,7 @@ from vidseg_training.data.sampling import (
     build_loader,
     class_weights,
     EpochSampler,
+    label_maps,
     LabelledImages,
     TrainingSet,
     warn_of_absent,
@@ -164,9 +165,8 @@ class Run:
             raise ParameterError(msg)
         centroids = None
         if config.class_uniform:
-            label_maps = (images[index][1] for index in range(len(images)))
             centroids = class_centroids(
-                label_maps, len(self._label_set), config.class_uniform_tile
+                label_maps(images), len(self._label_set), config.class_uniform_tile
             )
             warn_of_absent(images, [len(of_class) for of_class in centroids])
         part = (fabric.global_rank, fabric.world_size)

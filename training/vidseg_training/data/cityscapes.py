@@ -101,11 +101,7 @@ class Cityscapes(ImagePairs):
         image = self._pairs[index].image
         city, sequence, frame = image.name.removesuffix(_IMAGE).split('_')
         name = f'{city}_{sequence}_{int(frame) + offset:06}{_IMAGE}'
-        try:
-            return read_image(self._sequences / image.parent.parent.name / city / name)
-        except SourceError as error:
-            msg = f'{error}; {self.layout}'
-            raise SourceError(msg) from error
+        return self._read(read_image, self._sequences / image.parent.parent.name / city / name)
 
 
 class CityscapesCoarse(Cityscapes):
