@@ -58,6 +58,8 @@ class ImagePairs:
         source: Where the training images come from, for the model card.
         title: Name of the split, for the model card.
         names: Name of each image.
+        boost_from: Index of the first image that is only there for class-uniform crops of boosted
+            classes, see `class_uniform`; usually there is none, and this is the number of images.
     """
 
     layout: str
@@ -76,6 +78,7 @@ class ImagePairs:
         """
         self.title = title
         self.names = [pair.name for pair in pairs]
+        self.boost_from = len(pairs)
         self._pairs, self._table = pairs, table
 
     def __len__(self) -> int:

@@ -186,9 +186,14 @@ def _use_one_core(_worker: int) -> None:
     torch.set_num_threads(1)
 
 
-def label_maps(images: LabelledImages) -> Iterator[NDArray[np.uint8]]:
-    """Yield every label map, (H, W) uint8; where they are files of their own, images stay shut."""
-    for index in range(len(images)):
+def trained_images(images: LabelledImages) -> int:
+    """Return how many images, from the first, are drawn anywhere; see `ImagePairs.boost_from`."""
+    return images.boost_from if isinstance(images, ImagePairs) else len(images)
+
+
+def label_maps(images: LabelledImages, count: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield the first label maps, (H, W) uint8; where they are files, images stay shut."""
+    for index in range(count):
         yield images.labels(index) if isinstance(images, ImagePairs) else images[index][1]
 
 
@@ -203,7 +208,7 @@ def class_weights(images: LabelledImages, offset: float) -> NDArray[np.float32]:
     """Weigh classes by 1 / ln(offset + share of pixels) (Paszke et al. 2016), mean 1.
 
     Args:
-        images: The training set; every label map is read once.
+        images: The training set; every label map of an image trained on is read once.
         offset: c of the formula, above 1; the smaller, the more rare classes count.
 
     Returns:
@@ -211,7 +216,7 @@ def class_weights(images: LabelledImages, offset: float) -> NDArray[np.float32]:
     """
     classes = len(images.label_set)
     counts = np.zeros(256, np.int64)
-    for labels in label_maps(images):
+    for labels in label_maps(images, trained_images(images)):
         counts += np.bincount(labels.ravel(), minlength=256)
     assert counts[classes:IGNORE_ID].sum() == 0
     warn_of_absent(images, counts[:classes].tolist())
