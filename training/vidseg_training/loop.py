@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import logging
 from math import inf, isfinite
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from rich.progress import (
     BarColumn,
@@ -34,12 +34,14 @@ from vidseg_training.checkpoints import (
     write_weights,
 )
 from vidseg_training.config import TrainConfig
-from vidseg_training.data.class_uniform import class_centroids
+from vidseg_training.data.class_uniform import class_centroids, leave_boosted
 from vidseg_training.data.sampling import (
     build_loader,
     class_weights,
     EpochSampler,
+    label_maps,
     LabelledImages,
+    trained_images,
     TrainingSet,
     warn_of_absent,
 )
@@ -97,7 +99,7 @@ class Run:
         self._best = -inf
         self._names, self._label_set = train.images.names, train.images.label_set
         self.fabric = open_fabric(config)
-        self._strict = self._strict_ids()
+        self._strict = self._class_ids('strict_classes')
         self._sampler = self._epoch_sampler(train.images)
         self.batches = len(self._sampler) // config.batch_size
         if self.batches == 0:
@@ -147,12 +149,12 @@ class Run:
         """Whether this process is the one that writes files."""
         return self.fabric.is_global_zero
 
-    def _strict_ids(self) -> list[int]:
-        names = self._label_set.names
-        if unknown := sorted(set(self.config.strict_classes) - set(names)):
-            msg = f'strict_classes: {", ".join(unknown)} not among {", ".join(names)}'
+    def _class_ids(self, setting: Literal['strict_classes', 'boost_classes']) -> list[int]:
+        names, wanted = self._label_set.names, getattr(self.config, setting)
+        if unknown := sorted(set(wanted) - set(names)):
+            msg = f'{setting}: {", ".join(unknown)} not among {", ".join(names)}'
             raise ParameterError(msg)
-        return [names.index(name) for name in self.config.strict_classes]
+        return [names.index(name) for name in wanted]
 
     def _epoch_sampler(self, images: LabelledImages) -> EpochSampler:
         config, fabric = self.config, self.fabric
@@ -164,13 +166,14 @@ class Run:
             raise ParameterError(msg)
         centroids = None
         if config.class_uniform:
-            label_maps = (images[index][1] for index in range(len(images)))
             centroids = class_centroids(
-                label_maps, len(self._label_set), config.class_uniform_tile
+                label_maps(images, len(images)), len(self._label_set), config.class_uniform_tile
             )
+            boosted = self._class_ids('boost_classes')
+            centroids = leave_boosted(centroids, trained_images(images), boosted)
             warn_of_absent(images, [len(of_class) for of_class in centroids])
         part = (fabric.global_rank, fabric.world_size)
-        return EpochSampler(len(images), config, centroids, part)
+        return EpochSampler(trained_images(images), config, centroids, part)
 
     def _restore(self) -> None:
         path = self._folder / CHECKPOINT
