@@ -63,11 +63,31 @@ def test_a_missing_label_map_is_named(camvid_folder: Path, tmp_path: Path) -> No
         CamVid(folder, 'train')
 
 
-def test_an_unreadable_image_is_named(camvid_folder: Path, tmp_path: Path) -> None:
+def test_files_that_cannot_be_learned_from_are_named(camvid_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(camvid_folder, tmp_path / 'camvid')
-    (folder / 'train' / '002.png').write_bytes(b'no picture')
-    with pytest.raises(SourceError, match=r'cannot read 002\.png'):
-        CamVid(folder, 'train')[2]
+    images = CamVid(folder, 'train')
+    whole = (folder / 'train' / '002.png').read_bytes()
+    for damaged in (b'no picture', b'', whole[:-20], whole[: len(whole) // 2]):
+        (folder / 'train' / '002.png').write_bytes(damaged)
+        with pytest.raises(SourceError, match=r'cannot read the image .*002\.png: '):
+            images[2]
+    (folder / 'train' / '002.png').unlink()
+    with pytest.raises(SourceError, match=r'cannot read the image .*002\.png: .*No such file'):
+        images[2]
+    mask = folder / 'trainannot' / '003.png'
+    whole = mask.read_bytes()
+    for damaged in (b'no picture', whole[: len(whole) // 2]):
+        mask.write_bytes(damaged)
+        with pytest.raises(SourceError, match=r'cannot read the mask .*003\.png'):
+            images[3]
+    cv2.imwrite(str(mask), np.zeros((48, 60), np.uint8))
+    with pytest.raises(SourceError, match=r'003\.png differs in size from its image: 60x48'):
+        images[3]
+    labels = np.full((48, 64), 255, np.uint8)
+    labels[0, :3] = (12, 3, 200)
+    cv2.imwrite(str(mask), labels)
+    with pytest.raises(SourceError, match=r'003\.png has the ids \[12, 200\], which are neither'):
+        images[3]
 
 
 def test_street_frames_are_shrunk_like_the_engine_does() -> None:
@@ -198,6 +218,10 @@ def test_class_weights_follow_the_formula() -> None:
 
         def __len__(self) -> int:
             return 1
+
+        @property
+        def names(self) -> list[str]:
+            return ['the image']
 
         def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
             labels = np.zeros((10, 10), np.uint8)

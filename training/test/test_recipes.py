@@ -8,10 +8,10 @@ import pytest
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_ros.core.model_card import DataSource
+from vidseg_training.data import DATASETS
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.street import Street
-from vidseg_training.fitting import CAMVID_FROM_CITYSCAPES
-from vidseg_training.networks import NETWORKS, STRIDES
+from vidseg_training.networks import NETWORKS, POOLING, STRIDES
 from vidseg_training.provenance import (
     describe_recipe,
     describe_score,
@@ -20,15 +20,39 @@ from vidseg_training.provenance import (
     licence_of,
 )
 from vidseg_training.recipes import RECIPES
+from vidseg_training.schedule import poly_learning_rate
 
 
 def test_every_recipe_is_complete() -> None:
+    assert len(RECIPES) == 17
     for name, recipe in RECIPES.items():
         config = recipe()
         assert config.name == name
-        assert set(NETWORKS) == set(STRIDES) >= {config.network}
+        stride = STRIDES[config.network]
+        assert not any(side % stride for side in config.crop_size + config.input_size)
+        assert config.batch_size > 1 or config.network not in POOLING
         assert recipe.__doc__ is not None
         assert f'vidseg-train fit {name}' in recipe.__doc__
+        assert '\n    Result: ' in recipe.__doc__
+
+
+def test_recipes_name_classes_that_there_are() -> None:
+    label_sets = {'camvid': CAMVID, 'camvid_full': CAMVID, 'cityscapes': CITYSCAPES}
+    strict = {name for name in RECIPES if RECIPES[name]().strict_classes}
+    assert strict == {'camvid_fddwnet_large', 'camvid_full_transfer', 'cityscapes_dual_resolution'}
+    for name in strict:
+        config = RECIPES[name]()
+        assert set(config.strict_classes) < set(label_sets[config.dataset].names)
+
+
+def test_cityscapes_is_fine_tuned_as_published() -> None:
+    """The three turns of Zhu et al.: relaxation to epoch 100, tiles to 150, decay twice."""
+    config = RECIPES['cityscapes_dual_resolution']()
+    assert round(config.epochs * config.relaxed_share) == 100
+    assert round(config.epochs * config.class_uniform_share) == 150
+    rates = [poly_learning_rate(epoch, config.epochs, config) for epoch in (0, 99, 100, 174)]
+    expected = [1e-3, 1e-3 * (1 - 99 / 175), 1e-3, 1e-3 * (1 / 75) ** 1.5]
+    assert rates == pytest.approx(expected)
 
 
 def test_the_card_tells_what_really_ran(camvid_folder: Path) -> None:
@@ -45,6 +69,8 @@ def test_the_card_tells_what_really_ran(camvid_folder: Path) -> None:
         'void ignored, one scale, no flip'
     )
     assert describe_sources(config, test) == (CamVid.source,)
+    both = describe_sources(replace(config, train_split='trainval'), test)
+    assert both[0].name == 'CamVid, SegNet split, train+val'
     started = replace(config, init=Path('somewhere/weights.pth'))
     assert describe_sources(started, test) == (CamVid.source, INITIAL_WEIGHTS)
     assert '--init weights.pth' in describe_recipe(started)
@@ -90,6 +116,7 @@ def test_weights_from_own_data_have_the_licence_of_the_data() -> None:
     assert 'non-commercial' in licence_of((own, INITIAL_WEIGHTS))
 
 
-def test_every_camvid_class_starts_from_a_cityscapes_class() -> None:
-    assert tuple(CAMVID_FROM_CITYSCAPES) == CAMVID.names
-    assert set(CAMVID_FROM_CITYSCAPES.values()) <= set(CITYSCAPES.names)
+def test_the_documentation_names_every_data_set_and_network() -> None:
+    page = Path(__file__).parents[2] / 'docs' / 'data_sets.md'
+    text = page.read_text(encoding='utf-8')
+    assert [name for name in [*NETWORKS, *DATASETS] if f'`{name}`' not in text] == ['street']

@@ -5,25 +5,35 @@
 Nothing random has to be saved, so a killed run resumes exactly where its checkpoint stands.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+import logging
 from typing import NamedTuple, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.augment import augment, Sample
 from vidseg_training.data.class_uniform import Centroid, draw_epoch
+from vidseg_training.data.image_pairs import ImagePairs
+
+_logger = logging.getLogger(__name__)
 
 
 class LabelledImages(Protocol):
     """A data set: images with label maps."""
 
     label_set: LabelSet
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Name of each sample, for people."""
+        ...
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -65,7 +75,11 @@ class EpochSampler(Sampler[Draw]):
     """
 
     def __init__(
-        self, size: int, config: TrainConfig, centroids: list[list[Centroid]] | None = None
+        self,
+        size: int,
+        config: TrainConfig,
+        centroids: list[list[Centroid]] | None = None,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         """Sample ``size`` images; an incomplete last batch is dropped.
 
@@ -73,28 +87,44 @@ class EpochSampler(Sampler[Draw]):
             size: Number of images.
             config: Gives batch size, seed and the share of class-uniform samples.
             centroids: Of every class, for class-uniform samples.
+            part: Number of this process, and of all processes, a divisor of the batch size:
+                which part of every batch is drawn here.
         """
         self._size, self._config, self._centroids = size, config, centroids or []
+        self._process, self._processes = part
         self.epoch = 0
         self.first_batch = 0
 
     def __len__(self) -> int:
-        """Return the number of samples of a whole epoch."""
+        """Return the number of samples of a whole epoch, of all processes."""
         return self._size // self._config.batch_size * self._config.batch_size
 
     def __iter__(self) -> Iterator[Draw]:
-        """Yield the samples."""
+        """Yield the samples of this process."""
+        batch = self._config.batch_size
+        share = batch // self._processes
+        drawn = self._draw()
+        for start in range(self.first_batch * batch, len(self), batch):
+            first = start + self._process * share
+            yield from drawn[first : first + share]
+
+    def joint_batch(self, number: int) -> list[Draw]:
+        """Return the samples of one batch of the epoch, those of all processes."""
+        batch = self._config.batch_size
+        return self._draw()[number * batch : (number + 1) * batch]
+
+    def _draw(self) -> list[Draw]:
         config = self._config
         rng = np.random.default_rng((config.seed, self.epoch))
         uniform = self.epoch < config.epochs * config.class_uniform_share
         share = config.class_uniform if uniform else 0.0
         drawn = draw_epoch(self._centroids, self._size, share, rng)[: len(self)]
-        first = self.first_batch * config.batch_size
-        for position, sample in enumerate(drawn[first:], first):
-            if isinstance(sample, int):
-                yield Draw(self.epoch, position, sample)
-            else:
-                yield Draw(self.epoch, position, sample.image, (sample.y, sample.x))
+        return [
+            Draw(self.epoch, position, sample)
+            if isinstance(sample, int)
+            else Draw(self.epoch, position, sample.image, (sample.y, sample.x))
+            for position, sample in enumerate(drawn)
+        ]
 
 
 class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -127,11 +157,58 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
         )
 
 
+def build_loader(
+    train: TrainingSet, config: TrainConfig, sampler: Sampler[Draw], processes: int = 1
+) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+    """Return what loads augmented batches, in processes beside the training if it says so.
+
+    Args:
+        train: Training set.
+        config: Gives batch size, augmentation and workers.
+        sampler: Says which samples.
+        processes: Number of processes that share a batch.
+    """
+    beside = config.workers > 0
+    return DataLoader(
+        AugmentedImages(train, config),
+        batch_size=config.batch_size // processes,
+        sampler=sampler,
+        num_workers=config.workers,
+        persistent_workers=beside,
+        multiprocessing_context='spawn' if beside else None,  # a fork would copy held locks
+        worker_init_fn=_use_one_core if beside else None,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _use_one_core(_worker: int) -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+def trained_images(images: LabelledImages) -> int:
+    """Return how many images, from the first, are drawn anywhere; see `ImagePairs.boost_from`."""
+    return images.boost_from if isinstance(images, ImagePairs) else len(images)
+
+
+def label_maps(images: LabelledImages, count: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield the first label maps, (H, W) uint8; where they are files, images stay shut."""
+    for index in range(count):
+        yield images.labels(index) if isinstance(images, ImagePairs) else images[index][1]
+
+
+def warn_of_absent(images: LabelledImages, counts: Sequence[int]) -> None:
+    """Say in the log which classes are in no training image; ``counts`` has one of each class."""
+    absent = [name for name, n in zip(images.label_set.names, counts, strict=True) if n == 0]
+    if absent:
+        _logger.warning('no training image shows %s: not to be learned', ', '.join(absent))
+
+
 def class_weights(images: LabelledImages, offset: float) -> NDArray[np.float32]:
     """Weigh classes by 1 / ln(offset + share of pixels) (Paszke et al. 2016), mean 1.
 
     Args:
-        images: The training set; every label map is read once.
+        images: The training set; every label map of an image trained on is read once.
         offset: c of the formula, above 1; the smaller, the more rare classes count.
 
     Returns:
@@ -139,9 +216,10 @@ def class_weights(images: LabelledImages, offset: float) -> NDArray[np.float32]:
     """
     classes = len(images.label_set)
     counts = np.zeros(256, np.int64)
-    for index in range(len(images)):
-        counts += np.bincount(images[index][1].ravel(), minlength=256)
+    for labels in label_maps(images, trained_images(images)):
+        counts += np.bincount(labels.ravel(), minlength=256)
     assert counts[classes:IGNORE_ID].sum() == 0
+    warn_of_absent(images, counts[:classes].tolist())
     weights = 1 / np.log(offset + counts[:classes] / counts[:classes].sum())
     scaled: NDArray[np.float32] = (weights / weights.mean()).astype(np.float32)
     return scaled
