@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A finished evaluation whose every number, picture and label map is known."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import csv
 import json
 from pathlib import Path
@@ -11,6 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vidseg_ros.bag_io import BagWriter
+from vidseg_ros.bag_io.messages import (
+    LABEL_INFO_TYPE,
+    make_header,
+    message_types,
+    VISION_CLASS_TYPE,
+)
 from vidseg_ros.evaluation.clip import ClipWriter
 from vidseg_ros.evaluation.report_series import WORST_IS_LOW
 
@@ -71,6 +78,28 @@ FAST = {'tc_fast', 'flips_fast'}
 
 
 @pytest.fixture
+def write_names() -> Callable[[Path, Mapping[int, str] | None], None]:
+    """Return what writes a bag of one frame with labels whose class list is given, or damaged."""
+    types = message_types()
+
+    def write(path: Path, names: Mapping[int, str] | None) -> None:
+        cdr = b'\0\1\0\0garbage'
+        if names is not None:
+            entry = types.types[VISION_CLASS_TYPE]
+            classes = [entry(class_id=at, class_name=name) for at, name in names.items()]
+            header = make_header(0, '')
+            info = types.types[LABEL_INFO_TYPE](header=header, class_map=classes, threshold=0.0)
+            cdr = bytes(types.serialize_cdr(info, LABEL_INFO_TYPE))
+        rest: dict[str, Any] = {'stamp_ns': 0, 'frame_id': ''}
+        with BagWriter(path) as bag:
+            bag.write_image('/camera', np.zeros((2, 2, 3), np.uint8), encoding='rgb8', **rest)
+            bag.write_image('/truth', np.zeros((2, 2), np.uint8), encoding='mono8', **rest)
+            bag.write_raw('/info', LABEL_INFO_TYPE, cdr, 0)
+
+    return write
+
+
+@pytest.fixture
 def evaluation_folder(tmp_path: Path) -> EvaluationFolder:
     """Return what writes an evaluation: keys of sources with their paths, models, …"""
 
@@ -90,7 +119,7 @@ def evaluation_folder(tmp_path: Path) -> EvaluationFolder:
         by_model = {key: scores(0.1 * at) for at, key in enumerate(models)}
         facts = {'labelled': 0, 'unreadable': 0, 'dropped': 1, 'problems': ['breaks off']}
         results = {
-            'schema': 'vidseg.results/1',
+            'schema': 'vidseg.results/2',
             'models': [
                 {
                     'key': key,
