@@ -5,7 +5,9 @@
 from collections.abc import Callable
 from functools import cache
 from importlib import util
+import os
 from pathlib import Path
+import shutil
 import sys
 from typing import Any
 
@@ -53,6 +55,21 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp('models') / 'tiny.onnx'
     onnx.save(build_model(network, card, mean=(0, 0, 0), std=(10, 10, 10)), path)
     return path
+
+
+@pytest.fixture(scope='session')
+def chromium() -> str | None:
+    """Return the system's Chromium; None: the one that playwright installed. Skips without one."""
+    sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+    if found := shutil.which('chromium') or shutil.which('google-chrome'):
+        return found
+    with sync_api.sync_playwright() as playwright:
+        if Path(playwright.chromium.executable_path).is_file():
+            return None
+    reason = 'no Chromium: apt install chromium, or make browser'
+    if 'playwright' in os.environ.get('VIDSEG_REQUIRE', '').split():
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @cache

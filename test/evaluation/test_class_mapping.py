@@ -84,9 +84,7 @@ def test_bags_with_foreign_lists_do_not_refuse_the_others() -> None:
     foreign = [('x', 'y'), ('void', 'void')]
     assert choose_classes({'a': FINE}, None, {}, foreign) is FINE
     assert choose_classes({'a': FINE}, None, {}, [*foreign, FINE.names]) is FINE
-    with pytest.raises(
-        ParameterError, match=r'of a .*: road \(mapped to r\) \(scored: z, x\)'
-    ):
+    with pytest.raises(ParameterError, match=r'of a .*: road \(mapped to r\) \(scored: z, x\)'):
         choose_classes({'a': labels('road')}, None, {'road': 'r', 'car': 'z'}, [('z', 'x')])
 
 
