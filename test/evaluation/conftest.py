@@ -120,6 +120,7 @@ def evaluation_folder(tmp_path: Path) -> EvaluationFolder:
         worst: int = 7,
         lap: int = 1000,
         lacks: Sequence[str] = (),
+        classes: Sequence[str] = ('red', 'green', 'blue'),
     ) -> Path:
         out = tmp_path / 'out'
         paths = sources or {'drive': '/bags/drive.mcap'}
@@ -143,7 +144,7 @@ def evaluation_folder(tmp_path: Path) -> EvaluationFolder:
             ],
             'classes': [
                 {'name': name, 'color': color}
-                for name, color in zip(('red', 'green', 'blue'), COLORS, strict=True)
+                for name, color in zip(classes, COLORS, strict=True)
             ],
             'sources': [
                 {'key': key, 'path': path, 'topic': None, 'frames': frames, 'models': by_model}

@@ -99,7 +99,7 @@ def test_the_class_below_the_pointer_is_named(opened: Callable[..., Any]) -> Non
 @pytest.mark.parametrize('width', [1280, 390])
 def test_nothing_is_cut_off(opened: Callable[..., Any], width: int) -> None:
     paths = {f'a_drive_with_a_long_name_{at}': f'/bags/{at}.mcap' for at in range(2)}
-    report = opened(sources=paths)
+    report = opened(sources=paths, classes=('red', 'green', 'a class with a long name'))
     report.page.set_viewport_size({'width': width, 'height': 844})
     html = report.page.locator('html')  # Plotly follows a change of the width after a moment
     sync_api.expect(html).to_have_js_property('scrollWidth', width)
