@@ -143,8 +143,7 @@ def evaluation_folder(tmp_path: Path) -> EvaluationFolder:
                 for key in models
             ],
             'classes': [
-                {'name': name, 'color': color}
-                for name, color in zip(classes, COLORS, strict=True)
+                {'name': name, 'color': color} for name, color in zip(classes, COLORS, strict=True)
             ],
             'sources': [
                 {'key': key, 'path': path, 'topic': None, 'frames': frames, 'models': by_model}
