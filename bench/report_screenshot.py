@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 import re
 import shutil
+import sys
 from tempfile import TemporaryDirectory
 from typing import Final
 
@@ -82,8 +83,10 @@ def main() -> int:
             return 1
         data = _photograph(out / 'report.html')
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    cv2.imwrite(str(arguments.picture), image, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])
-    return 0
+    if cv2.imwrite(str(arguments.picture), image, [cv2.IMWRITE_WEBP_QUALITY, QUALITY]):
+        return 0
+    sys.stderr.write(f'cannot write {arguments.picture}; check the folder and the free space\n')
+    return 1
 
 
 if __name__ == '__main__':

@@ -5,7 +5,9 @@
 from collections.abc import Callable
 from functools import cache
 from importlib import util
+import os
 from pathlib import Path
+import shutil
 import sys
 from typing import Any
 
@@ -87,6 +89,21 @@ def layered_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         'last': np.diag([1, 1 / 40, 40]).reshape(3, 3, 1, 1),
     }
     return _color_model(tmp_path_factory.mktemp('models') / 'layered.onnx', nodes, weights)
+
+
+@pytest.fixture(scope='session')
+def chromium() -> str | None:
+    """Return the system's Chromium; None: the one that playwright installed. Skips without one."""
+    sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+    if found := shutil.which('chromium') or shutil.which('google-chrome'):
+        return found
+    with sync_api.sync_playwright() as playwright:
+        if Path(playwright.chromium.executable_path).is_file():
+            return None
+    reason = 'no Chromium: apt install chromium, or make browser'
+    if 'playwright' in os.environ.get('VIDSEG_REQUIRE', '').split():
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @cache

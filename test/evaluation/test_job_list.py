@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """One job for each camera of each source, each with a folder and labels of its own."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 import re
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.core.labels import CAMVID
 from vidseg_ros.evaluation.evaluate import evaluate_source, EvaluationSettings, SourceJob
 from vidseg_ros.evaluation.job_list import list_jobs
+from vidseg_ros.evaluation.source_survey import survey_sources
 
 SETTINGS: Final = EvaluationSettings(models=(Path('m.onnx'),), classes=CAMVID)
 OUT: Final = Path('out')
@@ -32,8 +34,10 @@ def record(path: Path, *topics: str, info: str = '/seg/info') -> Path:
     return path
 
 
-def jobs(*paths: Path, **options: Any) -> list[SourceJob]:
-    return list_jobs(paths, SETTINGS, OUT, **options)
+def jobs(*paths: Path, labels: str | None = None, topics: Sequence[str] = ()) -> list[SourceJob]:
+    topic = None if labels is None or Path(labels).is_dir() else labels
+    sources = survey_sources(paths, topics=topics, labels=topic)
+    return list_jobs(sources, SETTINGS, OUT, labels=labels)
 
 
 def test_every_camera_of_a_bag_is_a_job(tmp_path: Path) -> None:

@@ -116,7 +116,8 @@ def test_sources_without_pictures_or_numbers(evaluation_folder: EvaluationFolder
     [
         (None, r'no evaluation in .*\(results\.json: No such file.*\); run vidseg evaluate first'),
         ('{', r'results\.json is damaged: .*run vidseg evaluate again'),
-        ('[]', r'results\.json does not say vidseg\.results/1'),
+        ('[]', r'results\.json does not say vidseg\.results/2'),
+        ('{"schema": "vidseg.results/1"}', r'of another version; run vidseg evaluate again'),
         ('{"schema": "vidseg.results/9"}', r'it is of another version; run vidseg evaluate again'),
     ],
 )

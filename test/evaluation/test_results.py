@@ -63,7 +63,7 @@ def test_what_is_written(tmp_path: Path, settings: EvaluationSettings) -> None:
     results = [result('one', 0, 0), result('two', 1, 0, ('a [b]',))]
     content = write_results(tmp_path, settings, results, [(failed, 'no such file')])
     assert json.loads((tmp_path / 'results.json').read_text()) == content
-    assert content['schema'] == SCHEMA == 'vidseg.results/1'
+    assert content['schema'] == SCHEMA == 'vidseg.results/2'
     assert content['classes'][1] == {'name': 'green', 'color': [0, 255, 0]}
     (model,) = content['models']
     digest = hashlib.sha256(settings.models[0].read_bytes()).hexdigest()
@@ -185,13 +185,33 @@ def test_a_run_that_came_to_nothing_is_replaced_by_one_with_other_settings(
     out = tmp_path / 'out'
     claim_run(out, settings, overwrite=False, inputs=[])
     finish(out, replace(result('drive', 0, 0), frames=3, unreadable=1, dropped=2))
-    (out / 'results.json').touch()
+    write_results(out, settings, [], [])
     claim_run(out, replace(settings, void=(3,)), overwrite=False, inputs=[])
     assert {path.name for path in out.iterdir()} == {'.vidseg', 'run.json'}
     finish(out, result('drive', 0, 0))
+    write_results(out, settings, [], [])
+    with pytest.raises(OutputError, match='another run'):
+        claim_run(out, settings, overwrite=False, inputs=[])
     (out / 'sources' / 'drive' / 'done.json').write_text('{}')
     with pytest.raises(OutputError, match='another run'):
         claim_run(out, settings, overwrite=False, inputs=[])
+
+
+def test_a_run_that_is_under_way_is_not_replaced(
+    tmp_path: Path, settings: EvaluationSettings
+) -> None:
+    out, other = tmp_path / 'out', replace(settings, void=(3,))
+    claim_run(out, settings, overwrite=False, inputs=[])
+    write_results(out, settings, [], [])
+    claim_run(out, settings, overwrite=False, inputs=[])  # a second try, which goes on
+    working = out / 'sources' / 'drive' / 'frames-a.csv'
+    working.parent.mkdir(parents=True)
+    working.touch()
+    with pytest.raises(OutputError, match=r'another run \(other void\); choose another --out, or'):
+        claim_run(out, other, overwrite=False, inputs=[])
+    assert working.exists()
+    claim_run(out, other, overwrite=True, inputs=[])
+    assert not working.exists()
 
 
 def test_results_do_not_go_into_what_is_read(tmp_path: Path, settings: EvaluationSettings) -> None:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """True labels from folders and topics, in the classes that are scored."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,7 @@ from numpy.typing import NDArray
 import pytest
 
 from vidseg_ros.bag_io import BagWriter
-from vidseg_ros.bag_io.messages import (
-    IMAGE_TYPE,
-    LABEL_INFO_TYPE,
-    make_header,
-    message_types,
-    serialize_image,
-    VISION_CLASS_TYPE,
-)
+from vidseg_ros.bag_io.messages import IMAGE_TYPE, serialize_image
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import CAMVID, LabelSet
 from vidseg_ros.evaluation.sources import open_source, SourceFrame
@@ -27,7 +20,6 @@ from vidseg_ros.evaluation.true_labels import (
     check_aspect,
     LabelDirectory,
     LabelTopic,
-    recorded_classes,
     SourceTruth,
 )
 
@@ -169,6 +161,23 @@ def test_the_bag_names_the_ids(tmp_path: Path) -> None:
         assert topic.names() is None
 
 
+def test_class_names_that_cannot_be_used(tmp_path: Path, write_names: Callable[..., None]) -> None:
+    write_names(tmp_path / 'gap', {0: 'road', 2: 'sky'})
+    write_names(tmp_path / 'damaged', None)
+    message = r"ids on /info are not 0, 1, 2, …: \[\(0, 'road'\), \(2, 'sky'\)\]; --label-cl"
+    with (
+        LabelTopic(tmp_path / 'gap', '/truth') as topic,
+        pytest.raises(SourceError, match=message),
+    ):
+        topic.names()
+    message = r'cannot read the class list on /info in .*/damaged: .* is damaged'
+    with (
+        LabelTopic(tmp_path / 'damaged', '/truth') as topic,
+        pytest.raises(SourceError, match=message),
+    ):
+        topic.names()
+
+
 def test_a_topic_that_is_not_there_or_no_label_map(tmp_path: Path) -> None:
     bag = record(tmp_path / 'bag', [0], encoding='rgb8')
     with (
@@ -181,6 +190,18 @@ def test_a_topic_that_is_not_there_or_no_label_map(tmp_path: Path) -> None:
     with (
         LabelTopic(bag, '/seg/truth') as topic,
         pytest.raises(SourceError, match=r'label map of frame 0 on /seg/truth: .* is rgb8'),
+    ):
+        read_all(topic, [0])
+
+
+def test_a_compressed_topic_is_no_label_map_even_beside_a_raw_one(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / 'bag') as bag:
+        ids = np.zeros((2, 2), np.uint8)
+        bag.write_image('/gt', ids, encoding='mono8', stamp_ns=0, frame_id='')
+        bag.write_compressed('/gt/compressed', b'', encoding='png', stamp_ns=0, frame_id='')
+    with (
+        LabelTopic(tmp_path / 'bag', '/gt/compressed') as topic,
+        pytest.raises(SourceError, match=r'on /gt/compressed: a label map is a mono8 image, this'),
     ):
         read_all(topic, [0])
 
@@ -231,31 +252,3 @@ def test_another_aspect_ratio_is_refused(tmp_path: Path) -> None:
     check_aspect('a', (480, 853), (720, 1280))
     with pytest.raises(SourceError, match='labels of frame a are 60x48, the frame is 64x48'):
         truth_of(tmp_path, np.zeros((48, 60), np.uint8)).get(frame_named('a'), (48, 64))
-
-
-def test_class_lists_that_bags_give_their_labels(tmp_path: Path) -> None:
-    label_info = message_types().types[LABEL_INFO_TYPE]
-    entry = message_types().types[VISION_CLASS_TYPE]
-    for name, names in {
-        'camvid': CAMVID.names,
-        'again': CAMVID.names,
-        'own': ('warm', 'cold'),
-        'repeated': ('void', 'void'),
-        'none': (),
-    }.items():
-        with BagWriter(tmp_path / name) as bag:
-            image = np.zeros((2, 2), np.uint8)
-            bag.write_image('/truth', image, encoding='mono8', stamp_ns=0, frame_id='')
-            if names:
-                classes = [entry(class_id=at, class_name=text) for at, text in enumerate(names)]
-                info = label_info(header=make_header(0, ''), class_map=classes, threshold=0.0)
-                cdr = bytes(message_types().serialize_cdr(info, LABEL_INFO_TYPE))
-                bag.write_raw('/info', LABEL_INFO_TYPE, cdr, 0)
-    paths = [tmp_path / name for name in ('camvid', 'again', 'own', 'repeated', 'none', 'nowhere')]
-    found = recorded_classes(paths, '/truth')
-    assert list(found) == [f'the labels /truth of {tmp_path / name}' for name in ('camvid', 'own')]
-    camvid, own = found.values()
-    assert camvid == CAMVID, 'with its colours'
-    assert own.names == ('warm', 'cold')
-    assert own.colors[0] != own.colors[1]
-    assert recorded_classes(paths, '/elsewhere') == {}

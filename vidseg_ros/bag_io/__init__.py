@@ -4,7 +4,7 @@
 
 from vidseg_ros.bag_io.messages import BagImage, COMPRESSED_TYPE, IMAGE_TYPE, LABEL_INFO_TYPE
 from vidseg_ros.bag_io.reader import BagReader
-from vidseg_ros.bag_io.topics import ImageTopics, topic_listing, TopicInfo
+from vidseg_ros.bag_io.topics import ImageTopics, is_image, topic_listing, TopicInfo
 from vidseg_ros.bag_io.writer import BagWriter
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     'BagWriter',
     'ImageTopics',
     'TopicInfo',
+    'is_image',
     'topic_listing',
 ]

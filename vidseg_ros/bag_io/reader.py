@@ -9,16 +9,18 @@ full disk) is read front to back by the `mcap` library.
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Final, final, Protocol
 
 from mcap.reader import NonSeekingReader
+import numpy as np
 from rosbags.rosbag2 import Reader
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from vidseg_ros.bag_io.messages import BagImage, read_header
+from vidseg_ros.bag_io.messages import BagImage, read_class_map, read_header
 from vidseg_ros.bag_io.topics import (
     ImageTopics,
     is_image,
@@ -27,8 +29,12 @@ from vidseg_ros.bag_io.topics import (
     TopicInfo,
 )
 from vidseg_ros.core.errors import ImageError, SourceError
+from vidseg_ros.core.labels import IGNORE_ID
 
 _FILE_TYPES: Final = ('.mcap', '.db3')
+
+_LOOKED_AT: Final = 5
+"""Images by which a grey camera is told from label maps."""
 
 
 class _Storage(Protocol):
@@ -96,7 +102,7 @@ class BagReader:
 
     def image_topics(self) -> ImageTopics:
         """Return the image topics by what they hold: cameras, or what was made of their images."""
-        return sort_image_topics(self.topics, self._is_mono8)
+        return sort_image_topics(self.topics, self._has_ids)
 
     def image_topic(self, choice: str | None = None) -> str:
         """Return the chosen image topic, or the only camera where nothing is chosen.
@@ -128,13 +134,35 @@ class BagReader:
             raise SourceError(msg)
         return cameras[0].name
 
-    def _is_mono8(self, topic: str) -> bool:
-        """Whether the first image of a topic is mono8; not if it cannot be read."""
+    def class_map(self, topic: str) -> tuple[tuple[int, str], ...] | None:
+        """Return ids and names of the first vision_msgs/LabelInfo on a topic; None without one.
+
+        Raises:
+            SourceError: If it is damaged.
+        """
+        message = next(self.images(topic), None)
+        if message is None:
+            return None
         try:
-            first = next(self.images(topic), None)
-            return first is not None and getattr(first.parse(), 'encoding', None) == 'mono8'
+            return read_class_map(message)
+        except ImageError as error:
+            msg = (
+                f'cannot read the class list on {topic} in {self.path}: {error}; '
+                '--label-classes names the classes'
+            )
+            raise SourceError(msg) from error
+
+    def _has_ids(self, topic: str, info: str) -> bool:
+        """Whether the first images of a topic are mono8 and hold no ids but those of a LabelInfo.
+
+        Not if they or the LabelInfo cannot be read.
+        """
+        try:
+            ids = [number for number, _ in self.class_map(info) or ()]
+            maps = [image.label_map() for image in islice(self.images(topic), _LOOKED_AT)]
         except (ImageError, SourceError):
             return False
+        return bool(maps) and all(np.isin(image, [*ids, IGNORE_ID]).all() for image in maps)
 
     def images(self, topic: str) -> Iterator[BagImage]:
         """Yield the images of a topic in recorded order, none of them decoded yet.
@@ -180,6 +208,8 @@ class _Bag:
 
     def messages(self, topic: str) -> Iterator[tuple[str, int, bytes]]:
         connections = [c for c in self._reader.connections if c.topic == topic]
+        if not connections:  # which the library takes for all
+            return
         for connection, log_ns, cdr in self._reader.messages(connections):
             yield connection.msgtype, log_ns, cdr
 

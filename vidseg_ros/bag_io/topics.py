@@ -32,31 +32,36 @@ class ImageTopics:
     cameras: tuple[TopicInfo, ...]
     """A compressed one only where there is no raw one beside it."""
     label_maps: tuple[TopicInfo, ...]
-    """Class ids: ``*/label_map``, or mono8 with a vision_msgs/LabelInfo beside it."""
+    """Class ids: ``*/label_map``, or without one what a vision_msgs/LabelInfo beside it names."""
     others: tuple[TopicInfo, ...]
     """``*/confidence`` and ``*/overlay``, compressed or not."""
 
 
-def sort_image_topics(topics: Sequence[TopicInfo], is_mono8: Callable[[str], bool]) -> ImageTopics:
+def sort_image_topics(
+    topics: Sequence[TopicInfo], has_ids: Callable[[str, str], bool]
+) -> ImageTopics:
     """Tell cameras from what was made of their images.
 
     Args:
         topics: All topics of a bag.
-        is_mono8: Says of the name of a raw image topic whether its images are mono8; asked only
-            for those with a LabelInfo beside them.
+        has_ids: Says whether a raw image topic holds the ids of the classes on a LabelInfo topic.
+            Asked for those in one namespace, unless a ``label_map`` is there for the LabelInfo.
     """
     images = [topic for topic in topics if is_image(topic)]
     names = {topic.name for topic in images}
-    infos = {_parent(topic.name) for topic in topics if topic.type == LABEL_INFO_TYPE}
+    taken = {_parent(name) for name in map(_plain, names) if _last(name) == LABEL_MAP}
+    infos = [topic.name for topic in topics if topic.type == LABEL_INFO_TYPE]
+    infos = [name for name in infos if _parent(name) not in taken]
     cameras, label_maps, others = [], [], []
     for topic in images:
-        plain = topic.name.removesuffix(COMPRESSED)
-        last = plain.rpartition('/')[2]
-        beside = topic.type == IMAGE_TYPE and infos & {plain, _parent(plain)}
-        if last == LABEL_MAP or (beside and last not in MADE_OF_IMAGES and is_mono8(topic.name)):
+        plain = _plain(topic.name)
+        beside = [name for name in infos if _parent(name) in {plain, _parent(plain)}]
+        if _last(plain) == LABEL_MAP:
             label_maps.append(topic)
-        elif last in MADE_OF_IMAGES:
+        elif _last(plain) in MADE_OF_IMAGES:
             others.append(topic)
+        elif topic.type == IMAGE_TYPE and any(has_ids(topic.name, name) for name in beside):
+            label_maps.append(topic)
         elif plain == topic.name or plain not in names:
             cameras.append(topic)
     return ImageTopics(cameras=tuple(cameras), label_maps=tuple(label_maps), others=tuple(others))
@@ -73,5 +78,13 @@ def topic_listing(topics: Iterable[TopicInfo]) -> str:
     return ', '.join(lines) or 'nothing'
 
 
+def _plain(name: str) -> str:
+    return name.removesuffix(COMPRESSED)
+
+
 def _parent(name: str) -> str:
     return name.rpartition('/')[0]
+
+
+def _last(name: str) -> str:
+    return name.rpartition('/')[2]

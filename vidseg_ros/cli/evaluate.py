@@ -16,7 +16,6 @@ from vidseg_ros.cli.ros_hint import load_live
 from vidseg_ros.core.class_list import LABEL_SETS, read_classes
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.fleet import Outcome, Progress, run_jobs, threads_per_worker
-from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.evaluation.class_mapping import choose_classes, read_class_map
 from vidseg_ros.evaluation.evaluate import (
@@ -30,8 +29,8 @@ from vidseg_ros.evaluation.report import require_plotting_library, write_report
 from vidseg_ros.evaluation.results import claim_run, write_results
 from vidseg_ros.evaluation.results_table import results_table
 from vidseg_ros.evaluation.source_evaluation import SourceResult
+from vidseg_ros.evaluation.source_survey import survey_sources
 from vidseg_ros.evaluation.tally import Metrics
-from vidseg_ros.evaluation.true_labels import recorded_classes
 from vidseg_ros.inference.engine import CHOICES
 from vidseg_ros.inference.model_file import read_model
 
@@ -62,21 +61,22 @@ def main(argv: Sequence[str]) -> int:
     function = load_live('--live').evaluate_source_live if args.live else evaluate_source
     if args.report:
         require_plotting_library()
-    settings = _settings(args)
-    jobs = list_jobs(args.sources, settings, args.out, topics=args.topic, labels=args.labels)
+    settings, jobs = _plan(args)
     inputs = [*args.sources, *([Path(args.labels)] if args.labels else [])]
     claim_run(args.out, settings, overwrite=args.overwrite, inputs=inputs)
     done: Done = {}
+    interrupt: KeyboardInterrupt | None = None
     try:
         _run(args, function, jobs, settings, done)
-    except KeyboardInterrupt:
-        sys.stderr.write(
-            f'vidseg: {len(done)} of {len(jobs)} sources are done and kept; the same command goes '
-            'on with the others\n'
-        )
-        raise
+    except KeyboardInterrupt as error:
+        interrupt = error
     finally:  # what is done is kept, whatever ends the run
         content = _write(args.out, settings, jobs, done)
+    if interrupt is not None:
+        kept = sum(bool(source['models']) for source in content['sources'])
+        what = f'{kept} of {len(jobs)} sources are done and kept'
+        sys.stderr.write(f'vidseg: {what}; the same command goes on with the others\n')
+        raise interrupt
     if content['overall']:
         Console().print(results_table(content))
     if args.report:
@@ -141,16 +141,18 @@ def _add_class_arguments(parser: argparse.ArgumentParser) -> None:
     add('--void', type=label_id, nargs='+', default=[], metavar='ID', help='label ids not scored')
 
 
-def _settings(args: argparse.Namespace) -> EvaluationSettings:
+def _plan(args: argparse.Namespace) -> tuple[EvaluationSettings, list[SourceJob]]:
+    """Return the settings and the jobs; nothing that may be mistyped waits for a look at bags."""
     models = tuple(find_model(model) for model in args.model)
+    lists = {f'model {path}': read_model(path).card.labels for path in models}
     mapping = read_class_map(args.class_map) if args.class_map else {}
-    lists: dict[str, LabelSet] = {}
-    for path in models:
-        lists[f'model {path}'] = read_model(path).card.labels
     labels = read_classes(args.label_classes) if args.label_classes else None
-    return EvaluationSettings(
+    topic = None if args.labels is None or Path(args.labels).is_dir() else args.labels
+    sources = survey_sources(args.sources, topics=args.topic, labels=topic)
+    recorded = [source.label_names for source in sources if source.label_names and not labels]
+    settings = EvaluationSettings(
         models=models,
-        classes=choose_classes(lists, _label_lists(args, labels), mapping),
+        classes=choose_classes(lists, labels, mapping, recorded),
         class_map=mapping,
         label_classes=labels,
         void=tuple(args.void),
@@ -162,15 +164,7 @@ def _settings(args: argparse.Namespace) -> EvaluationSettings:
         rate=(args.rate or 1.0) if args.live else None,
         threads=threads_per_worker(args.jobs, args.ray) if args.jobs > 1 or args.ray else 0,
     )
-
-
-def _label_lists(args: argparse.Namespace, chosen: LabelSet | None) -> dict[str, LabelSet]:
-    """Return the class lists of the labels by what they are called, as far as they are known."""
-    if chosen is not None:
-        return {'the labels': chosen}
-    if args.labels is None or Path(args.labels).is_dir():
-        return {}
-    return recorded_classes(args.sources, args.labels)
+    return settings, list_jobs(sources, settings, args.out, labels=args.labels)
 
 
 def _run(

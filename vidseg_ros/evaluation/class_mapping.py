@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.class_list import LABEL_SETS, parse_classes
+from vidseg_ros.core.errors import ModelError, ParameterError
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 
 ClassMap = Mapping[str, str | None]
@@ -37,27 +38,39 @@ def read_class_map(path: Path) -> dict[str, str | None]:
 
 
 def choose_classes(
-    models: Mapping[str, LabelSet], labels: Mapping[str, LabelSet], mapping: ClassMap
+    models: Mapping[str, LabelSet],
+    labels: LabelSet | None,
+    mapping: ClassMap,
+    recorded: Sequence[tuple[str, ...]] = (),
 ) -> LabelSet:
-    """Choose the class list into which all others can be brought.
+    """Choose the class list into which those of the models and of the labels can be brought.
 
-    The first model's comes first, then those of the labels, then the second model's.
+    Among several, the one into which most of the recorded lists can be brought; then the first
+    model's, that of the labels, a recorded one, the second model's.
 
     Args:
         models: Class list of each model, by what it is called.
-        labels: Class lists of the labels as far as they are known, by what they are called.
+        labels: Class list of all labels; None if nobody said which.
         mapping: What classes of other lists count as.
+        recorded: Class names that bags give their labels, once for each bag, in any order. They
+            may be chosen, but do not stand in the way: a bag that does not fit is its own matter.
 
     Raises:
         ParameterError: If there is none; the message says what lacks for the list into which most
             lines of the mapping lead, or else for the first model's.
     """
     first, *others = models.values()
-    targets = [first, *labels.values(), *others]
+    of_bags = filter(None, map(_label_set, sorted(set(recorded))))
+    targets = [first, *([labels] if labels else []), *of_bags, *others]
     obstacles = [_obstacles(target, models, labels, mapping) for target in targets]
-    for target, missing in zip(targets, obstacles, strict=True):
-        if not missing:
-            return target
+    usable = [target for target, missing in zip(targets, obstacles, strict=True) if not missing]
+    if usable:
+        return max(
+            usable,
+            key=lambda target: sum(
+                not _unknown(names, target, mapping, void=True) for names in recorded
+            ),
+        )
     led_into = [sum(name in target.names for name in mapping.values()) for target in targets]
     meant = led_into.index(max(led_into))
     raise _refusal(obstacles[meant], targets[meant], mapping)
@@ -96,18 +109,28 @@ def never_predicted(names: Iterable[str], target: LabelSet, mapping: ClassMap) -
     return [name for name in target.names if name not in predicted]
 
 
+def _label_set(names: tuple[str, ...]) -> LabelSet | None:
+    """Return the known list with these names, or a new one; None if there cannot be one."""
+    known = {labels.names: labels for labels in LABEL_SETS.values()}
+    try:
+        return known.get(names) or parse_classes(list(names))
+    except ModelError:  # names that repeat may still be brought into another list
+        return None
+
+
 def _obstacles(
     target: LabelSet,
     models: Mapping[str, LabelSet],
-    labels: Mapping[str, LabelSet],
+    labels: LabelSet | None,
     mapping: ClassMap,
 ) -> dict[str, list[str]]:
     """Return by list the classes that cannot be brought into another list; without empty ones."""
     missing = {
-        what: _unknown(source.names, target, mapping, void=void)
-        for lists, void in ((models, False), (labels, True))
-        for what, source in lists.items()
+        what: _unknown(source.names, target, mapping, void=False)
+        for what, source in models.items()
     }
+    if labels is not None:
+        missing['the labels'] = _unknown(labels.names, target, mapping, void=True)
     return {what: names for what, names in missing.items() if names}
 
 

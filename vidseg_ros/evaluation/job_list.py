@@ -5,60 +5,34 @@
 from collections import Counter
 from collections.abc import Sequence
 import hashlib
-import logging
 from pathlib import Path
 import re
 
-from vidseg_ros.bag_io import BagReader
-from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.evaluation.evaluate import EvaluationSettings, SourceJob
-from vidseg_ros.evaluation.sources import is_bag
-
-_logger = logging.getLogger(__name__)
+from vidseg_ros.evaluation.source_survey import SurveyedSource
 
 
 def list_jobs(
-    paths: Sequence[Path],
+    sources: Sequence[SurveyedSource],
     settings: EvaluationSettings,
     out: Path,
     *,
-    topics: Sequence[str] = (),
     labels: str | None = None,
 ) -> list[SourceJob]:
     """Make a job for each source, and for each camera of a bag.
 
-    A source that is named twice is one. What cannot be read or has no such topic is a
-    job as well, which fails and says why.
+    What cannot be read or has no such topic is a job as well, which fails and says why.
 
     Args:
-        paths: Bags, videos and folders.
+        sources: Bags, videos and folders, each once.
         settings: Of the evaluation.
         out: Its folder.
-        topics: Camera topics of bags; none: all that have images, other than the labels, what
-            `ImageTopics` takes for label maps or made of them (a line is logged that says so),
-            and a compressed one only where there is no raw one beside it.
         labels: Folder of label PNGs, or a topic. What has a folder of its name in there (that of
             the source, or the job's key) has its labels in that; where the PNGs are all in such
             folders, what has none has no labels. Beside bags with a topic of labels, videos
             and folders have none.
-
-    Raises:
-        ParameterError: If topics are given, and none of the sources is a bag.
     """
-    if topics and paths and all(path.exists() and not is_bag(path) for path in paths):
-        msg = (
-            f'--topic {topics[0]} chooses a camera of a bag, and none of the sources is a bag; '
-            'leave it out'
-        )
-        raise ParameterError(msg)
-    once: dict[Path, Path] = {}
-    for path in paths:
-        once.setdefault(path.resolve(), path)
-    found = [
-        (path, topic)
-        for path in once.values()
-        for topic in dict.fromkeys(_cameras(path, topics, labels))
-    ]
+    found = [(source.path, topic) for source in sources for topic in source.cameras]
     keys = _keys(found)
     homes = _label_homes(labels, found, keys)
     uses = Counter(homes)
@@ -74,34 +48,6 @@ def list_jobs(
         )
         for (path, topic), key, home in zip(found, keys, homes, strict=True)
     ]
-
-
-def _cameras(path: Path, topics: Sequence[str], labels: str | None) -> list[str | None]:
-    """Return the camera topics of a bag, or a single None for other footage."""
-    try:
-        if not path.exists() or not is_bag(path):
-            return [None]
-        if topics:
-            return list(topics)
-        return _image_topics(path, labels) or [None]
-    except (OSError, SourceError):  # the job meets the same, and reports it
-        return [None]
-
-
-def _image_topics(path: Path, labels: str | None) -> list[str | None]:
-    with BagReader(path) as bag:
-        images = bag.image_topics()
-    cameras = [topic.name for topic in images.cameras]
-    if left_out := [
-        topic.name for topic in (*images.label_maps, *images.others) if topic.name != labels
-    ]:
-        _logger.warning(
-            '%s: label maps and what is made of them are no cameras, skipped: %s; --topic takes '
-            'one all the same',
-            path,
-            ', '.join(left_out),
-        )
-    return [name for name in cameras if name != labels] or list(cameras)  # these fail in the job
 
 
 def _keys(found: Sequence[tuple[Path, str | None]]) -> list[str]:

@@ -14,13 +14,13 @@ from vidseg_ros.core.errors import OutputError
 from vidseg_ros.core.fleet.record import RECORD
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.evaluation.class_mapping import never_predicted
-from vidseg_ros.evaluation.evaluate import EvaluationSettings, SourceJob, SOURCES
+from vidseg_ros.evaluation.evaluate import EvaluationSettings, kept_result, SourceJob, SOURCES
 from vidseg_ros.evaluation.results_folder import mark_folder, MARKER, write_json
 from vidseg_ros.evaluation.source_evaluation import MODEL_KEYS, SourceResult
 from vidseg_ros.evaluation.tally import ModelTally
 from vidseg_ros.inference.model_file import read_model
 
-SCHEMA: Final = 'vidseg.results/1'
+SCHEMA: Final = 'vidseg.results/2'
 RESULTS: Final = 'results.json'
 TABLE: Final = 'results.csv'
 REPORT: Final = 'report.html'
@@ -49,8 +49,9 @@ def claim_run(
         overwrite: Whether the results of a run with other settings may be removed.
         inputs: Files and folders that are about to be read.
 
-    A run with other settings that came to nothing, without a single frame with label maps, is
-    replaced: whoever corrects a setting need not clear it away.
+    A run with other settings that ended and came to nothing, without a single frame with label
+    maps, is replaced: whoever corrects a setting need not clear it away. Until a run ends, there
+    is no results.json.
 
     Raises:
         OutputError: If an input lies among the results or the folder in an input, the folder holds
@@ -75,9 +76,10 @@ def claim_run(
                 msg = f'{folder} holds another run ({other}); {way}'
                 raise OutputError(msg)
             shutil.rmtree(folder / SOURCES, ignore_errors=True)
-            for name in (RESULTS, TABLE, REPORT, RUN):
+            for name in (TABLE, REPORT, RUN):
                 (folder / name).unlink(missing_ok=True)
         mark_folder(folder)
+        (folder / RESULTS).unlink(missing_ok=True)  # until this run ends
     except OSError as error:
         msg = f'cannot write to {folder}: {error}; choose another --out'
         raise OutputError(msg) from error
@@ -85,17 +87,11 @@ def claim_run(
 
 
 def _has_results(folder: Path) -> bool:
-    """Whether anything in a folder was evaluated, or nobody knows what is in it."""
-    if not (folder / RUN).is_file():
-        return True
-    try:
-        records = [
-            json.loads(record.read_text(encoding='utf-8'))['content']['result']
-            for record in (folder / SOURCES).glob(f'*/{RECORD}')
-        ]
-        return any(SourceResult.from_dict(record).segmented for record in records)
-    except (ValueError, LookupError, TypeError):
-        return True
+    """Whether anything in a folder was evaluated or may yet be, or nobody knows what is in it."""
+    if not all((folder / name).is_file() for name in (RUN, RESULTS)):
+        return True  # a run is under way, or was killed
+    kept = (kept_result(record.parent) for record in (folder / SOURCES).glob(f'*/{RECORD}'))
+    return any(found is None or found[1].segmented for found in kept)
 
 
 def _differences(folder: Path, run: Mapping[str, Any]) -> str:

@@ -65,6 +65,7 @@ def test_a_job_does_not_need_its_progress_to_be_heard(toy_jobs: ModuleType) -> N
 def test_progress_is_kept_on_the_machine_that_reads_it(
     toy_jobs: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv('RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER', '0')  # read by the next line
     queues = import_module('ray.util.queue')
     wanted: list[dict[str, Any]] = []
 
@@ -76,10 +77,14 @@ def test_progress_is_kept_on_the_machine_that_reads_it(
     monkeypatch.setattr(queues, 'Queue', Queue)
     workers = RayWorkers(toy_jobs.square, None, workers=1, threads=None)
     try:
-        here = import_module('ray').get_runtime_context().get_node_id()
+        ray = import_module('ray')
+        here = ray.get_runtime_context().get_node_id()
         place = wanted[0]['scheduling_strategy']
         assert (place.node_id, place.soft) == (here, False)
-        assert workers._news.qsize() == 0, 'and it runs there'
+        asked = workers._news.actor.__ray_call__.remote(
+            lambda _: ray.get_runtime_context().get_node_id()
+        )
+        assert ray.get(asked, timeout=60) == here, 'and it runs there'
     finally:
         workers.close()
 

@@ -4,12 +4,13 @@
 
 import { byId } from 'vidseg/dom';
 
-const OWN_KEYS = 'input, select, textarea, .scroll';
-const OWN_SPACE = 'button, a, summary';
+const OWN_SPACE = 'button, a, summary, select, textarea, input:not([type=range])';
+const OWN_MOVES = 'select, textarea, input:not([type=checkbox])';
 
 function belongsToElement({ key, target }) {
-  if (key === ' ' && target.matches('input[type=range]')) return false; // it has no use of it
-  return target.matches(OWN_KEYS) || (key === ' ' && target.matches(OWN_SPACE));
+  if (key === ' ') return target.matches(OWN_SPACE);
+  const scrolls = target.matches('.scroll') && target.scrollWidth > target.clientWidth;
+  return scrolls || target.matches(OWN_MOVES);
 }
 
 /** Connects the keys; toggle plays or pauses. */
