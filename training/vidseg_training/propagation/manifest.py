@@ -19,6 +19,9 @@ from vidseg_ros.core.fleet.record import file_digest
 
 MANIFEST: Final = 'manifest.jsonl'
 
+FOLDERS: Final = ('images', 'labels', 'confidence')
+"""Of a clip's samples; the files of a sample have its name."""
+
 VERSION: Final = 1
 """Of the manifest's form."""
 

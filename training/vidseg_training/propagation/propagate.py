@@ -31,7 +31,7 @@ from vidseg_training.propagation.correspondence import (
     Correspondence,
 )
 from vidseg_training.propagation.frame_window import FrameWindow, Reason
-from vidseg_training.propagation.manifest import Manifest, sha256
+from vidseg_training.propagation.manifest import FOLDERS, Manifest, sha256
 from vidseg_training.propagation.motion import (
     ClipFrame,
     EXACT,
@@ -49,9 +49,6 @@ from vidseg_training.propagation.sparse_labels import (
 
 Mode: TypeAlias = Literal['joint', 'label']
 Chaining: TypeAlias = Literal['steps', 'direct']
-
-FOLDERS: Final = ('images', 'labels', 'confidence')
-"""Of a clip's samples; a sample's files have one stem."""
 
 _PNG: Final = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 
@@ -304,7 +301,7 @@ class _ClipWork:
         labels = self._read[1]
         if labels.shape != frame.image.shape[:2]:
             msg = (
-                f'labels of {self.clip.frame_name(frame.position)} are {_size(labels)}, the frame of '
+                f'{self.clip.frame_name(frame.position)}: labels are {_size(labels)}, its frame in '
                 f'{self.clip.name} is {_size(frame.image)}; resize the labels (nearest)'
             )
             raise SourceError(msg)
