@@ -88,7 +88,7 @@ def write_pictures(folder: Path, classes: LabelSet | None) -> list[Path]:
     captions = [
         caption
         for sample in shown
-        for caption in (sample.caption, f'labels on {sample.coverage:.0%}', 'red: not to be seen')
+        for caption in (sample.caption, f'labels on {sample.coverage:.0%}', 'red: hidden there')
     ]
     tiles = [panel for sample in shown for panel in sample.panels(colors)]
     picture = contact_sheet(tiles, columns=3, captions=captions)

@@ -300,9 +300,10 @@ class _ClipWork:
             self._read = frame.position, self.labels.read(frame.position)
         labels = self._read[1]
         if labels.shape != frame.image.shape[:2]:
+            name = f'{self.clip.name}/{self.clip.frame_name(frame.position)}'
             msg = (
-                f'{self.clip.frame_name(frame.position)}: labels are {_size(labels)}, its frame in '
-                f'{self.clip.name} is {_size(frame.image)}; resize the labels (nearest)'
+                f'the labels of {name} are {_size(labels)}, the frame is {_size(frame.image)}; '
+                'resize the labels (nearest)'
             )
             raise SourceError(msg)
         return labels
