@@ -33,6 +33,7 @@ from report import finish, RESULTS, surroundings, Target
 from vidseg_ros.core.labels import CAMVID, IGNORE_ID
 from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.motion import visibility
+from vidseg_ros.evaluation.results_folder import write_json
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.propagation.correspondence import carry_labels, chain, Correspondence
 from vidseg_training.propagation.motion import ClipFrame, MotionSource, open_motion
@@ -173,22 +174,21 @@ def end_point_error(folder: Path, motion: MotionSource) -> dict[str, float]:
     """Return the mean end-point error on the KITTI pairs, px; forward flow from the first."""
     errors = {}
     for pair in KITTI:
-        files = sorted((folder / pair).glob('*.png'))
-        images = [
-            cv2.imread(str(file), cv2.IMREAD_COLOR) for file in files if 'flow' not in file.name
-        ]
-        truth = cv2.imread(
-            str(next(f for f in files if f.name == 'flow_occ.png')), cv2.IMREAD_UNCHANGED
-        )
+        truth = cv2.imread(str(folder / pair / 'flow_noc.png'), cv2.IMREAD_UNCHANGED)
         assert truth is not None
         first, second = (
-            ClipFrame(at, cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8))
-            for at, image in enumerate(images)
+            ClipFrame(at, _read_image(folder / pair / f'frame_{10 + at}.png')) for at in (0, 1)
         )
         true_flow = (truth[..., 2:0:-1].astype(np.float32) - 2**15) / 64
         gap = motion.backward_flow(first, second, []) - true_flow
         errors[pair] = float(np.linalg.norm(gap, axis=2)[truth[..., 0] > 0].mean())
     return errors
+
+
+def _read_image(path: Path) -> NDArray[np.uint8]:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    assert image is not None, path
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
@@ -234,21 +234,29 @@ def main() -> int:
     for name, *checkpoints in arguments.learned:
         first, second = (open_motion(Path(checkpoint)) for checkpoint in checkpoints)
         sources[name] = first, second
-    before = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-    rows = [row for row in before.get('rows', []) if row['source'] not in sources]
-    errors = {k: v for k, v in before.get('kitti_epe_px', {}).items() if k not in sources}
-    for name, motions in sources.items():
-        rows += score_source(clip, name, motions, arguments.k)
-        errors[name] = end_point_error(arguments.data / 'kitti_flow', motions[0])
     reproduced = list(reproduce(clip))
     result |= {
         'question': 'mIoU (%) of labels carried from t to t±k on the dense clip of CamVid',
         'protocol': 'clip_halves: frames 0-44 and 56-100 apart, ±k pooled, mean of both, 480x360',
         'whole_clip_dis_forward': reproduced,
-        'kitti_epe_px': errors,
-        'rows': rows,
+        'kitti_epe_px': {},
+        'rows': [],
     }
-    targets = [
+    if arguments.out.exists():
+        before = json.loads(arguments.out.read_text(encoding='utf-8'))
+        result |= {key: before[key] for key in ('kitti_epe_px', 'rows')}
+    for name, motions in sources.items():
+        others = [row for row in result['rows'] if row['source'] != name]
+        result['rows'] = [*others, *score_source(clip, name, motions, arguments.k)]
+        result['kitti_epe_px'][name] = end_point_error(arguments.data / 'kitti_flow', motions[0])
+        write_json(arguments.out, result)
+    if arguments.plot is not None:
+        draw(result['rows'], arguments.plot)
+    return finish(result, _targets(reproduced), name='propagated_labels', out=arguments.out)
+
+
+def _targets(reproduced: Sequence[Row]) -> list[Target]:
+    return [
         Target(
             what=f'distance from the known mIoU of DIS over the whole clip at k={row["k"]}',
             value=abs(row['miou'] - row['known']),
@@ -257,9 +265,6 @@ def main() -> int:
         )
         for row in reproduced
     ]
-    if arguments.plot is not None:
-        draw(rows, arguments.plot)
-    return finish(result, targets, name='propagated_labels', out=arguments.out)
 
 
 if __name__ == '__main__':

@@ -80,6 +80,19 @@ class TrainConfig:
     """Every n-th frame of them is taken."""
     unlabelled_licence: str = ''
     """Licence of the video files, for the model card."""
+    propagation: Literal['joint', 'label', 'off'] = 'off'
+    """Samples made by ``vidseg-train propagate --mode joint`` or ``label`` are mixed in."""
+    propagated: Path | None = None
+    """Folder of these samples."""
+    propagated_licence: str = ''
+    """Licence of the clips that they come from, for the model card."""
+    offset: int = 1
+    """k: those at ±k frames from a labelled one are."""
+    accumulate: bool = False
+    """Those at ±1 to ±k are, instead of those at ±k alone."""
+    propagated_share: float = 0.85
+    """Share of the epochs, from the first, with propagated samples; labelled images take their
+    places in the others, as in the official code (150 of 175 epochs)."""
     seed: int = 0
     """Seed of initial weights, order, crops and colours."""
     checkpoint_steps: int = 50
@@ -103,6 +116,7 @@ class TrainConfig:
             'distillation_weight',
             'unlabelled_step',
             'class_uniform_tile',
+            'offset',
         )
         for field in positive:
             if getattr(self, field) <= 0:
@@ -117,12 +131,25 @@ class TrainConfig:
         if self.class_weight_offset is not None and self.class_weight_offset <= 1:
             msg = f'class_weight_offset must be above 1, not {self.class_weight_offset}'
             raise ParameterError(msg)
-        for field in ('night', 'relaxed_share', 'class_uniform', 'class_uniform_share'):
+        for field in (
+            'night',
+            'relaxed_share',
+            'class_uniform',
+            'class_uniform_share',
+            'propagated_share',
+        ):
             if not 0 <= getattr(self, field) <= 1:
                 msg = f'{field} is a share from 0 to 1, not {getattr(self, field)}'
                 raise ParameterError(msg)
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             msg = f'ema_decay must lie between 0 and 1, not {self.ema_decay}'
+            raise ParameterError(msg)
+        self._check_sources()
+
+    def _check_sources(self) -> None:
+        """Check that what goes with the labelled images is named, with its licence."""
+        if self.propagation != 'off' and not (self.propagated and self.propagated_licence):
+            msg = f'propagation {self.propagation} needs propagated and propagated_licence'
             raise ParameterError(msg)
         if self.unlabelled and not (self.teacher and self.unlabelled_licence):
             msg = 'unlabelled video needs a teacher to learn from, and unlabelled_licence'

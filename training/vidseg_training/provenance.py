@@ -35,6 +35,14 @@ def describe_sources(config: TrainConfig, test: TrainingData) -> tuple[DataSourc
         sources.append(
             DataSource(name=f'unlabelled video: {names}', licence=licence, use='distillation')
         )
+    if config.propagation != 'off' and config.propagated is not None:
+        sources.append(
+            DataSource(
+                name=f'samples propagated over video: {config.propagated.name}',
+                licence=config.propagated_licence,
+                use='training',
+            )
+        )
     uses = {'starting weights': config.init, 'teacher': config.teacher}
     if used := [use for use, path in uses.items() if path is not None]:
         sources.append(replace(INITIAL_WEIGHTS, use=' and '.join(used)))
