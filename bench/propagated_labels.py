@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import cv2
+from line_chart import line_chart
 import numpy as np
 from numpy.typing import NDArray
 from report import finish, RESULTS, surroundings, Target
@@ -192,30 +193,24 @@ def _read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Draw mIoU over k: dashed with occluded pixels kept, solid with them void."""
-    import matplotlib as mpl  # noqa: PLC0415 - for the drawing only
-
-    mpl.use('svg')
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
-    figure, axes = plt.subplots(figsize=(7, 4.2), layout='constrained')
+    """Draw mIoU over k: solid with occluded pixels void, dashed with them kept."""
     lines = list(dict.fromkeys((row['source'], row['chaining']) for row in rows))
-    for number, (source, chaining) in enumerate(lines):
-        for rule, style in (('void', '-'), ('kept', '--')):
-            of_line = [
-                row
-                for row in rows
-                if (row['source'], row['chaining'], row['occlusion']) == (source, chaining, rule)
-            ]
-            label = f'{source}, {chaining}' if rule == 'void' else None
-            ks, mious = [row['k'] for row in of_line], [row['miou'] for row in of_line]
-            axes.plot(ks, mious, style, color=f'C{number}', label=label, marker='.')
-    axes.set_xlabel('k, frames of 1/15 s')
-    axes.set_ylabel('mIoU of carried labels, %')
-    axes.set_title('CamVid clip, halves; solid: occluded pixels void, dashed: kept')
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize='small')
-    figure.savefig(path, metadata={'Date': None})
+    with line_chart(
+        path,
+        x='k, frames of 1/15 s',
+        y='mIoU of carried labels, %',
+        title='CamVid clip, halves; solid: occluded pixels void, dashed: kept',
+    ) as axes:
+        for number, line in enumerate(lines):
+            for rule, style in (('void', '-'), ('kept', '--')):
+                of_line = [
+                    row
+                    for row in rows
+                    if (row['source'], row['chaining'], row['occlusion']) == (*line, rule)
+                ]
+                ks, mious = ([row[key] for row in of_line] for key in ('k', 'miou'))
+                label = ', '.join(line) if rule == 'void' else None
+                axes.plot(ks, mious, style, color=f'C{number}', label=label, marker='.')
 
 
 def main() -> int:

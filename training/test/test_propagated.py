@@ -20,15 +20,15 @@ from vidseg_training.provenance import describe_sources, licence_of
 
 @pytest.fixture
 def samples(tmp_path: Path) -> Path:
-    """Return a folder of one clip with samples at -2, -1, +1 and +2; red is 100 + offset."""
+    """Return a folder of one clip with samples at -2, -1, +1 and +2; red is 100 + 20 offset."""
     clip = tmp_path / 'samples' / 'drive'
     for kind in ('images', 'labels', 'confidence'):
         (clip / kind).mkdir(parents=True)
     lines: list[dict[str, object]] = [{'version': 1, 'mode': 'joint'}]
     for offset in (-2, -1, 1, 2):
         name = f'f_{offset:+03d}'
-        image = np.full((96, 128, 3), (0, 0, 100 + offset), np.uint8)
-        cv2.imwrite(str(clip / 'images' / f'{name}.png'), image)
+        image = np.full((96, 128, 3), (0, 0, 100 + 20 * offset), np.uint8)
+        cv2.imwrite(str(clip / 'images' / f'{name}.jpg'), image)
         labels = np.full((96, 128), 2 + offset, np.uint8)
         labels[:, :64] = 255
         cv2.imwrite(str(clip / 'labels' / f'{name}.png'), labels)
@@ -56,7 +56,7 @@ def test_samples_of_the_offset_follow_the_labelled_images(
     for index, k in enumerate(expected, start=6):
         image, labels = mixed[index]
         assert image.shape == (48, 64, 3)  # as the labelled images
-        assert image[0, 0].tolist() == [100 + k, 0, 0]
+        np.testing.assert_allclose(image[0, 0], [100 + 20 * k, 0, 0], atol=3)
         np.testing.assert_array_equal(labels, np.repeat([[255] * 32 + [2 + k] * 32], 48, 0))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.street import StreetClip
 from vidseg_training.propagation.clip import FrameName, list_clips, parse_frame_name
 
 
@@ -99,6 +100,16 @@ def test_the_same_frame_twice_is_refused(tmp_path: Path) -> None:
     folder = write_images(tmp_path, 'a_1.png', 'a_01.jpg')
     with pytest.raises(SourceError, match=r'a_01\.jpg and .*a_1\.png are the same frame: remove'):
         list_clips(str(folder))
+
+
+def test_a_procedural_street_may_have_a_size() -> None:
+    (reference,) = list_clips('street:3@90x160')
+    clip = reference.open(0)
+    image = clip.read(2)
+    assert (clip.name, len(clip)) == ('street_3_90x160', 240)
+    assert image is not None
+    np.testing.assert_array_equal(image, StreetClip(seed=3, size=(90, 160)).frame(2).image)
+    assert list_clips('street:3')[0].name == 'street_3'
 
 
 def test_what_is_no_clip_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from vidseg_ros.core.errors import OutputError, ParameterError, SourceError
 from vidseg_training.propagation.clip import ClipReference
-from vidseg_training.propagation.manifest import read_manifest
+from vidseg_training.propagation.manifest import read_manifest, sample_file
 from vidseg_training.propagation.propagate import (
     propagate_clip,
     PropagationJob,
@@ -34,7 +34,8 @@ def samples(job: PropagationJob) -> dict[str, dict[str, Any]]:
 
 
 def plane(job: PropagationJob, kind: str, name: str) -> NDArray[np.uint8]:
-    read = cv2.imread(str(job.out / 'drive' / kind / f'{name}.png'), cv2.IMREAD_UNCHANGED)
+    path = job.out / 'drive' / sample_file(kind, name)
+    read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     assert read is not None, name
     return read.astype(np.uint8)
 
@@ -80,9 +81,12 @@ def test_joint_samples_show_the_labelled_frame_and_label_samples_the_real_one(
     image = tiny_clip.scene()[0]
     carried = plane(joint, 'images', 'drive_0014_+02')[..., ::-1]
     shown = tiny_clip.cut_out(image, 6)
-    np.testing.assert_array_equal(carried[:, :-4], shown[:, :-4])
-    np.testing.assert_array_equal(carried[:, -4:], np.repeat(carried[:, -5:-4], 4, 1))  # border
-    np.testing.assert_array_equal(plane(real, 'images', 'drive_0014_+02')[..., ::-1], shown)
+    near = {'atol': 6, 'rtol': 0}  # JPEG
+    np.testing.assert_allclose(carried[:, :-4].astype(int), shown[:, :-4], **near)
+    border = np.repeat(shown[:, -5:-4], 4, 1)
+    np.testing.assert_allclose(carried[:, -4:].astype(int), border, **near)
+    picture = plane(real, 'images', 'drive_0014_+02')[..., ::-1]
+    np.testing.assert_allclose(picture.astype(int), shown, **near)
     labels = (plane(which, 'labels', 'drive_0014_+02') for which in (joint, real))
     np.testing.assert_array_equal(*labels)
 
@@ -113,7 +117,7 @@ def test_the_manifest_says_where_samples_come_from(job: Job, tmp_path: Path) -> 
     for record in records.values():
         assert record['source'] == 'drive_0014'
         assert set(record['sha256']) == {
-            f'{kind}/{record["name"]}.png' for kind in ('images', 'labels', 'confidence')
+            sample_file(kind, record['name']) for kind in ('images', 'labels', 'confidence')
         }
         for path, digest in record['sha256'].items():
             data = (tmp_path / 'out' / 'drive' / path).read_bytes()
@@ -132,7 +136,7 @@ def test_a_rerun_makes_only_what_is_missing_damaged_or_outdated(
     assert contents(this.out) == before
 
     (this.out / 'drive' / 'labels' / 'drive_0014_-02.png').unlink()
-    (this.out / 'drive' / 'images' / 'drive_0014_+01.png').write_bytes(b'half')
+    (this.out / 'drive' / 'images' / 'drive_0014_+01.jpg').write_bytes(b'half')
     mended = propagate_clip(this)
     assert (mended.made, mended.kept) == (2, 2)
     after = contents(this.out)

@@ -26,7 +26,10 @@ from vidseg_ros.core.street import StreetClip
 from vidseg_ros.core.video_file import decode_frame, LostFrame, VideoFile
 
 STREET: Final = 'street:'
-"""``street:SEED`` is a procedural clip with exact labels."""
+"""``street:SEED`` is a procedural clip with exact labels, ``street:SEED@HEIGHTxWIDTH`` a small
+one; without a size it has 360x640 pixels."""
+
+_STREET_PATTERN: Final = re.compile(r'street:(\d+)(?:@([1-9]\d*)x([1-9]\d*))?')
 
 STREET_FRAMES: Final = 240
 """Length of a procedural clip: 16 s."""
@@ -280,8 +283,11 @@ class ClipReference(NamedTuple):
 
     def street(self) -> StreetClip | None:
         """Return the geometry of a procedural clip; None for a recorded one."""
-        seed = self.path.removeprefix(STREET)
-        return StreetClip(seed=int(seed)) if seed != self.path else None
+        match = _STREET_PATTERN.fullmatch(self.path)
+        if match is None:
+            return None
+        seed, *size = (int(number) for number in match.groups() if number is not None)
+        return StreetClip(seed=seed, size=(size[0], size[1])) if size else StreetClip(seed=seed)
 
     def open(self, reach: int) -> Clip:
         """Open the clip.
@@ -311,10 +317,10 @@ def list_clips(path: str) -> list[ClipReference]:
         SourceError: If there is nothing of the kind, or two images are the same frame.
     """
     if path.startswith(STREET):
-        if not path.removeprefix(STREET).isdecimal():
+        if not _STREET_PATTERN.fullmatch(path):
             msg = f'no clip {path}: a procedural street is named street:SEED, such as street:7'
             raise SourceError(msg)
-        return [ClipReference(f'street_{path.removeprefix(STREET)}', path)]
+        return [ClipReference(_plain(path), path)]
     where = Path(path)
     if where.is_dir():
         sequences = _sequences(where)

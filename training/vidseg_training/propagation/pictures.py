@@ -19,7 +19,7 @@ from vidseg_ros.core.class_list import parse_classes
 from vidseg_ros.core.errors import OutputError, SourceError
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 from vidseg_ros.core.overlay import blend, contact_sheet, legend
-from vidseg_training.propagation.manifest import FOLDERS, MANIFEST, read_manifest
+from vidseg_training.propagation.manifest import FILES, MANIFEST, read_manifest, sample_file
 
 SHEET: Final = 'samples.png'
 VIDEO: Final = 'samples.webm'
@@ -112,8 +112,8 @@ def read_sample(folder: Path, record: Mapping[str, Any]) -> Sample:
         SourceError: If a file is missing or damaged.
     """
     planes: list[NDArray[np.uint8]] = []
-    for kind, how in zip(FOLDERS, (cv2.IMREAD_COLOR, *[cv2.IMREAD_UNCHANGED] * 2), strict=True):
-        path = folder / kind / f'{record["name"]}.png'
+    for kind, how in zip(FILES, (cv2.IMREAD_COLOR, *[cv2.IMREAD_UNCHANGED] * 2), strict=True):
+        path = folder / sample_file(kind, record['name'])
         plane = cv2.imread(str(path), how)
         if plane is None:
             msg = f'cannot read {path}; propagate again, which makes missing samples anew'
