@@ -159,7 +159,7 @@ def race(folder: Path, motion: str, rounds: int) -> dict[int, list[float]]:
         for workers, of_workers in walls.items():
             out = folder / f'race{number}_{workers}'
             job = make_job(folder, motion, out)
-            jobs = [replace(job, clip=job.clip._replace(name=name)) for name in 'ab']
+            jobs = [replace(job, clip=job.clip._replace(name=name), threads=1) for name in 'ab']
             start_s = time.perf_counter()
             outcomes = run_jobs(propagate_clip, jobs, workers=workers, threads=1)
             of_workers.append(time.perf_counter() - start_s)

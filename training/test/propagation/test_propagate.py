@@ -294,6 +294,18 @@ def test_a_full_disk_leaves_the_manifest_whole_and_a_rerun_goes_on(
     assert (summary.made, summary.kept) == (6, 2)
 
 
+def test_a_worker_limits_the_threads_of_a_motion_network(job: Job) -> None:
+    torch = pytest.importorskip('torch')
+    before = torch.get_num_threads()
+    try:
+        propagate_clip(replace(job(), threads=before + 1))
+        assert torch.get_num_threads() == before + 1
+        propagate_clip(job())
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_settings_are_checked() -> None:
     with pytest.raises(ParameterError, match='offset must be above zero, not 0'):
         PropagationSettings(offset=0)

@@ -6,6 +6,7 @@ Frames have positions, which count those that are missing as well: the distance 
 is a distance in time.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
@@ -160,8 +161,29 @@ class ImageSequence:
         return self._digests[position]
 
 
+class _NumberedFrames(ABC):
+    """Frames that are named by their position."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of positions."""
+
+    def position(self, stem: str) -> int | None:
+        """See `Clip`."""
+        number = parse_frame_name(stem).number
+        return number if number is not None and self.has(number) else None
+
+    def frame_name(self, position: int) -> str:
+        """See `Clip`."""
+        return f'{position:06d}'
+
+    def has(self, position: int) -> bool:
+        """See `Clip`."""
+        return 0 <= position < len(self)
+
+
 @final
-class VideoClip:
+class VideoClip(_NumberedFrames):
     """A video file, see `Clip`; labels are named by the number of their frame, from 0."""
 
     def __init__(self, name: str, path: Path, reach: int) -> None:
@@ -197,18 +219,6 @@ class VideoClip:
         """Return the number of positions."""
         return self._length
 
-    def position(self, stem: str) -> int | None:
-        """See `Clip`."""
-        return _numbered(stem, len(self))
-
-    def frame_name(self, position: int) -> str:
-        """See `Clip`."""
-        return f'{position:06d}'
-
-    def has(self, position: int) -> bool:
-        """See `Clip`."""
-        return 0 <= position < len(self)
-
     def read(self, position: int) -> NDArray[np.uint8] | None:
         """See `Clip`; at most ``reach`` positions behind the last one."""
         newest = self._recent[-1][0] if self._recent else -1
@@ -228,13 +238,8 @@ def _decode(frame: VideoFrame | LostFrame) -> NDArray[np.uint8] | None:
         return None
 
 
-def _numbered(stem: str, length: int) -> int | None:
-    number = parse_frame_name(stem).number
-    return number if number is not None and number < length else None
-
-
 @final
-class StreetSequence:
+class StreetSequence(_NumberedFrames):
     """A procedural street clip, see `Clip`.
 
     Attributes:
@@ -249,18 +254,6 @@ class StreetSequence:
     def __len__(self) -> int:
         """Return the number of positions."""
         return STREET_FRAMES
-
-    def position(self, stem: str) -> int | None:
-        """See `Clip`."""
-        return _numbered(stem, len(self))
-
-    def frame_name(self, position: int) -> str:
-        """See `Clip`."""
-        return f'{position:06d}'
-
-    def has(self, position: int) -> bool:
-        """See `Clip`."""
-        return 0 <= position < len(self)
 
     def read(self, position: int) -> NDArray[np.uint8]:
         """See `Clip`."""

@@ -117,7 +117,11 @@ def list_jobs(arguments: argparse.Namespace) -> list[PropagationJob]:
     homes = label_homes(arguments.labels, recorded) if recorded else {}
     return [
         PropagationJob(
-            clip=clip, labels=homes.get(clip.name), settings=settings, out=arguments.out
+            clip=clip,
+            labels=homes.get(clip.name),
+            settings=settings,
+            out=arguments.out,
+            threads=_threads(arguments),
         )
         for clip in clips
     ]

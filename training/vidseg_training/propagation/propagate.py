@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+import sys
 from typing import Any, Final, Literal, TypeAlias
 
 import cv2
@@ -111,6 +112,9 @@ class PropagationJob:
     settings: PropagationSettings
     out: Path
     """Samples go into a folder of the clip's name in it."""
+    threads: int | None = None
+    """Of PyTorch, where a motion network uses it; None leaves it alone. Those of OpenCV are a
+    matter of `run_jobs`."""
 
 
 @dataclass(kw_only=True)
@@ -161,6 +165,7 @@ class _ClipWork:
         self.motion: MotionSource = open_motion(
             settings.motion, job.clip.street() if settings.motion == EXACT else None
         )
+        _limit_torch(job.threads)
         spacing = settings.offset if settings.chaining == 'direct' else 1
         reach = settings.offset + self.motion.past_frames * spacing
         self.clip: Clip = job.clip.open(2 * reach)
@@ -318,6 +323,12 @@ class _ClipWork:
             )
             raise SourceError(msg)
         return labels
+
+
+def _limit_torch(threads: int | None) -> None:
+    torch = sys.modules.get('torch')  # there only if a motion network needs it
+    if threads is not None and torch is not None:
+        torch.set_num_threads(threads)
 
 
 def _encode(suffix: str, image: NDArray[Any]) -> bytes:
