@@ -23,7 +23,7 @@ from functools import cache
 from itertools import pairwise
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import cv2
 from line_chart import line_chart
@@ -33,10 +33,15 @@ from report import finish, RESULTS, surroundings, Target
 
 from vidseg_ros.core.labels import CAMVID, IGNORE_ID
 from vidseg_ros.core.metrics import Confusion
-from vidseg_ros.core.motion import visibility
+from vidseg_ros.core.motion import round_trip
 from vidseg_ros.evaluation.results_folder import write_json
 from vidseg_training.data.camvid import CamVid
-from vidseg_training.propagation.correspondence import carry_labels, chain, Correspondence
+from vidseg_training.propagation.correspondence import (
+    carry_labels,
+    chain,
+    Correspondence,
+    Occlusion,
+)
 from vidseg_training.propagation.motion import ClipFrame, MotionSource, open_motion
 
 HALVES: Final = (range(45), range(56, 101))
@@ -69,7 +74,7 @@ class PairFlows:
 
     def _between(self, target: int, source: int) -> Correspondence:
         flow, back = self._flow(target, source), self._flow(source, target)
-        return Correspondence(flow, visibility(flow, back))
+        return Correspondence(flow, *round_trip(flow, back))
 
     def _flow(self, target: int, source: int) -> NDArray[np.float32]:
         distance = source - target
@@ -120,7 +125,7 @@ def reproduce(clip: Clip) -> Iterator[Row]:
             way = flows.between(source + k, source)
             score.add(
                 clip.labels[source + k],
-                carry_labels(clip.labels[source], way, keep_occluded=True),
+                carry_labels(clip.labels[source], way, 'keep'),
             )
         flows.between.cache_clear()
         yield {'k': k, 'miou': score.values()[0], 'known': known}
@@ -134,13 +139,13 @@ def score_half(
     labels = [clip.labels[at] for at in half]
     values = {}
     for k in distances:
-        scores = {'kept': Score(), 'void': Score()}
+        scores = {rule: Score() for rule in get_args(Occlusion)}
         for earlier in range(len(half) - k):
             for source, target in ((earlier, earlier + k), (earlier + k, earlier)):
                 find = flows.between if chaining == 'direct' else flows.steps
                 way = find(target, source)
                 for rule, score in scores.items():
-                    carried = carry_labels(labels[source], way, keep_occluded=rule == 'kept')
+                    carried = carry_labels(labels[source], way, rule)
                     score.add(labels[target], carried)
         values |= {(k, rule): score.values() for rule, score in scores.items()}
         if chaining == 'direct':
@@ -193,23 +198,23 @@ def _read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Draw mIoU over k: solid with occluded pixels void, dashed with them kept."""
+    """Draw mIoU over k, one kind of line for each rule for hidden pixels."""
     lines = list(dict.fromkeys((row['source'], row['chaining']) for row in rows))
     with line_chart(
         path,
         x='k, frames of 1/15 s',
         y='mIoU of carried labels, %',
-        title='CamVid clip, halves; solid: occluded pixels void, dashed: kept',
+        title='CamVid clip, halves; hidden pixels agree (solid), void (dotted), keep (dashed)',
     ) as axes:
         for number, line in enumerate(lines):
-            for rule, style in (('void', '-'), ('kept', '--')):
+            for rule, style in (('agree', '-'), ('void', ':'), ('keep', '--')):
                 of_line = [
                     row
                     for row in rows
                     if (row['source'], row['chaining'], row['occlusion']) == (*line, rule)
                 ]
                 ks, mious = ([row[key] for row in of_line] for key in ('k', 'miou'))
-                label = ', '.join(line) if rule == 'void' else None
+                label = ', '.join(line) if rule == 'agree' else None
                 axes.plot(ks, mious, style, color=f'C{number}', label=label, marker='.')
 
 

@@ -53,7 +53,7 @@ STAGES: Final = {
     'motion': ('backward_flow',),
     'decoding': ('read', 'fingerprint'),
     'cuts': ('thumbnail', 'find_break'),
-    'occlusion': ('visibility',),
+    'occlusion': ('round_trip',),
     'warping': ('chain', 'carry_labels', 'warp_image'),
     'encoding and writing': ('_encode', 'write_atomically', 'sha256'),
 }

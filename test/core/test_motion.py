@@ -16,7 +16,7 @@ from vidseg_ros.core.motion import (
     MotionTracker,
     occlusion,
     PairMotion,
-    visibility,
+    round_trip,
     warp_image,
     warp_labels,
 )
@@ -155,20 +155,22 @@ def test_pictures_are_fetched_between_pixels_and_go_on_at_the_border() -> None:
     assert warp_image(image, _flow(1.5, 0))[2, :, 0].tolist() == [15, 25, 35, 40, 40]
 
 
-def test_visibility_falls_from_255_to_1_and_is_0_where_hidden() -> None:
+def test_confidence_falls_from_255_to_1_and_is_0_where_hidden() -> None:
     forward = _flow(0, 0, 1, 5)
     backward = _flow(0, 0, 1, 5)
     # The tolerance of a gap g is 0.01 g^2 + 0.5: a gap of half of it, of all, and of more.
     backward[0, :, 1] = [0, np.sqrt(0.25 / 0.995), np.sqrt(0.49999 / 0.99), 0.72, 9]
-    assert visibility(forward, backward)[0].tolist() == [255, 128, 1, 0, 0]
+    confidence, gap = round_trip(forward, backward)
+    assert confidence[0].tolist() == [255, 128, 1, 0, 0]
+    np.testing.assert_array_equal(gap, backward)
 
 
-def test_visibility_is_0_exactly_where_the_check_says_occluded() -> None:
+def test_confidence_is_0_exactly_where_the_check_says_occluded() -> None:
     rng = np.random.default_rng(2)
     forward, backward = (rng.normal(0, 0.6, (30, 40, 2)).astype(np.float32) for _ in range(2))
     hidden = occlusion(forward, backward)
     assert 0.2 < hidden.mean() < 0.8
-    np.testing.assert_array_equal(visibility(forward, backward) == 0, hidden)
+    np.testing.assert_array_equal(round_trip(forward, backward).confidence == 0, hidden)
 
 
 def test_dis_finds_the_large_motion_of_a_third_of_a_second() -> None:

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+import pytest
 
 from vidseg_ros.core.motion import warp_image
 from vidseg_ros.core.street import StreetClip
@@ -20,7 +21,8 @@ def shift(x: float, y: float = 0.0, size: tuple[int, int] = (3, 5)) -> NDArray[n
 
 
 def sure(flow: NDArray[np.float32], confidence: int = 255) -> Correspondence:
-    return Correspondence(flow, np.full(flow.shape[:2], confidence, np.uint8))
+    sure_everywhere = np.full(flow.shape[:2], confidence, np.uint8)
+    return Correspondence(flow, sure_everywhere, np.zeros_like(flow))
 
 
 LABELS = np.array([[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11, 12, 13, 14]], np.uint8)
@@ -59,8 +61,26 @@ def test_images_are_interpolated_and_go_on_beyond_the_border() -> None:
 def test_hidden_pixels_are_void_unless_they_are_kept() -> None:
     way = sure(shift(0))
     way.confidence[1, 2] = 0
-    assert carry_labels(LABELS, way)[1].tolist() == [5, 6, 255, 8, 9]
-    assert carry_labels(LABELS, way, keep_occluded=True)[1].tolist() == [5, 6, 7, 8, 9]
+    assert carry_labels(LABELS, way, 'void')[1].tolist() == [5, 6, 255, 8, 9]
+    assert carry_labels(LABELS, way, 'keep')[1].tolist() == [5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize(('gap', 'expected'), [(1, 4), (-1, 4), (2, 255), (-2, 255), (3, 255)])
+def test_a_label_stays_if_the_flows_disagree_on_the_place_but_not_on_the_label(
+    gap: float, expected: int
+) -> None:
+    labels = np.array([[1, 1, 4, 4, 4, 1, 1]], np.uint8)
+    way = sure(shift(0, size=(1, 7)), 0)
+    way.gap[..., 0] = gap
+    assert carry_labels(labels, way)[0, 3] == expected
+    assert carry_labels(labels, way, 'void')[0, 3] == 255
+
+
+def test_gaps_of_steps_add_up() -> None:
+    step, before = sure(shift(1)), sure(shift(2))
+    step.gap[...] = (0.5, 0)
+    before.gap[...] = (1, -2)
+    np.testing.assert_allclose(chain(step, before).gap, shift(1.5, -2))
 
 
 def test_a_foreground_that_moves_hides_what_was_behind_it() -> None:
@@ -84,7 +104,7 @@ def test_steps_add_up_and_the_least_sure_one_counts() -> None:
     way = chain(step, before)
     np.testing.assert_allclose(way.flow, shift(3))
     assert way.confidence[0].tolist() == [90, 0, 200, 200, 0]  # the last one leaves the picture
-    np.testing.assert_array_equal(carry_labels(LABELS, way)[0], [3, 255, 255, 255, 255])
+    np.testing.assert_array_equal(carry_labels(LABELS, way, 'void')[0], [3, 255, 255, 255, 255])
 
 
 def test_steps_are_fetched_between_pixels() -> None:
@@ -111,5 +131,5 @@ def test_exact_motion_gives_exact_labels_where_the_labelled_frame_shows_them() -
         assert known.mean() > 0.8
         assert (carried == truth[21])[known & inner].mean() > 0.998
         assert (carried == truth[21])[known].mean() > 0.98  # outlines are good to half a pixel
-        hidden = carry_labels(truth[18], way, keep_occluded=True)[~known]
+        hidden = carry_labels(truth[18], way, 'keep')[~known]
         assert (hidden == truth[21][~known]).mean() < 0.9

@@ -110,7 +110,7 @@ def test_the_manifest_says_where_samples_come_from(job: Job, tmp_path: Path) -> 
         'offset': 1,
         'accumulate': False,
         'chaining': 'steps',
-        'keep_occluded': False,
+        'occlusion': 'agree',
         'cut_error': 16.0,
         'void': [3],
     }

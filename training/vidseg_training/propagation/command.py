@@ -13,6 +13,7 @@ from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.core.fleet import Outcome, run_jobs, threads_per_worker
 from vidseg_ros.core.fleet.job_progress import job_progress
 from vidseg_training.propagation.clip import list_clips, STREET
+from vidseg_training.propagation.correspondence import Occlusion
 from vidseg_training.propagation.motion import EXACT, FLOW_METHODS, MotionChoice
 from vidseg_training.propagation.pictures import write_pictures
 from vidseg_training.propagation.propagate import (
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--mode', choices=get_args(Mode), default='joint', help='default: %(default)s')
     add('--motion', default='dis', metavar='M', help=f'{named}, or a checkpoint (default: dis)')
     add('--chaining', choices=get_args(Chaining), default='steps', help='default: %(default)s')
-    add('--keep-occluded', action='store_true', help='keep labels of pixels that are not seen')
+    add('--occlusion', choices=get_args(Occlusion), default='agree', help='default: %(default)s')
     add('--cut-error', type=float, default=CUT_ERROR, metavar='X', help='default: %(default)s')
     add('--void', type=int, nargs='+', default=[], metavar='ID', help='label ids that are void')
     add('--classes', metavar='NAME|FILE', help='names and colours of the pictures')
@@ -101,7 +102,7 @@ def list_jobs(arguments: argparse.Namespace) -> list[PropagationJob]:
         accumulate=arguments.accumulate,
         mode=arguments.mode,
         chaining=arguments.chaining,
-        keep_occluded=arguments.keep_occluded,
+        occlusion=arguments.occlusion,
         cut_error=arguments.cut_error,
         void=tuple(arguments.void),
     )

@@ -30,6 +30,7 @@ from vidseg_training.propagation.correspondence import (
     chain,
     correspond,
     Correspondence,
+    Occlusion,
 )
 from vidseg_training.propagation.frame_window import FrameWindow, Reason
 from vidseg_training.propagation.manifest import FILES, Manifest, sample_file, sha256
@@ -78,8 +79,8 @@ class PropagationSettings:
     chaining: Chaining = 'steps'
     """For k > 1. steps: motion of consecutive frames, added up; direct: motion of the labelled
     frame and the frame k further on."""
-    keep_occluded: bool = False
-    """Leave labels where the labelled frame does not show the pixel, as the paper does."""
+    occlusion: Occlusion = 'agree'
+    """What becomes of labels where the check there and back fails, see `carry_labels`."""
     cut_error: float = CUT_ERROR
     """See `find_break`, grey levels."""
     void: tuple[int, ...] = ()
@@ -193,7 +194,7 @@ class _ClipWork:
             'offset': settings.offset,
             'accumulate': settings.accumulate,
             'chaining': settings.chaining,
-            'keep_occluded': settings.keep_occluded,
+            'occlusion': settings.occlusion,
             'cut_error': settings.cut_error,
             'void': settings.void,
         }
@@ -292,7 +293,7 @@ class _ClipWork:
         """Write the files of a sample; return what the manifest says of it."""
         source = self.window[position]
         labels = self._labels_of(source)
-        carried = carry_labels(labels, way, keep_occluded=self.settings.keep_occluded)
+        carried = carry_labels(labels, way, self.settings.occlusion)
         joint = self.settings.mode == 'joint'
         image = warp_image(source.image, way.flow) if joint else self.window[target].image
         steps = way.confidence | (_CONFIDENCE_STEP - 1)
