@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from vidseg_ros.core.labels import CAMVID
 from vidseg_training.cli import main
-from vidseg_training.propagation.pictures import write_pictures
+from vidseg_training.propagation.pictures import Sample, write_pictures
 from vidseg_training.propagation.propagate import propagate_clip, PropagationJob
 
 
@@ -62,6 +63,19 @@ def test_pictures_show_frame_labels_and_what_is_hidden(
         frames = list(container.decode(video=0))
     assert len(frames) == 2
     assert (frames[0].width, frames[0].height) == (960, 212)
+
+
+def test_pictures_tell_void_from_unsure() -> None:
+    sample = Sample(
+        caption='',
+        image=np.zeros((90, 320, 3), np.uint8),
+        labels=np.repeat([[255] * 160 + [1] * 160], 90, 0).astype(np.uint8),
+        confidence=np.zeros((90, 320), np.uint8),
+        coverage=0.5,
+    )
+    hidden = sample.panels(CAMVID)[2]
+    assert hidden[45, 80].tolist() == [230, 30, 60]
+    assert hidden[45, 240].tolist() == [125, 90, 20]
 
 
 def test_errors_name_the_clip_and_the_others_are_done(

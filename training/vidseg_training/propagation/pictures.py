@@ -35,6 +35,7 @@ SAMPLES_PER_S: Final = 3
 """So many samples of the video are shown in a second."""
 
 _HIDDEN: Final = (230, 30, 60)
+_UNSURE: Final = (250, 180, 40)
 _VP9: Final = {'deadline': 'realtime', 'cpu-used': '7', 'lag-in-frames': '0', 'crf': '32'}
 
 
@@ -53,9 +54,15 @@ class Sample:
     """Share of the pixels with a label."""
 
     def panels(self, classes: LabelSet) -> list[NDArray[np.uint8]]:
-        """Return frame, carried labels over it, and what is hidden, (h, 320, 3) uint8 RGB each."""
+        """Return frame, labels over it, and where the check failed, (h, 320, 3) uint8 RGB each.
+
+        There is red what is void, amber what has kept its label.
+        """
         hidden = (self.image * 0.55).astype(np.uint8)
-        hidden[self.confidence == 0] = _HIDDEN
+        failed = self.confidence == 0
+        hidden[failed & (self.labels == IGNORE_ID)] = _HIDDEN
+        kept = failed & (self.labels != IGNORE_ID)
+        hidden[kept] = hidden[kept] // 2 + np.array(_UNSURE, np.uint8) // 2
         tinted = blend(self.image, self.labels, classes, 0.65)
         height = max(2, round(self.image.shape[0] * PANEL_WIDTH / self.image.shape[1]) // 2 * 2)
         size = (PANEL_WIDTH, height)
@@ -88,7 +95,11 @@ def write_pictures(folder: Path, classes: LabelSet | None) -> list[Path]:
     captions = [
         caption
         for sample in shown
-        for caption in (sample.caption, f'labels on {sample.coverage:.0%}', 'red: hidden there')
+        for caption in (
+            sample.caption,
+            f'labels on {sample.coverage:.0%}',
+            'red: hidden, amber: unsure',
+        )
     ]
     tiles = [panel for sample in shown for panel in sample.panels(colors)]
     picture = contact_sheet(tiles, columns=3, captions=captions)
