@@ -30,11 +30,11 @@ import time
 from typing import Any, Final
 
 import cv2
+import numpy as np
 from report import finish, surroundings, Target
 
 from vidseg_ros.core.fleet import run_jobs
 from vidseg_ros.core.label_map import resize_labels
-from vidseg_training.data.camvid import CamVid
 from vidseg_training.propagation.clip import list_clips
 from vidseg_training.propagation.manifest import MANIFEST
 from vidseg_training.propagation.motion import ClipFrame, FLOW_METHODS, open_motion
@@ -62,16 +62,18 @@ STAGES: Final = {
 
 def make_clip(data: Path, folder: Path, size: tuple[int, int], frames: int) -> None:
     """Write frames as JPEG, as cameras do, and every fifth label map as PNG."""
-    samples = CamVid(data / 'camvid', 'val')
     for name in ('clip', 'labels'):
         (folder / name).mkdir(parents=True)
-    for index in range(frames):
-        image, labels = samples[index]
+    files = sorted((data / 'camvid' / 'val').glob('*.png'))
+    for index, file in enumerate(files[:frames]):
+        image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+        labels = cv2.imread(str(data / 'camvid' / 'valannot' / file.name), cv2.IMREAD_UNCHANGED)
+        assert image is not None
+        assert labels is not None
         large = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
-        blue_first = cv2.cvtColor(large, cv2.COLOR_RGB2BGR)
-        cv2.imwrite(str(folder / 'clip' / f'{index:04d}.jpg'), blue_first)
+        cv2.imwrite(str(folder / 'clip' / f'{index:04d}.jpg'), large)
         if index % LABEL_STEP == 2:
-            ids = resize_labels(labels, size[::-1])
+            ids = resize_labels(labels.astype(np.uint8), size[::-1])
             cv2.imwrite(str(folder / 'labels' / f'{index:04d}.png'), ids)
 
 
@@ -121,7 +123,11 @@ def profile_job(folder: Path, motion: str, out: Path) -> dict[str, Any]:
 
 def measure(folder: str, motion: str, rounds: int, answers: Any) -> None:
     """Measure one source at one size; runs in a process of its own."""
-    _one_thread()
+    cv2.setNumThreads(1)
+    if motion not in FLOW_METHODS:
+        import torch  # noqa: PLC0415 - only where a network is measured
+
+        torch.set_num_threads(1)
     result = {'motion_s': time_motion(Path(folder), motion, rounds)}
     runs = []
     for number in range(rounds):
@@ -129,15 +135,6 @@ def measure(folder: str, motion: str, rounds: int, answers: Any) -> None:
         shutil.rmtree(Path(folder) / f'out{number}')
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     answers.put(result | {'runs': runs, 'peak_mib': peak_mib})
-
-
-def _one_thread() -> None:
-    cv2.setNumThreads(1)
-    try:
-        import torch  # noqa: PLC0415 - only where a network is measured
-    except ImportError:
-        return
-    torch.set_num_threads(1)
 
 
 def in_process(function: Callable[..., None], *arguments: object) -> Any:
@@ -216,7 +213,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('data', type=Path)
     parser.add_argument('--motion', nargs='+', default=list(FLOW_METHODS))
-    parser.add_argument('--frames', type=int, default=30, help='default: %(default)s')
+    parser.add_argument('--frames', type=int, default=60, help='default: %(default)s')
     parser.add_argument('--rounds', type=int, default=3, help='default: %(default)s')
     parser.add_argument('--sizes', nargs='+', choices=SIZES, default=list(SIZES))
     parser.add_argument('--out', type=Path, help='JSON file for the result')
