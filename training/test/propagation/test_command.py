@@ -2,17 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Callable
 from pathlib import Path
+import shlex
 import shutil
 
 import av
 import cv2
 import numpy as np
 import pytest
+import tyro
 
 from vidseg_ros.core.labels import CAMVID
-from vidseg_training.cli import main
+from vidseg_training.cli import _parser, main
+from vidseg_training.config import TrainConfig
 from vidseg_training.propagation.pictures import Sample, write_pictures
 from vidseg_training.propagation.propagate import propagate_clip, PropagationJob
+from vidseg_training.recipes import RECIPES
 
 
 def test_a_clip_becomes_samples_and_pictures(
@@ -125,6 +129,18 @@ def test_what_cannot_be_done_is_said(
     out = ['--out', str(tmp_path / 'out')]
     assert main(['propagate', str(clip_folder), *out, *words]) == 2
     assert expected in capsys.readouterr().err
+
+
+def test_commands_of_the_guide_are_ones() -> None:
+    guide = Path(__file__).parents[3] / 'docs' / 'propagation.md'
+    lines = guide.read_text(encoding='utf-8').replace('\\\n', ' ').splitlines()
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith('vidseg-train ')]
+    assert [words[0] for words in commands] == ['propagate', 'fit']
+    arguments = _parser().parse_args(commands[0])
+    assert (arguments.offset, arguments.accumulate, arguments.show) == (3, True, True)
+    _, rest = _parser().parse_known_args(commands[1])
+    config = tyro.cli(TrainConfig, default=RECIPES['own_compact'](), args=rest)
+    assert (config.propagation, config.offset, config.accumulate) == ('joint', 3, True)
 
 
 def test_two_clips_of_one_name_are_refused(
