@@ -71,6 +71,13 @@ def test_stamps_with_jitter_are_positions(tmp_path: Path) -> None:
     assert [clip.position(str(stamp)) for stamp in stamps] == [0, 1, 2, 4]
 
 
+def test_pairs_of_neighbours_with_gaps_between(tmp_path: Path) -> None:
+    names = [f'{number:03d}.png' for number in (1, 2, 11, 12, 21)]
+    clip = list_clips(str(write_images(tmp_path, *names)))[0].open(0)
+    assert [clip.has(position) for position in (0, 1, 2, 9, 10, 11)] == [1, 1, 0, 0, 1, 1]
+    assert len(clip) == 21
+
+
 def test_names_without_numbers_count_in_their_order(tmp_path: Path) -> None:
     (reference,) = list_clips(str(write_images(tmp_path, 'cc.png', 'aa.png', 'bb.png')))
     clip = reference.open(0)

@@ -110,12 +110,14 @@ class ImageSequence:
 
         Args:
             name: Of the clip.
-            files: By number of the frame, or by its stamp. The usual distance of two numbers is
-                one position; a larger one leaves positions without a frame.
+            files: By number of the frame, or by its stamp. The least distance of two numbers
+                (of stamps, the usual one about it) is one position; a larger one leaves
+                positions without a frame.
         """
         self.name = name
         numbers = sorted(files)
-        step = median([later - earlier for earlier, later in pairwise(numbers)] or [1])
+        steps = [later - earlier for earlier, later in pairwise(numbers)] or [1]
+        step = median(distance for distance in steps if distance < 1.5 * min(steps))
         positions = [round((number - numbers[0]) / step) for number in numbers]
         if len(set(positions)) < len(numbers):  # no clock counts like that
             positions = list(range(len(numbers)))
@@ -206,7 +208,16 @@ class VideoClip(_NumberedFrames):
 
     def _count(self) -> int:
         """Return the number of frames; a file that does not say is decoded once for it."""
-        return self._video.frame_count or sum(1 for _ in self._video.frames())
+        count = self._video.frame_count or 0
+        if count:
+            return count
+        try:
+            for _ in self._video.frames():
+                count += 1
+        except SourceError:  # it breaks off
+            if not count:
+                raise
+        return count
 
     def _decoded(self) -> Iterator[NDArray[np.uint8] | None]:
         try:
