@@ -9,6 +9,7 @@ from vidseg_ros.core.labels import CAMVID
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.data.footage import WithFootage
+from vidseg_training.data.propagated import WithPropagated
 from vidseg_training.data.sampling import TrainingSet
 from vidseg_training.distillation import soft_labels
 from vidseg_training.loop import fit
@@ -41,6 +42,19 @@ def run(config: TrainConfig, folder: Path) -> Path:
     if config.teacher is not None and labelled.label_set != CAMVID:
         msg = 'teacher: it knows the classes of CamVid only'
         raise ParameterError(msg)
+    if config.propagation != 'off':
+        assert config.propagated is not None
+        if config.teacher is not None:
+            msg = 'propagation and teacher: a run has one of them'
+            raise ParameterError(msg)
+        mixed = WithPropagated(
+            labelled,
+            config.propagated,
+            config.propagation,
+            config.offset,
+            accumulate=config.accumulate,
+        )
+        return fit(config, network, TrainingSet(mixed, real=mixed.real), validation, folder)
     if config.teacher is None:
         return fit(config, network, TrainingSet(labelled), validation, folder)
     train = WithFootage(labelled, config.unlabelled, config.unlabelled_step)

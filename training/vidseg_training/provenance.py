@@ -41,6 +41,14 @@ def describe_sources(config: TrainConfig, test: TrainingData) -> tuple[DataSourc
         sources.append(
             DataSource(name=f'unlabelled video: {names}', licence=licence, use='distillation')
         )
+    if config.propagation != 'off' and config.propagated is not None:
+        sources.append(
+            DataSource(
+                name=f'samples propagated over video: {config.propagated.name}',
+                licence=config.propagated_licence,
+                use='training',
+            )
+        )
     published = config.init is not None and config.network == 'fddwnet' and not is_run(config.init)
     uses = {'starting weights': published, 'teacher': config.teacher is not None}
     if used := [use for use, is_used in uses.items() if is_used]:

@@ -29,13 +29,13 @@ from ruamel.yaml.error import YAMLError
 
 from vidseg_ros.core.class_list import parse_classes
 from vidseg_ros.core.errors import ModelError, SourceError
+from vidseg_ros.core.image_codec import IMAGE_TYPES
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 from vidseg_ros.core.model_card import DataSource
 from vidseg_training.data.image_pairs import find_pairs, id_table, ImagePairs, Pair, Split
 
 DESCRIPTION: Final = 'dataset.yaml'
-IMAGE_TYPES: Final = ('.png', '.jpg', '.jpeg')
 
 
 class ImageFolder(ImagePairs):
