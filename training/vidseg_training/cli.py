@@ -14,6 +14,8 @@ from vidseg_ros.core.errors import VidsegError
 from vidseg_training.config import TrainConfig
 from vidseg_training.export import export
 from vidseg_training.fitting import run
+from vidseg_training.propagation.command import add_arguments as add_propagation_arguments
+from vidseg_training.propagation.command import propagate
 from vidseg_training.recipes import RECIPES
 
 
@@ -31,11 +33,16 @@ def _parser() -> argparse.ArgumentParser:
     ship.add_argument('run', type=Path, help='folder of the run')
     ship.add_argument('--data', type=Path, help='folder of the data set, if it has moved')
     ship.add_argument('--out', type=Path, required=True, help='model file to write')
+    add_propagation_arguments(
+        commands.add_parser(
+            'propagate', help='make training samples at the unlabelled neighbours of frames'
+        )
+    )
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``vidseg-train fit RECIPE`` or ``vidseg-train export RUN --out FILE``."""
+    """Run ``vidseg-train fit RECIPE``, ``export RUN --out FILE`` or ``propagate CLIP``."""
     logging.basicConfig(level=logging.ERROR, format='%(message)s')
     logging.getLogger('vidseg_training').setLevel(logging.INFO)
     parser = _parser()
@@ -48,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(run(config, arguments.out or Path('runs') / recipe.name))
         elif rest:
             parser.error(f'unknown arguments: {" ".join(rest)}')
+        elif arguments.command == 'propagate':
+            for line in propagate(arguments):
+                print(line)
         else:
             print(export(arguments.run, arguments.out, arguments.data).path)
     except VidsegError as error:
