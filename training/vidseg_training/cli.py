@@ -14,6 +14,8 @@ from vidseg_ros.core.errors import VidsegError
 from vidseg_training.config import TrainConfig
 from vidseg_training.export import export
 from vidseg_training.fitting import run
+from vidseg_training.motion_config import MotionConfig
+from vidseg_training.motion_training import train_motion
 from vidseg_training.propagation.command import add_arguments as add_propagation_arguments
 from vidseg_training.propagation.command import propagate
 from vidseg_training.recipes import RECIPES
@@ -29,6 +31,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.add_argument('recipe', choices=RECIPES)
     fit.add_argument('--out', type=Path, help='folder of the run, by default runs/RECIPE')
+    motion = commands.add_parser(
+        'motion',
+        add_help=False,
+        help='train a motion network from unlabelled clips (--clips VIDEO_OR_FOLDER ...; --help)',
+    )
+    motion.add_argument('--out', type=Path, default=Path('runs/motion'), help='folder of the run')
     ship = commands.add_parser('export', help='write the model file of a finished run')
     ship.add_argument('run', type=Path, help='folder of the run')
     ship.add_argument('--data', type=Path, help='folder of the data set, if it has moved')
@@ -42,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``vidseg-train fit RECIPE``, ``export RUN --out FILE`` or ``propagate CLIP``."""
+    """Run ``vidseg-train`` with ``fit``, ``motion``, ``propagate`` or ``export``."""
     logging.basicConfig(level=logging.ERROR, format='%(message)s')
     logging.getLogger('vidseg_training').setLevel(logging.INFO)
     parser = _parser()
@@ -53,6 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             prog = f'vidseg-train fit {arguments.recipe}'
             config = tyro.cli(TrainConfig, prog=prog, default=recipe, args=rest)
             print(run(config, arguments.out or Path('runs') / recipe.name))
+        elif arguments.command == 'motion':
+            motion = tyro.cli(MotionConfig, prog='vidseg-train motion', args=rest)
+            print(train_motion(motion, arguments.out))
         elif rest:
             parser.error(f'unknown arguments: {" ".join(rest)}')
         elif arguments.command == 'propagate':

@@ -1,0 +1,87 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""A trained motion network as a source of motion."""
+
+from collections.abc import Sequence
+import hashlib
+import json
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open, SafetensorError
+import torch
+
+from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.motion import FlowMethod
+from vidseg_training.checkpoints import load_weights
+from vidseg_training.data.clips import Window
+from vidseg_training.data.motion_windows import first_guess, MotionSample, to_sample
+from vidseg_training.networks.motion import MotionNet
+from vidseg_training.propagation.motion import ClipFrame, FLOW_METHODS
+
+
+@final
+class LearnedMotion:
+    """A motion network and the optical flow that it starts from, see `MotionSource`.
+
+    Attributes:
+        name: Mode of the network and the start of the SHA-256 of its file.
+        past_frames: It makes use of one frame beyond the source, and does without.
+        network: In evaluation mode.
+    """
+
+    past_frames = 1
+
+    def __init__(self, name: str, network: MotionNet, flow: 'FlowMethod | None') -> None:
+        """Wrap a network.
+
+        Args:
+            name: What tables and manifests call it.
+            network: Trained; put into evaluation mode.
+            flow: The first guess it was trained with; None: no motion.
+        """
+        self.name, self.network, self._flow = name, network.eval(), flow
+
+    @classmethod
+    def load(cls, path: Path, flow: 'FlowMethod | None' = None) -> 'LearnedMotion':
+        """Read the weights that ``vidseg-train motion`` wrote.
+
+        Args:
+            path: ``motion.safetensors``, or the folder of the run.
+            flow: The flow method that it was trained with, if that was one of the user's own;
+                None takes the one that the file names.
+
+        Raises:
+            SourceError: If there is no such file, or it is damaged or not ours.
+        """
+        path = path / 'motion.safetensors' if path.is_dir() else path
+        try:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            with safe_open(path, 'pt') as file:
+                about = file.metadata() or {}
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        except (OSError, SafetensorError) as error:
+            msg = f'cannot read the motion network {path}: {error}'
+            raise SourceError(msg) from error
+        if 'motion' not in about:
+            msg = f'{path} is no motion network; give what vidseg-train motion wrote'
+            raise SourceError(msg)
+        settings = json.loads(about['motion'])
+        network = MotionNet(settings['mode'], settings['width'])
+        load_weights(network, state, path)
+        name = f'{settings["mode"]}-{digest[:8]}'
+        return cls(name, network, flow or FLOW_METHODS.get(settings['flow']))
+
+    def backward_flow(
+        self, target: ClipFrame, source: ClipFrame, past: Sequence[ClipFrame]
+    ) -> NDArray[np.float32]:
+        """See `MotionSource`."""
+        previous = past[0] if past else source
+        window = Window(previous.image, source.image, target.image)
+        guess = first_guess(window, self.network.mode, self._flow)
+        sample = MotionSample(*(tensor[None] for tensor in to_sample(window, guess)))
+        with torch.inference_mode():
+            vectors = self.network(*sample)[0]
+        return np.ascontiguousarray(vectors.permute(1, 2, 0).numpy())
