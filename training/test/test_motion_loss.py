@@ -49,7 +49,9 @@ def test_similarity_of_pictures_without_texture() -> None:
 def test_terms_are_weighed() -> None:
     warped, target = _row(0.1, 0.3, 0.5), _row(0.4, 0.4, 0.4)
     vectors = torch.stack((_row(0.0, 1.0, 4.0)[:, 0], _row(0.0, 0.0, 0.0)[:, 0]), 1)
-    weights = MotionLossWeights(photometric=0.7, gradient=0.2, smoothness=0.1, edge=0)
+    weights = MotionLossWeights(
+        photometric=0.7, gradient=0.2, similarity=0, smoothness=0.1, edge=0
+    )
     # |0.1 - 0.4|, |0.3 - 0.4|, |0.5 - 0.4| -> 0.5 / 3.
     expected = 0.7 * 0.5 / 3 + 0.2 * 0.2 + 0.1 * 1
     assert motion_loss(warped, target, vectors, weights).item() == pytest.approx(expected)
@@ -68,4 +70,4 @@ def test_weights_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ParameterError, match='smoothness must be zero or above, not -1'):
         MotionLossWeights(smoothness=-1)
     with pytest.raises(ParameterError, match='one of photometric, gradient and similarity'):
-        MotionLossWeights(photometric=0)
+        MotionLossWeights(photometric=0, similarity=0)

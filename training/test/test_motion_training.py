@@ -23,8 +23,8 @@ from vidseg_training.motion_training import (
     split_scenes,
     train_motion,
     validation_windows,
-    WEIGHTS,
 )
+from vidseg_training.motion_weights import WEIGHTS
 
 
 @pytest.fixture
@@ -155,3 +155,8 @@ def test_the_command_says_what_is_wrong(
     missing = str(tmp_path / 'none.mp4')
     assert main(['motion', '--out', str(tmp_path / 'run'), '--clips', missing]) == 2
     assert f'vidseg-train: no clip at {missing}' in capsys.readouterr().err
+
+
+def test_a_run_that_diverges_stops(config: MotionConfig, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r'step \d+: \w+ not finite; lower learning_rate'):
+        train_motion(replace(config, learning_rate=1e30), tmp_path)

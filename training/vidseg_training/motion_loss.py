@@ -32,7 +32,7 @@ class MotionLossWeights:
     """Of the mean absolute difference of colours."""
     gradient: float = 0.0
     """Of the mean absolute difference of colour gradients, along x plus along y."""
-    similarity: float = 0.0
+    similarity: float = 0.2
     """Of (1 - SSIM) / 2 (Wang et al. 2004, windows of 3x3), as in Godard et al., CVPR 2017."""
     smoothness: float = 0.02
     """Of the mean absolute gradient of the vectors, along x plus along y, px."""

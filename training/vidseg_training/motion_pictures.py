@@ -41,7 +41,7 @@ def draw_flow(vectors: NDArray[np.float32]) -> NDArray[np.uint8]:
     saturation = np.minimum(length / longest, 1) * 255
     value = np.full_like(saturation, 255)
     hsv = np.rint(np.stack((degrees / 2 % 180, saturation, value), -1)).astype(np.uint8)
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).astype(np.uint8, copy=False)
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)
 
 
 def draw_motion(views: Sequence[MotionView]) -> NDArray[np.uint8]:

@@ -3,20 +3,15 @@
 """Training of a motion network from unlabelled clips, with exact resume after a kill."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 import json
 import logging
-from math import cos, pi
+from math import cos, isfinite, pi
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from lightning.fabric import Fabric
-import numpy as np
-from numpy.typing import NDArray
 from rich.progress import Progress, TimeElapsedColumn
-from safetensors.torch import save_file
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vidseg_ros.core.errors import ParameterError, SourceError
@@ -24,15 +19,14 @@ from vidseg_ros.core.motion import FlowMethod
 from vidseg_training.checkpoints import load_weights, write_atomically
 from vidseg_training.data.clips import describe_faults, read_scenes, Scene, Window
 from vidseg_training.data.motion_windows import (
-    first_guess,
     MotionSample,
     MotionWindows,
-    to_sample,
 )
 from vidseg_training.motion_config import MotionConfig
 from vidseg_training.motion_loss import motion_loss
-from vidseg_training.motion_pictures import draw_motion, MotionView
-from vidseg_training.motion_scores import score_warp, WarpScores
+from vidseg_training.motion_pictures import draw_motion
+from vidseg_training.motion_scores import score_motion
+from vidseg_training.motion_weights import settings_text, WEIGHTS, write_motion
 from vidseg_training.networks.motion import MotionNet
 from vidseg_training.propagation.motion import FLOW_METHODS
 from vidseg_training.run_log import RunLog
@@ -43,14 +37,10 @@ _logger = logging.getLogger(__name__)
 CHECKPOINT: Final = 'last.ckpt'
 """What a run resumes from: weights, optimizer, position, settings."""
 
-WEIGHTS: Final = 'motion.safetensors'
-"""The weights, with the settings in the file's metadata."""
-
 _FREE: Final = ('workers', 'checkpoint_steps', 'tensorboard')
 """Settings that may change between two calls of one run: they do not touch its outcome."""
 
 _MOST_VALIDATED: Final = 16
-_MOST_DRAWN: Final = 3
 _SHORTEST_SPLIT: Final = 30
 """Scenes of fewer frames are not split: all of their frames are learned from and scored."""
 
@@ -160,14 +150,28 @@ class MotionRun:
         for group in self._optimizer.param_groups:
             group['lr'] = rate
         vectors = self.network(*batch)
+        if not vectors.isfinite().all():  # which may crash the sampling
+            self._give_up('vectors')
         warped = backward_warp(batch.source, vectors)
         loss = motion_loss(warped, batch.target, vectors, self.config.loss)
         self._optimizer.zero_grad()
         self._fabric.backward(loss)
-        self._fabric.clip_gradients(self.network, self._optimizer, max_norm=self.config.clip_norm)
+        norm = self._fabric.clip_gradients(
+            self.network,
+            self._optimizer,
+            max_norm=self.config.clip_norm,
+            error_if_nonfinite=False,
+        )
+        assert norm is not None
+        if not isfinite(norm.item()):
+            self._give_up('gradient')
         self._optimizer.step()
         self._log.write(self.step, loss=loss.item(), learning_rate=rate)
         return loss.item()
+
+    def _give_up(self, what: str) -> NoReturn:
+        msg = f'step {self.step}: {what} not finite; lower learning_rate, in another --out'
+        raise ParameterError(msg)
 
     def steps(self) -> Iterator[float]:
         """Train from the current position to the end; yield the loss of each step."""
@@ -197,62 +201,16 @@ class MotionRun:
         """Score the network and its first guess, draw samples and write the weights."""
         epoch = self.step // self._steps_per_epoch
         self.network.eval()
-        scores, guessed, views = [], [], []
-        for window in self._validation:
-            guess = first_guess(window, self.config.mode, self._flow)
-            sample = MotionSample(
-                *(tensor[None].to(self._fabric.device) for tensor in to_sample(window, guess))
-            )
-            with torch.no_grad():
-                vectors = self.network(*sample)
-            warped = backward_warp(sample.source, vectors)
-            scores.append(score_warp(warped, sample.target))
-            guessed.append(score_warp(backward_warp(sample.source, sample.guess), sample.target))
-            if len(views) < _MOST_DRAWN:
-                views.append(MotionView(window.target, _to_image(warped[0]), _to_flow(vectors[0])))
+        scores, views = score_motion(self.network.module, self._flow, self._validation)
         self.network.train()
-        self._log.write(
-            self.step, epoch=epoch, **_mean_scores('', scores), **_mean_scores('guess_', guessed)
-        )
+        self._log.write(self.step, epoch=epoch, **scores)
         self._log.picture(self.step, f'epoch_{epoch:04}', draw_motion(views))
-        self._write_weights()
-
-    def _write_weights(self) -> None:
-        path = self._folder / WEIGHTS
-        state = {
-            name: value.contiguous() for name, value in self.network.module.state_dict().items()
-        }
-        about = {'motion': settings_text(self.config), 'step': str(self.step)}
-        write_atomically(path, lambda partial: save_file(state, partial, about))
+        write_motion(self._folder / WEIGHTS, self.network.module, self.config, self.step)
 
     def finish(self) -> Path:
         """Close the log and return the path of the weights."""
         self._log.close()
         return self._folder / WEIGHTS
-
-
-def _to_image(image: Tensor) -> NDArray[np.uint8]:
-    """Bring (3, H, W) float, 0 to 1, to (H, W, 3) uint8."""
-    grey_levels: NDArray[np.uint8] = (
-        (image * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
-    )
-    return grey_levels
-
-
-def _to_flow(vectors: Tensor) -> NDArray[np.float32]:
-    """Bring (2, H, W) to (H, W, 2) float32."""
-    flow: NDArray[np.float32] = vectors.permute(1, 2, 0).contiguous().cpu().numpy()
-    return flow
-
-
-def _mean_scores(prefix: str, scores: Sequence[WarpScores]) -> dict[str, float]:
-    means = np.mean(scores, axis=0).tolist()
-    return {f'{prefix}{name}': mean for name, mean in zip(WarpScores._fields, means, strict=True)}
-
-
-def settings_text(config: MotionConfig) -> str:
-    """Write settings as JSON."""
-    return json.dumps(asdict(config), default=str, sort_keys=True)
 
 
 def _outcome(name: str, settings: dict[str, Any]) -> object:

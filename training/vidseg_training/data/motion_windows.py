@@ -66,6 +66,17 @@ def to_sample(window: Window, guess: NDArray[np.float32]) -> MotionSample:
     return MotionSample(previous, source, torch.from_numpy(guess).permute(2, 0, 1), target)
 
 
+def to_batch(window: Window, guess: NDArray[np.float32], device: torch.device) -> MotionSample:
+    """Bring a window and its guess to a device, as a batch of one."""
+    return MotionSample(*(tensor[None].to(device) for tensor in to_sample(window, guess)))
+
+
+def to_flow(vectors: Tensor) -> NDArray[np.float32]:
+    """Bring the vectors of a batch of one, (1, 2, H, W) px, to (H, W, 2) float32."""
+    flow: NDArray[np.float32] = vectors[0].permute(1, 2, 0).contiguous().cpu().numpy()
+    return flow
+
+
 class MotionWindows(Dataset[MotionSample]):
     """The windows of a training run, by their number."""
 
@@ -96,7 +107,7 @@ class MotionWindows(Dataset[MotionSample]):
     def __getitem__(self, number: int) -> MotionSample:
         """Draw a window; its number counts all windows of the run, from 0."""
         rng = np.random.default_rng((self._config.seed, number))
-        scene = self._scenes[rng.integers(len(self._scenes))]
+        scene = self._scenes[int(rng.integers(len(self._scenes)))]
         window = _crop(self._frames(scene, rng), self._config.crop_size, rng)
         return to_sample(window, first_guess(window, self._config.mode, self._flow))
 

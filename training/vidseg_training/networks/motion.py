@@ -59,11 +59,11 @@ def lucas_kanade_step(target: Tensor, warped: Tensor) -> Tensor:
     change = target - warped
     products = torch.cat((dx * dx, dx * dy, dy * dy, dx * change, dy * change), 1)
     sums = F.avg_pool2d(products, 5, 1, 2, count_include_pad=False)
-    xx, xy, yy, x_change, y_change = sums.split(1, 1)  # B 1 H W each
+    xx, xy, yy, x_change, y_change = torch.split(sums, 1, 1)  # B 1 H W each
     xx, yy = xx + _DAMPING, yy + _DAMPING
     determinant = xx * yy - xy * xy
     step = torch.cat((yy * x_change - xy * y_change, xx * y_change - xy * x_change), 1)
-    return (step / determinant).clamp(-_MOST_STEP_PX, _MOST_STEP_PX)
+    return torch.clamp(step / determinant, -_MOST_STEP_PX, _MOST_STEP_PX)
 
 
 def _grey(images: Tensor) -> Tensor:
@@ -134,15 +134,15 @@ class MotionNet(nn.Module):
         warped, earlier = backward_warp(source, guess), backward_warp(previous, 2 * guess)
         brightness = warped.mean((1, 2, 3), keepdim=True)
         if self.mode == 'prediction':
-            views = (warped - brightness, _DIFFERENCE_SCALE * (warped - earlier))
+            views = [warped - brightness, _DIFFERENCE_SCALE * (warped - earlier)]
         else:
             assert target is not None
-            views = (
+            views = [
                 target - brightness,
                 _DIFFERENCE_SCALE * (target - warped),
                 _DIFFERENCE_SCALE / 2 * (target - earlier),
                 _steps(target, warped),
-            )
+            ]
         x = torch.cat((*views, _GUESS_SCALE * guess), 1)
         height, width = x.shape[-2:]
         x = F.pad(x, (0, -width % _STRIDE, 0, -height % _STRIDE), mode='replicate')

@@ -3,21 +3,18 @@
 """A trained motion network as a source of motion."""
 
 from collections.abc import Sequence
-import hashlib
-import json
 from pathlib import Path
 from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open, SafetensorError
 import torch
 
-from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.fleet.record import file_digest
 from vidseg_ros.core.motion import FlowMethod
-from vidseg_training.checkpoints import load_weights
 from vidseg_training.data.clips import Window
-from vidseg_training.data.motion_windows import first_guess, MotionSample, to_sample
+from vidseg_training.data.motion_windows import first_guess, to_batch, to_flow
+from vidseg_training.motion_weights import read_motion, WEIGHTS
 from vidseg_training.networks.motion import MotionNet
 from vidseg_training.propagation.motion import ClipFrame, FLOW_METHODS
 
@@ -56,23 +53,11 @@ class LearnedMotion:
         Raises:
             SourceError: If there is no such file, or it is damaged or not ours.
         """
-        path = path / 'motion.safetensors' if path.is_dir() else path
-        try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            with safe_open(path, 'pt') as file:
-                about = file.metadata() or {}
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-        except (OSError, SafetensorError) as error:
-            msg = f'cannot read the motion network {path}: {error}'
-            raise SourceError(msg) from error
-        if 'motion' not in about:
-            msg = f'{path} is no motion network; give what vidseg-train motion wrote'
-            raise SourceError(msg)
-        settings = json.loads(about['motion'])
-        network = MotionNet(settings['mode'], settings['width'])
-        load_weights(network, state, path)
-        name = f'{settings["mode"]}-{digest[:8]}'
-        return cls(name, network, flow or FLOW_METHODS.get(settings['flow']))
+        path = path / WEIGHTS if path.is_dir() else path
+        network, stored_flow = read_motion(path)
+        network.to('cuda' if torch.cuda.is_available() else 'cpu')
+        name = f'{network.mode}-{file_digest(path).hex()[:8]}'
+        return cls(name, network, flow or FLOW_METHODS.get(stored_flow))
 
     def backward_flow(
         self, target: ClipFrame, source: ClipFrame, past: Sequence[ClipFrame]
@@ -81,7 +66,6 @@ class LearnedMotion:
         previous = past[0] if past else source
         window = Window(previous.image, source.image, target.image)
         guess = first_guess(window, self.network.mode, self._flow)
-        sample = MotionSample(*(tensor[None] for tensor in to_sample(window, guess)))
+        batch = to_batch(window, guess, next(self.network.parameters()).device)
         with torch.inference_mode():
-            vectors = self.network(*sample)[0]
-        return np.ascontiguousarray(vectors.permute(1, 2, 0).numpy())
+            return to_flow(self.network(*batch))
