@@ -68,6 +68,16 @@ def test_frames_of_another_size_are_another_scene(moving_clip: Path, tmp_path: P
     assert faults[str(folder)] == Counter({'other size': 1})
 
 
+def test_a_frame_of_half_the_size_is_another_scene(moving_clip: Path, tmp_path: Path) -> None:
+    folder = _copy(moving_clip, tmp_path / 'clip')
+    frame = cv2.imread(str(folder / 'drive_004.png'), cv2.IMREAD_COLOR)
+    assert frame is not None
+    _replace(folder, 4, cv2.resize(frame, (48, 36), interpolation=cv2.INTER_AREA))
+    scenes, faults = read_scenes([str(folder)], 72)
+    assert [len(scene.frames) for scene in scenes] == [4, 7]
+    assert faults[str(folder)] == Counter({'other size': 2})
+
+
 def test_a_path_given_twice_counts_twice_and_is_read_once(moving_clip: Path) -> None:
     scenes, _ = read_scenes([str(moving_clip)] * 2, 72)
     assert len(scenes) == 2

@@ -119,9 +119,11 @@ def test_scores_of_clips_kept_apart_and_a_flow_of_ones_own(
         return np.zeros((*first.shape[:2], 2), np.float32)
 
     calls: list[tuple[int, ...]] = []
-    short = replace(config, epochs=1, windows=4, validation=config.clips)
+    short = replace(config, flow='own', epochs=1, windows=4, validation=config.clips)
     train_motion(short, tmp_path, exact)
     assert calls == [(64, 64, 3)] * 4 + [(72, 96, 3)] * 10  # windows, then those that are scored
+    with pytest.raises(ParameterError, match="flow is 'own' if, and only if, a function is given"):
+        train_motion(short, tmp_path)
 
 
 def test_a_tenth_of_long_scenes_is_kept_for_validation() -> None:

@@ -75,6 +75,19 @@ def test_the_guess_asks_for_the_motion_that_the_network_looks_for() -> None:
     assert (first_guess(window, 'prediction', None) == 0).all()
 
 
+def test_prediction_lets_the_motion_of_the_step_before_go_on() -> None:
+    frame = np.zeros((1, 5, 3), np.uint8)
+    before = np.zeros((1, 5, 2), np.float32)
+    before[0, :, 0] = 2, 0, 7, 0, -1
+
+    def known(_first: NDArray[np.uint8], _second: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return before
+
+    guess = first_guess(Window(frame, frame, frame), 'prediction', known)
+    # Looked up at 0 + 2, 1, 2 + 7 (the border), 3 and 4 - 1.
+    np.testing.assert_array_equal(guess[0, :, 0], [7, 0, -1, 0, 0])
+
+
 def test_a_sample_has_its_channels_first() -> None:
     frame = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
     sample = to_sample(Window(frame, frame, frame), np.ones((4, 5, 2), np.float32))

@@ -21,8 +21,8 @@ class MotionConfig:
     """Clips that are only scored; without any, the last tenth of every training clip is."""
     mode: MotionMode = 'reconstruction'
     """Whether the network sees the frame that it is to explain, or predicts it."""
-    flow: Literal['dis', 'farneback', 'none'] = 'dis'
-    """Optical flow that the network starts from."""
+    flow: Literal['dis', 'farneback', 'none', 'own'] = 'dis'
+    """Optical flow that the network starts from; 'own': a function, from Python only."""
     width: int = 16
     """Channels of the network at half resolution."""
     height: int = 360

@@ -18,10 +18,7 @@ from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.core.motion import FlowMethod
 from vidseg_training.checkpoints import load_weights, write_atomically
 from vidseg_training.data.clips import describe_faults, read_scenes, Scene, Window
-from vidseg_training.data.motion_windows import (
-    MotionSample,
-    MotionWindows,
-)
+from vidseg_training.data.motion_windows import MotionSample, MotionWindows
 from vidseg_training.motion_config import MotionConfig
 from vidseg_training.motion_loss import motion_loss
 from vidseg_training.motion_pictures import draw_motion
@@ -239,7 +236,7 @@ def train_motion(config: MotionConfig, folder: Path, flow: 'FlowMethod | None' =
     Args:
         config: The settings.
         folder: Receives checkpoints, weights, pictures and the log; created if needed.
-        flow: A flow method of one's own for the first guess; None takes ``config.flow``.
+        flow: A flow method of one's own, if ``config.flow`` is 'own'.
 
     Returns:
         Path of the weights (safetensors).
@@ -249,6 +246,9 @@ def train_motion(config: MotionConfig, folder: Path, flow: 'FlowMethod | None' =
         SourceError: If a clip or the folder's checkpoint cannot be read.
         OutputError: If a file cannot be written; the one before it stays.
     """
+    if (flow is None) == (config.flow == 'own'):
+        msg = "flow is 'own' if, and only if, a function is given: train_motion(..., flow=...)"
+        raise ParameterError(msg)
     train, faults = read_scenes(config.clips, config.height)
     for path, counts in faults.items():
         _logger.info('%s: %s', path, describe_faults(counts))

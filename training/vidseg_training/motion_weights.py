@@ -27,7 +27,7 @@ class StoredMotion(NamedTuple):
     network: MotionNet
     """In evaluation mode."""
     flow: str
-    """Name of the optical flow that it starts from, or 'none'."""
+    """Name of the optical flow that it starts from, 'none' or 'own'."""
 
 
 def settings_text(config: MotionConfig) -> str:

@@ -8,7 +8,8 @@ import pytest
 from safetensors.torch import save_file
 import torch
 
-from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.errors import ParameterError, SourceError
+from vidseg_ros.core.motion import dis_flow
 from vidseg_training.motion_config import MotionConfig
 from vidseg_training.motion_training import train_motion
 from vidseg_training.propagation.learned import LearnedMotion
@@ -52,6 +53,15 @@ def test_the_name_follows_the_weights(weights: Path, tmp_path: Path) -> None:
     state = {name: value + 1 for name, value in changed.network.state_dict().items()}
     save_file(state, other, {'motion': '{"mode": "reconstruction", "width": 8, "flow": "dis"}'})
     assert open_motion(other).name != changed.name
+
+
+def test_a_network_with_a_flow_of_ones_own_asks_for_it(weights: Path, tmp_path: Path) -> None:
+    state = LearnedMotion.load(weights).network.state_dict()
+    path = tmp_path / 'own.safetensors'
+    save_file(state, path, {'motion': '{"mode": "reconstruction", "width": 8, "flow": "own"}'})
+    with pytest.raises(ParameterError, match=r'starts from a flow of its trainer'):
+        LearnedMotion.load(path)
+    assert LearnedMotion.load(path, dis_flow).network.mode == 'reconstruction'
 
 
 def test_prediction_does_not_look_at_the_target(moving_clip: Path, tmp_path: Path) -> None:

@@ -59,8 +59,7 @@ def read_scenes(
 
     Returns:
         The scenes of at least three frames, those of a path as often as it is given, and of each
-        path how many frames were left out or
-        began another scene, by reason.
+        path how many frames were left out or began another scene, by reason.
 
     Raises:
         SourceError: If a path has no frames at all, or no scene is left in all of them.
@@ -96,28 +95,33 @@ def _runs(
     before: NDArray[np.uint8] | None = None  # thumbnail of the last frame of the run
     for position in range(len(clip)):
         frame = clip.read(position)
-        small = None if frame is None else thumbnail(frame)
-        fault = _fault(before, small)
-        if fault and clip.has(position):
+        if frame is None:
+            counts['unreadable'] += clip.has(position)
+            yield run
+            run, before = [], None
+            continue
+        small, shown = thumbnail(frame), _shrink(frame, height)
+        fault: Fault | None = _break(before, small)
+        if fault is None and run and run[-1].shape != shown.shape:
+            fault = 'other size'
+        if fault:
             counts[fault] += 1
         if fault == 'identical':
             continue
         if fault:
             yield run
-            run, before = [], None
-        if frame is not None and fault != 'black':
-            run.append(_shrink(frame, height))
+            run = []
+        if fault == 'black':
+            before = None
+        else:
+            run.append(shown)
             before = small
     yield run
 
 
-def _fault(before: NDArray[np.uint8] | None, frame: NDArray[np.uint8] | None) -> Fault | None:
+def _break(before: NDArray[np.uint8] | None, frame: NDArray[np.uint8]) -> Break | None:
     """Judge a frame by its thumbnail and that of the frame before."""
-    if frame is None:
-        return 'unreadable'
-    if before is not None and before.shape != frame.shape:
-        return 'other size'
-    if before is None:  # the first one of a scene can only be black
+    if before is None or before.shape != frame.shape:  # by itself it can only be black
         return 'black' if find_break(frame, frame) == 'black' else None
     return find_break(before, frame)
 

@@ -8,6 +8,7 @@ Like `vidseg_training.data.sampling`, a sample depends only on the seed and its 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vidseg_ros.core.errors import ParameterError
-from vidseg_ros.core.motion import FlowMethod
+from vidseg_ros.core.motion import flow_targets, FlowMethod
 from vidseg_training.data.clips import Scene, Window
 from vidseg_training.motion_config import MotionConfig
 from vidseg_training.networks.motion import MotionMode
@@ -45,7 +46,7 @@ def first_guess(
     Args:
         window: Frames (H, W, 3) uint8 RGB.
         mode: Reconstruction asks the flow for just that. Prediction, which may not look at the
-            target, takes the motion of the step before, from source to previous, for it.
+            target, expects the motion of the step before, from source to previous, to go on.
         flow: Optical flow, or None for a guess of no motion.
 
     Returns:
@@ -55,7 +56,11 @@ def first_guess(
         return np.zeros((*window.source.shape[:2], 2), np.float32)
     if mode == 'reconstruction':
         return flow(window.target, window.source)
-    return flow(window.source, window.previous)
+    before = flow(window.source, window.previous)
+    # What the step before moved from q to q + before(q) is expected at q - before(q).
+    x, y = flow_targets(before)
+    goes_on = cv2.remap(before, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(goes_on, np.float32)
 
 
 def to_sample(window: Window, guess: NDArray[np.float32]) -> MotionSample:

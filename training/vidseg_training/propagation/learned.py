@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 import torch
 
+from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.fleet.record import file_digest
 from vidseg_ros.core.motion import FlowMethod
 from vidseg_training.data.clips import Window
@@ -47,14 +48,17 @@ class LearnedMotion:
 
         Args:
             path: ``motion.safetensors``, or the folder of the run.
-            flow: The flow method that it was trained with, if that was one of the user's own;
-                None takes the one that the file names.
+            flow: The flow method that it was trained with, if that was one of the user's own.
 
         Raises:
+            ParameterError: If it needs such a method and there is none.
             SourceError: If there is no such file, or it is damaged or not ours.
         """
         path = path / WEIGHTS if path.is_dir() else path
         network, stored_flow = read_motion(path)
+        if stored_flow == 'own' and flow is None:
+            msg = f'{path} starts from a flow of its trainer: LearnedMotion.load(path, flow)'
+            raise ParameterError(msg)
         network.to('cuda' if torch.cuda.is_available() else 'cpu')
         name = f'{network.mode}-{file_digest(path).hex()[:8]}'
         return cls(name, network, flow or FLOW_METHODS.get(stored_flow))
