@@ -62,7 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             config = tyro.cli(TrainConfig, prog=prog, default=recipe, args=rest)
             print(run(config, arguments.out or Path('runs') / recipe.name))
         elif arguments.command == 'motion':
-            motion = tyro.cli(MotionConfig, prog='vidseg-train motion', args=rest)
+            motion = tyro.cli(
+                MotionConfig,
+                prog='vidseg-train motion',
+                description='Train a motion network from unlabelled clips into --out DIR, by '
+                'default runs/motion.',
+                args=rest,
+            )
             print(train_motion(motion, arguments.out))
         elif rest:
             parser.error(f'unknown arguments: {" ".join(rest)}')
