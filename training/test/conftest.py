@@ -60,3 +60,16 @@ def write_pair() -> Callable[..., None]:
         assert cv2.imwrite(str(labels), pixels)
 
     return write
+
+
+@pytest.fixture(scope='session')
+def moving_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of 12 frames of 72x96 px: one soft texture, 2 px further left in each."""
+    folder = tmp_path_factory.mktemp('moving')
+    noise = np.random.default_rng(0).uniform(0, 255, (72, 128, 3)).astype(np.float32)
+    soft = cv2.GaussianBlur(noise, (0, 0), 3)
+    texture = cv2.normalize(soft, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    for index in range(12):
+        frame = texture[:, 2 * index : 2 * index + 96]
+        cv2.imwrite(str(folder / f'drive_{index:03}.png'), frame)
+    return folder
