@@ -97,7 +97,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the commands fit, cross-validate, export, evaluate, list, motion and propagate."""
+    """Run one of the commands that ``vidseg-train --help`` lists."""
     logging.basicConfig(level=logging.ERROR, format='%(message)s')
     logging.getLogger('vidseg_training').setLevel(logging.INFO)
     parser = _parser()
