@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 import pytest
 
 from vidseg_ros.core.labels import STREET
+from vidseg_ros.core.motion import occlusion
 from vidseg_ros.core.street import StreetClip, StreetFrame
 
 SIZE = (180, 320)
@@ -113,3 +114,14 @@ def test_arrays_have_the_documented_form_and_belong_to_the_caller(clip: StreetCl
     labels = frame.labels.copy()
     frame.labels[:] = 9
     np.testing.assert_array_equal(clip.frame(1).labels, labels)
+
+
+def test_motion_between_any_two_frames(clip: StreetClip) -> None:
+    np.testing.assert_array_equal(clip.flow_between(20, 21), clip.frame(20).flow)
+    now, before = clip.frame(23), clip.frame(20)
+    flow = clip.flow_between(23, 20)
+    labels = fetch(before.labels, flow, cv2.INTER_NEAREST)
+    seen_twice = ~occlusion(flow, clip.flow_between(20, 23))
+    assert seen_twice.mean() > 0.5
+    assert (labels == now.labels)[seen_twice].mean() > 0.985
+    assert (before.labels == now.labels)[seen_twice].mean() < 0.95

@@ -101,12 +101,25 @@ class StreetClip:
             image=self._develop(shape, raster, index),
             labels=raster.labels.copy(),
             stamp_ns=round(index * 1e9 / self._fps),
-            compute_motion=functools.partial(self._make_motion, index),
+            compute_motion=functools.partial(self._make_motion, index, index + 1),
         )
 
     def frames(self, count: int) -> Iterator[StreetFrame]:
         """Yield the first frames of the clip."""
         return map(self.frame, range(count))
+
+    def flow_between(self, first: int, second: int) -> NDArray[np.float32]:
+        """Return how far the points shown in one frame move until another one.
+
+        Args:
+            first: Number of the frame whose pixels are followed, 0 or more.
+            second: Number of the other frame, before or after it.
+
+        Returns:
+            (H, W, 2) float32 px, right and down positive: geometrically exact where the point is
+            hidden in the other frame, too, and 0 where it is behind the camera.
+        """
+        return self._make_motion(first, second)[0]
 
     def _scene(self, index: int, since: int) -> Shape:
         """Return the pieces around the camera at frame `since`, placed as at frame `index`."""
@@ -127,10 +140,10 @@ class StreetClip:
         shape = self._scene(index, index)
         return shape, rasterize(shape, self._project(shape, index), self._size)
 
-    def _make_motion(self, index: int) -> Motion:
-        """Follow the points of a frame to the next one."""
-        moved = self._project(self._scene(index + 1, index), index + 1)
-        return motion(self._raster(index)[1], moved, self._raster(index + 1)[1])
+    def _make_motion(self, first: int, second: int) -> Motion:
+        """Follow the points of a frame to another one."""
+        moved = self._project(self._scene(second, first), second)
+        return motion(self._raster(first)[1], moved, self._raster(second)[1])
 
     def _develop(self, shape: Shape, raster: Raster, index: int) -> NDArray[np.uint8]:
         """Light the colours, then add haze, the blur of a lens and the noise of a sensor."""
