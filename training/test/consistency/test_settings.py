@@ -1,0 +1,45 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vidseg_ros.core.errors import ParameterError
+from vidseg_training.consistency.settings import ConsistencyConfig, DistillationConfig
+
+
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        ({'temporal': -1}, 'temporal is a weight, zero or above, not -1'),
+        ({'equivariance': -0.5}, 'equivariance is a weight, zero or above, not -0.5'),
+        ({'batch': 0}, 'batch and max_gap must be 1 or more, not 0 and 3'),
+        ({'max_gap': 0}, 'batch and max_gap must be 1 or more, not 2 and 0'),
+        ({'motion': 'dis'}, 'dis is what temporal consistency is measured with'),
+        ({'temporal': 0.1}, 'temporal needs clips'),
+        ({'clips': (Path('drive.mp4'),)}, 'clips need their licence'),
+    ],
+)
+def test_consistency_settings_that_do_not_fit_are_refused(
+    values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ParameterError, match=message):
+        ConsistencyConfig(**values)
+
+
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        ({'pixel': -1}, 'pixel is a weight, zero or above, not -1'),
+        ({'grid': (0, 4)}, 'grid and scale must be above zero'),
+        ({'scale': 0}, 'grid and scale must be above zero'),
+        ({'pair': 1, 'pixel': 1}, 'pixel, pair need a teacher: give distillation.teacher'),
+        ({'teacher': ('run',)}, 'the teacher has no weight: give distillation.teacher and one'),
+    ],
+)
+def test_distillation_settings_that_do_not_fit_are_refused(
+    values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ParameterError, match=message):
+        DistillationConfig(**values)
