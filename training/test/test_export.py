@@ -11,13 +11,13 @@ from vidseg_ros.core.errors import ModelError, SourceError
 from vidseg_ros.core.labels import CAMVID
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_training import export as export_module
+from vidseg_training.checkpoints import CHECKPOINT
 from vidseg_training.cli import main
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.sampling import class_weights
 from vidseg_training.export import agreement, export, load_run, score_model
 from vidseg_training.fitting import run
-from vidseg_training.loop import CHECKPOINT
 from vidseg_training.scoring import score
 
 

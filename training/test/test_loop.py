@@ -15,19 +15,22 @@ import torch.nn.functional as F
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
+from vidseg_training.checkpoints import CHECKPOINT
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.data.sampling import TrainingSet
 from vidseg_training.fitting import initial_network, run
-from vidseg_training.loop import CHECKPOINT, poly_learning_rate, Run, segmentation_loss
+from vidseg_training.loop import Run
+from vidseg_training.losses import segmentation_loss
 from vidseg_training.networks.fddwnet import FDDWNet
 from vidseg_training.recipes import RECIPES
+from vidseg_training.schedule import poly_learning_rate
 
 
 def _losses(folder: Path) -> dict[int, float]:
     lines = (folder / 'log.jsonl').read_text(encoding='utf-8').splitlines()
     records = [json.loads(line) for line in lines]
-    return {record['step']: record['loss'] for record in records if 'step' in record}
+    return {record['step']: record['loss'] for record in records if 'loss' in record}
 
 
 def test_the_schedule_warms_up_and_ends_near_zero(small_config: TrainConfig) -> None:

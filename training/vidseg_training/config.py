@@ -2,13 +2,55 @@
 # SPDX-License-Identifier: Apache-2.0
 """The settings of one training run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 import tyro
 
 from vidseg_ros.core.errors import ParameterError
+
+_RANGES: Final[tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]] = (
+    (
+        (
+            'epochs',
+            'batch_size',
+            'learning_rate',
+            'clip_norm',
+            'checkpoint_steps',
+            'validate_epochs',
+            'teacher_height',
+            'distillation_weight',
+            'unlabelled_step',
+            'class_uniform_tile',
+        ),
+        lambda value: value > 0,
+        'must be above zero',
+    ),
+    (
+        ('auxiliary_weight', 'momentum', 'sample_pictures', 'workers'),
+        lambda value: value >= 0,
+        'must be zero or above',
+    ),
+    (
+        ('night', 'relaxed_share', 'class_uniform', 'class_uniform_share'),
+        lambda value: 0 <= value <= 1,
+        'is a share from 0 to 1',
+    ),
+    (
+        ('restart_share', 'ema_decay'),
+        lambda value: 0 < value < 1,
+        'must lie between 0 and 1',
+    ),
+    (
+        ('scale_range',),
+        lambda value: 0 < value[0] <= value[1],
+        'must be two rising numbers above zero',
+    ),
+    (('class_weight_offset',), lambda value: value > 1, 'must be above 1'),
+)
+"""Settings, what a value must fulfil unless it is None, and how to say so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +80,28 @@ class TrainConfig:
     epochs: int = 12
     """Passes over the training set."""
     batch_size: int = 4
-    """Images a step."""
+    """Images a step, over all devices together."""
+    optimizer: Literal['adamw', 'sgd'] = 'adamw'
+    """Update rule: AdamW, or gradient descent with momentum."""
     learning_rate: float = 5e-4
-    """Peak learning rate of AdamW."""
+    """Peak learning rate."""
+    momentum: float = 0.9
+    """Momentum of ``sgd``."""
     warmup_steps: int = 50
     """Steps of linear warm-up before the poly schedule."""
     poly_power: float = 0.9
     """Exponent of the poly schedule (1 - step / steps) ** power."""
+    restart_share: float | None = None
+    """Share of the epochs after which the schedule starts a second time, at its peak ("scl-poly",
+    see `vidseg_training.schedule`); None: it does not."""
+    restart_power: float = 1.5
+    """Exponent of the schedule after that restart."""
+    clip_norm: float | None = None
+    """Largest norm of a step's gradient, a longer one is scaled down to it; None: as it is."""
     weight_decay: float = 1e-4
-    """Decoupled weight decay of AdamW."""
+    """Weight decay, decoupled in AdamW."""
+    precision: Literal['32-true', 'bf16-mixed', '16-mixed'] = '32-true'
+    """Arithmetic of the network, in Lightning's words; mixed: half precision where it is safe."""
     class_weight_offset: float | None = 1.1
     """c in the class weights 1 / ln(c + share) of Paszke et al. 2016 (ENet); None: no weights.
     Without a teacher the export takes them out of the logits again."""
@@ -85,7 +140,13 @@ class TrainConfig:
     checkpoint_steps: int = 50
     """Steps between checkpoints; a killed run resumes at the last one, exactly."""
     validate_epochs: int = 4
-    """Epochs between scores on the validation set."""
+    """Epochs between scores on the validation set, with sample pictures and weights."""
+    sample_pictures: int = 4
+    """Images of the validation set whose prediction is drawn then; 0: none."""
+    tensorboard: bool = False
+    """Whether losses, rates, scores and pictures also go to TensorBoard's files."""
+    workers: int = 0
+    """Processes that load and augment images beside the training, for each device; 0: none."""
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -93,37 +154,12 @@ class TrainConfig:
         Raises:
             ParameterError: If a value is out of range; the message names it.
         """
-        positive = (
-            'epochs',
-            'batch_size',
-            'learning_rate',
-            'checkpoint_steps',
-            'validate_epochs',
-            'teacher_height',
-            'distillation_weight',
-            'unlabelled_step',
-            'class_uniform_tile',
-        )
-        for field in positive:
-            if getattr(self, field) <= 0:
-                msg = f'{field} must be above zero, not {getattr(self, field)}'
-                raise ParameterError(msg)
-        if self.auxiliary_weight < 0:
-            msg = f'auxiliary_weight must be zero or above, not {self.auxiliary_weight}'
-            raise ParameterError(msg)
-        if not 0 < self.scale_range[0] <= self.scale_range[1]:
-            msg = f'scale_range must be two rising numbers above zero, not {self.scale_range}'
-            raise ParameterError(msg)
-        if self.class_weight_offset is not None and self.class_weight_offset <= 1:
-            msg = f'class_weight_offset must be above 1, not {self.class_weight_offset}'
-            raise ParameterError(msg)
-        for field in ('night', 'relaxed_share', 'class_uniform', 'class_uniform_share'):
-            if not 0 <= getattr(self, field) <= 1:
-                msg = f'{field} is a share from 0 to 1, not {getattr(self, field)}'
-                raise ParameterError(msg)
-        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
-            msg = f'ema_decay must lie between 0 and 1, not {self.ema_decay}'
-            raise ParameterError(msg)
+        for fields, allowed, words in _RANGES:
+            for field in fields:
+                value = getattr(self, field)
+                if value is not None and not allowed(value):
+                    msg = f'{field} {words}, not {value}'
+                    raise ParameterError(msg)
         if self.unlabelled and not (self.teacher and self.unlabelled_licence):
             msg = 'unlabelled video needs a teacher to learn from, and unlabelled_licence'
             raise ParameterError(msg)

@@ -27,6 +27,7 @@ from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_training.data.footage import WithFootage
 from vidseg_training.networks import normalise
 from vidseg_training.networks.fddwnet import load_fddwnet
+from vidseg_training.processes import joint_mean
 
 _logger = logging.getLogger(__name__)
 
@@ -173,5 +174,4 @@ def distillation_loss(logits: Tensor, soft: Tensor) -> Tensor:
     if logits.shape[-2:] != soft.shape[-2:]:
         logits = F.interpolate(logits, size=soft.shape[-2:], mode='bilinear', align_corners=False)
     target = soft.to(logits.dtype) / 255
-    total = -(target * logits.log_softmax(1)).sum()
-    return total / target.sum().clamp(min=1)
+    return joint_mean(-(target * logits.log_softmax(1)).sum(), target.sum())

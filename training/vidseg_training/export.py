@@ -4,7 +4,6 @@
 
 from contextlib import closing
 from dataclasses import replace
-import json
 import logging
 import os
 from pathlib import Path
@@ -12,32 +11,28 @@ import tempfile
 import time
 import warnings
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 import onnx
 import torch
 from torch import nn
-import torch.nn.functional as F
 
 from vidseg_ros.core.errors import ModelError, SourceError
-from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.model_card import ModelCard, Score
 from vidseg_ros.inference.model_builder import build_model
 from vidseg_ros.inference.model_file import ModelFile, OPSET, read_model
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
-from vidseg_training.config import TrainConfig
+from vidseg_training.checkpoints import load_weights, read_weights, TrainedWeights
 from vidseg_training.data import open_dataset, TrainingData
 from vidseg_training.data.sampling import class_weights, LabelledImages
-from vidseg_training.loop import CHECKPOINT
-from vidseg_training.networks import MEAN, NETWORKS, normalise, STD
+from vidseg_training.networks import MEAN, NETWORKS, STD
 from vidseg_training.provenance import (
     describe_recipe,
     describe_score,
     describe_sources,
     licence_of,
 )
+from vidseg_training.scoring import predict, score_predictions
 
 _logger = logging.getLogger(__name__)
 
@@ -80,29 +75,6 @@ def to_onnx(network: nn.Module, size: tuple[int, int], folder: Path) -> onnx.Mod
     return model
 
 
-def predict(
-    network: nn.Module, image: NDArray[np.uint8], size: tuple[int, int]
-) -> NDArray[np.uint8]:
-    """Run the trained network on one frame, as the contract words it.
-
-    Args:
-        network: The network, in evaluation mode.
-        image: (H, W, 3) uint8 RGB.
-        size: Height and width at which the network works.
-
-    Returns:
-        (h, w) uint8 ids at network size.
-    """
-    if image.shape[:2] != size:
-        image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR).astype(np.uint8)
-    batch = torch.from_numpy(image).permute(2, 0, 1)[None]  # 1 3 h w
-    with torch.inference_mode():
-        logits = network(normalise(batch))
-        logits = F.interpolate(logits, size=size, mode='bilinear', align_corners=False)
-    labels: NDArray[np.uint8] = logits.argmax(1)[0].numpy().astype(np.uint8)
-    return labels
-
-
 def agreement(network: nn.Module, model: Path, images: LabelledImages) -> float:
     """Return the share of pixels on which a model file agrees with its network, 0 to 1."""
     same = total = 0
@@ -116,14 +88,9 @@ def agreement(network: nn.Module, model: Path, images: LabelledImages) -> float:
 
 
 def score_model(model: Path, images: LabelledImages) -> Confusion:
-    """Score a model file on a labelled set: label maps enlarged to the image, nearest."""
-    confusion = Confusion(len(images.label_set))
+    """Score a model file on a labelled set."""
     with closing(OnnxRuntimeEngine(model)) as engine:
-        for index in range(len(images)):
-            image, truth = images[index]
-            labels = engine.infer([image]).labels[0]
-            confusion.add(truth, resize_labels(labels, truth.shape))
-    return confusion
+        return score_predictions(lambda image: engine.infer([image]).labels[0], images)
 
 
 def confidence_cost(model: Path, rounds: int = 30) -> float:
@@ -155,52 +122,29 @@ def confidence_cost(model: Path, rounds: int = 30) -> float:
 
 
 def load_run(
-    folder: Path, data: Path | None = None
-) -> tuple[TrainConfig, nn.Module, TrainingData]:
-    """Read a finished run: its configuration, its network as it ships, and its test set.
+    path: Path, data: Path | None = None
+) -> tuple[TrainedWeights, nn.Module, TrainingData]:
+    """Read a run: its settings and epoch, its network as it ships, and its test set.
 
     Args:
-        folder: The run's folder.
+        path: Folder, checkpoint or weights of the run, see `read_weights`.
         data: Folder of the data set, if it is not where it was during training.
 
     Raises:
-        SourceError: If there is no checkpoint, or the run is not finished.
+        SourceError: If there is no such file, or its weights are not the network's.
     """
-    path = folder / CHECKPOINT
-    if not path.is_file():
-        msg = f'no checkpoint {path}; train first: vidseg-train fit RECIPE --out {folder}'
-        raise SourceError(msg)
-    state = torch.load(path, map_location='cpu', weights_only=True)
-    plain = json.loads(state['settings'])
-    for name in ('data', 'init', 'teacher'):
-        plain[name] = None if plain[name] is None else Path(plain[name])
-    plain['unlabelled'] = tuple(Path(video) for video in plain['unlabelled'])
-    for name in ('input_size', 'crop_size', 'scale_range', 'strict_classes'):
-        plain[name] = tuple(plain[name])
-    config = TrainConfig(**plain)
-    if data is not None:
-        config = replace(config, data=data)
-    if state['epoch'] < config.epochs:
-        msg = f'{folder} stands at epoch {state["epoch"]} of {config.epochs}; let it finish first'
-        raise SourceError(msg)
+    trained = read_weights(path)
+    config = trained.config if data is None else replace(trained.config, data=data)
     test = open_dataset(config, 'test')
     network = NETWORKS[config.network](len(test.label_set))
-    if 'average' in state:
-        prefix = 'module.'
-        weights = state['average'].items()
-        shipped = {
-            name[len(prefix) :]: value for name, value in weights if name.startswith(prefix)
-        }
-    else:
-        shipped = state['network']
-    network.load_state_dict(shipped)
+    load_weights(network, trained.state, path)
     if config.class_weight_offset is not None and config.teacher is None:
         # Under weights w the network learns p(class) * w; this gives p(class) back
         # (logit adjustment, Menon et al., ICLR 2021). What a teacher says is not weighted, so with
         # one there is nothing exact to take out; docs/models.md has what validation says.
         weights = class_weights(open_dataset(config, 'train'), config.class_weight_offset)
         network.shift_logits(-torch.from_numpy(weights).log())
-    return config, network.eval(), test
+    return trained._replace(config=config), network.eval(), test
 
 
 def export(folder: Path, target: Path, data: Path | None = None) -> ModelFile:
@@ -215,7 +159,11 @@ def export(folder: Path, target: Path, data: Path | None = None) -> ModelFile:
         SourceError: If the run is not there or not finished.
         ModelError: If the file disagrees with the network, or the confidence costs too much.
     """
-    config, network, test = load_run(folder, data)
+    trained, network, test = load_run(folder, data)
+    config = trained.config
+    if trained.epoch < config.epochs:
+        msg = f'{folder} stands at epoch {trained.epoch} of {config.epochs}; let it finish first'
+        raise SourceError(msg)
     sources = describe_sources(config, test)
     card = ModelCard(
         name=config.name,

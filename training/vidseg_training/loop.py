@@ -1,16 +1,13 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop: one readable pass, exact resume after a kill."""
+"""The training loop: one readable pass, exact resume after a kill, one or many devices."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-import json
+from collections.abc import Iterator
 import logging
-import os
+from math import inf, isfinite
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from lightning.fabric import Fabric
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,102 +16,66 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from safetensors.torch import save_file
 import torch
 from torch import nn, Tensor
-import torch.nn.functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
 
 from vidseg_ros.core.errors import ParameterError
-from vidseg_ros.core.labels import IGNORE_ID
+from vidseg_training.checkpoints import (
+    BEST,
+    changed_settings,
+    CHECKPOINT,
+    load_checkpoint,
+    load_weights,
+    parse_settings,
+    settings_text,
+    WEIGHTS,
+    write_atomically,
+    write_weights,
+)
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.class_uniform import class_centroids
 from vidseg_training.data.sampling import (
-    AugmentedImages,
+    build_loader,
     class_weights,
     EpochSampler,
     LabelledImages,
     TrainingSet,
 )
 from vidseg_training.distillation import distillation_loss
+from vidseg_training.losses import segmentation_loss
 from vidseg_training.networks import normalise
-from vidseg_training.relaxation import boundary_cross_entropy, relaxed_cross_entropy
+from vidseg_training.processes import join_batch_norms, open_fabric, sum_over_processes
+from vidseg_training.run_log import RunLog
+from vidseg_training.sample_pictures import draw_samples
+from vidseg_training.schedule import build_optimizer, poly_learning_rate
 from vidseg_training.scoring import score
 
 _logger = logging.getLogger(__name__)
 
-CHECKPOINT = 'last.ckpt'
-WEIGHTS = 'last.safetensors'
-
-FREELY = ('data', 'checkpoint_steps', 'validate_epochs')
-"""Settings that may change between two calls of one run: they do not touch its outcome."""
-
-MOVABLE = ('init', 'teacher', 'unlabelled')
-"""Settings that name files: those may lie elsewhere in the next call, but not be others."""
-
-
-def _outcome(name: str, settings: Mapping[str, Any]) -> object:
-    """Return what of a setting decides the outcome of a run."""
-    value = settings.get(name)
-    if name in FREELY or value is None:
-        return None
-    if name in MOVABLE:
-        return [Path(path).name for path in ([value] if isinstance(value, str) else value)]
-    return value
-
-
-def poly_learning_rate(step: int, steps: int, config: TrainConfig) -> float:
-    """Return the learning rate of a step: linear warm-up times the poly schedule.
-
-    Args:
-        step: Step from 0.
-        steps: Steps of the whole run.
-        config: Gives peak, power and warm-up.
-    """
-    warmup = min(1.0, (step + 1) / (config.warmup_steps + 1))
-    return float(config.learning_rate * warmup * (1 - step / steps) ** config.poly_power)
-
-
-def segmentation_loss(
-    logits: Tensor,
-    labels: Tensor,
-    weights: Tensor | None,
-    *,
-    relaxed: bool | None = None,
-    strict: Sequence[int] = (),
-) -> Tensor:
-    """Cross-entropy at label resolution.
-
-    Args:
-        logits: (B, C, h, w) float at the network's own resolution.
-        labels: (B, H, W) int64 ids, 255 ignored.
-        weights: (C,) float class weights, or None.
-        relaxed: True: boundaries relaxed; False: boundaries counted twice, the phase after that
-            (`vidseg_training.relaxation`); None: plain.
-        strict: Ids of classes that are not relaxed.
-
-    Returns:
-        Scalar; 0 with a gradient of 0 if every pixel is ignored.
-    """
-    if logits.shape[-2:] != labels.shape[-2:]:
-        logits = F.interpolate(
-            logits, size=labels.shape[-2:], mode='bilinear', align_corners=False
-        )
-    if relaxed is not None:
-        if relaxed:
-            return relaxed_cross_entropy(logits, labels, weights, strict)
-        return boundary_cross_entropy(logits, labels, weights)
-    if not (labels != IGNORE_ID).any():
-        return logits.sum() * 0
-    return F.cross_entropy(logits, labels, weights, ignore_index=IGNORE_ID)
+MOST_SKIPPED: Final = 20
+"""Steps in a row without a finite loss or gradient after which a run gives up."""
 
 
 class Run:
-    """One training run in one folder; a second call continues where the first one stopped."""
+    """One training run in one folder; a second call continues where the first one stopped.
+
+    Attributes:
+        config: The settings.
+        network: The network in training, as Fabric wraps it.
+        epoch: Epochs behind it.
+        batch: Batches of the current epoch behind it.
+        batches: Batches of an epoch.
+        skipped: Steps that were left out because loss or gradient were not finite.
+    """
 
     def __init__(
-        self, config: TrainConfig, network: nn.Module, train: TrainingSet, folder: Path
+        self,
+        config: TrainConfig,
+        network: nn.Module,
+        train: TrainingSet,
+        folder: Path,
+        validation: LabelledImages | None = None,
     ) -> None:
         """Prepare the run, from its checkpoint if the folder holds one.
 
@@ -122,141 +83,258 @@ class Run:
             config: The settings; a checkpoint of other settings is refused.
             network: Freshly initialised network.
             train: Training set.
-            folder: Receives checkpoints, weights and the log.
+            folder: Receives checkpoints, weights, pictures and the log; created if needed.
+            validation: Set that is only scored, or None.
 
         Raises:
             ParameterError: If the folder holds a run with other settings, a strict class is
-                unknown, or the images do not fill a batch.
+                unknown, the images do not fill a batch, or a batch not the processes.
+            SourceError: If the checkpoint is damaged or another network's.
         """
-        self.config, self.folder = config, folder
-        self.epoch = self.batch = 0
-        self._fabric = Fabric(accelerator='auto', devices=1)
-        names = train.images.label_set.names
-        unknown = sorted(set(config.strict_classes) - set(names))
-        if unknown:
-            msg = f'strict_classes: {", ".join(unknown)} not among {", ".join(names)}'
-            raise ParameterError(msg)
-        self._strict = [names.index(name) for name in config.strict_classes]
-        centroids = None
-        if config.class_uniform:
-            label_maps = (train.images[index][1] for index in range(len(train.images)))
-            centroids = class_centroids(label_maps, len(names), config.class_uniform_tile)
-        self._sampler = EpochSampler(len(train.images), config, centroids)
+        self.config, self._folder, self._validation = config, folder, validation
+        self.epoch = self.batch = self.skipped = self._skipped_in_a_row = 0
+        self._best = -inf
+        self._names, self._label_set = train.images.names, train.images.label_set
+        self.fabric = open_fabric(config)
+        self._strict = self._strict_ids()
+        self._sampler = self._epoch_sampler(train.images)
         self.batches = len(self._sampler) // config.batch_size
         if self.batches == 0:
             msg = (
                 f'{len(train.images)} training images do not fill one batch of {config.batch_size}'
             )
             raise ParameterError(msg)
-        self._loader = self._fabric.setup_dataloaders(
-            DataLoader(
-                AugmentedImages(train, config), batch_size=config.batch_size, sampler=self._sampler
-            ),
+        self._loader = self.fabric.setup_dataloaders(
+            build_loader(train, config, self._sampler, self.fabric.world_size),
             use_distributed_sampler=False,
         )
-        optimizer = torch.optim.AdamW(
-            network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types only the 4-d tensor call
-        self.network, self._optimizer = self._fabric.setup(network, optimizer)
-        self._average = None
-        if config.ema_decay is not None:
-            average = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]  # torch left it untyped
-            self._average = AveragedModel(network, multi_avg_fn=average, use_buffers=True)
-        self._weights = None
-        if config.class_weight_offset is not None:
-            weights = class_weights(train.images, config.class_weight_offset)
-            self._weights = torch.from_numpy(weights).to(self._fabric.device)
+        self._weights = self._class_weights(train.images)
+        self._set_up(network)
+        folder.mkdir(parents=True, exist_ok=True)
         self._restore()
+        self._log = RunLog(folder, self.step, tensorboard=config.tensorboard and self._leads)
 
-    def _settings(self) -> str:
-        return json.dumps(asdict(self.config), default=str, sort_keys=True)
+    def _set_up(self, network: nn.Module) -> None:
+        """Bring network, optimizer and average to the device."""
+        network = join_batch_norms(network, self.fabric.device)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types only the 4-d tensor call
+        optimizer = build_optimizer(network.parameters(), self.config)
+        self.network, self._optimizer = self.fabric.setup(network, optimizer)
+        self._average = None
+        if self.config.ema_decay is not None:
+            average = get_ema_multi_avg_fn(self.config.ema_decay)  # type: ignore[no-untyped-call]  # torch left it untyped
+            self._average = AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+
+    def _class_weights(self, images: LabelledImages) -> Tensor | None:
+        if self.config.class_weight_offset is None:
+            return None
+        weights = class_weights(images, self.config.class_weight_offset)
+        return torch.from_numpy(weights).to(self.fabric.device)
+
+    @property
+    def step(self) -> int:
+        """Steps behind the run."""
+        return self.epoch * self.batches + self.batch
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.config.epochs * self.batches
+
+    @property
+    def _leads(self) -> bool:
+        """Whether this process is the one that writes files."""
+        return self.fabric.is_global_zero
+
+    def _strict_ids(self) -> list[int]:
+        names = self._label_set.names
+        if unknown := sorted(set(self.config.strict_classes) - set(names)):
+            msg = f'strict_classes: {", ".join(unknown)} not among {", ".join(names)}'
+            raise ParameterError(msg)
+        return [names.index(name) for name in self.config.strict_classes]
+
+    def _epoch_sampler(self, images: LabelledImages) -> EpochSampler:
+        config, fabric = self.config, self.fabric
+        if config.batch_size % fabric.world_size:
+            msg = (
+                f'batch_size {config.batch_size} is the joint one: it must be a multiple of the '
+                f'{fabric.world_size} processes'
+            )
+            raise ParameterError(msg)
+        centroids = None
+        if config.class_uniform:
+            label_maps = (images[index][1] for index in range(len(images)))
+            centroids = class_centroids(
+                label_maps, len(self._label_set), config.class_uniform_tile
+            )
+        part = (fabric.global_rank, fabric.world_size)
+        return EpochSampler(len(images), config, centroids, part)
 
     def _restore(self) -> None:
-        path = self.folder / CHECKPOINT
+        path = self._folder / CHECKPOINT
         if not path.is_file():
             return
-        before, now = json.loads(self._fabric.load(path)['settings']), json.loads(self._settings())
-        changed = [name for name in now if _outcome(name, now) != _outcome(name, before)]
+        checkpoint = load_checkpoint(path)
+        changed = changed_settings(parse_settings(checkpoint['settings']), self.config)
         if changed:
             msg = (
                 f'{path} belongs to a run with other settings ({", ".join(changed)}); '
                 'choose another --out'
             )
             raise ParameterError(msg)
-        state: dict[str, Any] = {'network': self.network, 'optimizer': self._optimizer}
+        load_weights(self.network.module, checkpoint['network'], path)
+        self._optimizer.load_state_dict(checkpoint['optimizer'])
         if self._average is not None:
-            state['average'] = self._average
-        rest = self._fabric.load(path, state)
-        self.epoch, self.batch = rest['epoch'], rest['batch']
+            self._average.load_state_dict(checkpoint['average'])
+        self.fabric.strategy.precision.load_state_dict(checkpoint.get('precision', {}))
+        self.epoch, self.batch = checkpoint['epoch'], checkpoint['batch']
+        # Runs from before these two were counted go on as well.
+        self.skipped = checkpoint.get('skipped', 0)
+        self._best = checkpoint.get('best', -inf)
         _logger.info('resuming %s at epoch %d, batch %d', path, self.epoch, self.batch)
 
     def _save(self) -> None:
+        if not self._leads:
+            return
         state = {
-            'network': self.network,
-            'optimizer': self._optimizer,
-            'settings': self._settings(),
+            'network': self.network.module.state_dict(),
+            'optimizer': self._optimizer.state_dict(),
+            'precision': self.fabric.strategy.precision.state_dict(),
+            'settings': settings_text(self.config),
             'epoch': self.epoch,
             'batch': self.batch,
+            'skipped': self.skipped,
+            'best': self._best,
         }
         if self._average is not None:
-            state['average'] = self._average
-        partial = self.folder / f'{CHECKPOINT}.partial'
-        self._fabric.save(partial, state)
-        os.replace(partial, self.folder / CHECKPOINT)  # noqa: PTH105  # atomic on POSIX
+            state['average'] = self._average.state_dict()
+        write_atomically(self._folder / CHECKPOINT, lambda partial: torch.save(state, partial))
 
-    def _log(self, **record: object) -> None:
-        with (self.folder / 'log.jsonl').open('a', encoding='utf-8') as log:
-            log.write(json.dumps(record) + '\n')
+    def _loss(self, images: Tensor, labels: Tensor, soft: Tensor) -> Tensor:
+        config = self.config
+        share = config.relaxed_share
+        relaxed = self.epoch < config.epochs * share if share else None
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        share = self.config.relaxed_share
-        relaxed = self.epoch < self.config.epochs * share if share else None
-        return segmentation_loss(
-            logits, labels, self._weights, relaxed=relaxed, strict=self._strict
+        def against_labels(logits: Tensor) -> Tensor:
+            return segmentation_loss(
+                logits, labels, self._weights, relaxed=relaxed, strict=self._strict
+            )
+
+        outputs = self.network(normalise(images))
+        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
+        loss = against_labels(logits)
+        for other in auxiliary:
+            loss = loss + config.auxiliary_weight * against_labels(other)
+        if soft.shape[1]:
+            loss = loss + config.distillation_weight * distillation_loss(logits, soft)
+        return loss
+
+    def _learn(self, batch: list[Tensor]) -> float:
+        """Do one step; return its loss over the joint batch.
+
+        Weights, their average and the statistics of batch norms stay as they are if loss or
+        gradient are not finite.
+        """
+        buffers = list(self.network.buffers())
+        before = [buffer.clone() for buffer in buffers]
+        self._optimizer.zero_grad()
+        loss = self._loss(*batch)
+        value = (sum_over_processes(loss) / self.fabric.world_size).item()
+        finite = isfinite(value)
+        if finite:
+            self.fabric.backward(loss)
+            norm = self.fabric.clip_gradients(
+                self.network,
+                self._optimizer,
+                max_norm=self.config.clip_norm or inf,
+                error_if_nonfinite=False,
+            )
+            assert norm is not None
+            finite = isfinite(norm.item())
+            if finite or self.config.precision == '16-mixed':  # whose scaler skips by itself
+                self._optimizer.step()
+        if finite:
+            self._skipped_in_a_row = 0
+            if self._average is not None:
+                self._average.update_parameters(self.network.module)
+        else:
+            for buffer, kept in zip(buffers, before, strict=True):
+                buffer.copy_(kept)
+            self._count_skipped(value)
+        return value
+
+    def _count_skipped(self, loss: float) -> None:
+        """Count a step without a finite loss or gradient, and name its images."""
+        self.skipped += 1
+        self._skipped_in_a_row += 1
+        images = [self._names[draw.image] for draw in self._sampler.joint_batch(self.batch)]
+        what = 'gradient' if isfinite(loss) else 'loss'
+        if self._leads:
+            self._log.write(self.step, skipped=what, images=images)
+        _logger.warning(
+            'step %d: %s not finite, skipped (%d so far); images: %s',
+            self.step,
+            what,
+            self.skipped,
+            ', '.join(images),
         )
+        if self._skipped_in_a_row == MOST_SKIPPED:
+            msg = (
+                f'{MOST_SKIPPED} steps in a row without a finite {what}, the last of them at '
+                f'{", ".join(images)}: lower learning_rate or set clip_norm, in another --out'
+            )
+            raise ParameterError(msg)
+
+    def _validate(self) -> None:
+        """Score, draw samples and write the weights."""
+        images, config = self._validation, self.config
+        if images is None or self.epoch % config.validate_epochs:
+            return
+        network = self.shipped()
+        miou = score(network, images, config.input_size).miou()
+        if self._leads:
+            self._log.write(self.step, epoch=self.epoch, validation_miou=miou)
+            write_weights(self._folder / WEIGHTS, network, config, self.epoch)
+            if miou > self._best:
+                write_weights(self._folder / BEST, network, config, self.epoch)
+            if config.sample_pictures:
+                picture = draw_samples(network, images, config.input_size, config.sample_pictures)
+                self._log.picture(self.step, f'epoch_{self.epoch:04}', picture)
+        self._best = max(self._best, miou)
+        self.network.train()
 
     def steps(self) -> Iterator[float]:
         """Train from the current position to the end; yield the loss of each step."""
         config = self.config
-        total = config.epochs * self.batches
         self.network.train()
         while self.epoch < config.epochs:
             self._sampler.epoch, self._sampler.first_batch = self.epoch, self.batch
-            for images, labels, soft in self._loader:
-                step = self.epoch * self.batches + self.batch
-                rate = poly_learning_rate(step, total, config)
+            for batch in self._loader:
+                rate = poly_learning_rate(self.step, self.total_steps, config)
                 for group in self._optimizer.param_groups:
                     group['lr'] = rate
-                outputs = self.network(normalise(images))
-                logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
-                loss = self._loss(logits, labels)
-                for other in auxiliary:
-                    loss = loss + config.auxiliary_weight * self._loss(other, labels)
-                if soft.shape[1]:
-                    loss = loss + config.distillation_weight * distillation_loss(logits, soft)
-                self._optimizer.zero_grad()
-                self._fabric.backward(loss)
-                self._optimizer.step()
-                if self._average is not None:
-                    self._average.update_parameters(self.network)
+                torch.manual_seed((config.seed << 32) + self.step)  # what dropout draws
+                loss = self._learn(batch)
+                if self._leads and isfinite(loss):
+                    self._log.write(self.step, loss=loss, learning_rate=rate)
                 self.batch += 1
-                self._log(step=step, loss=loss.item(), learning_rate=rate)
                 if self.batch == self.batches:
                     self.epoch, self.batch = self.epoch + 1, 0
+                    self._validate()
                 if self.batch % config.checkpoint_steps == 0:
                     self._save()
-                yield loss.item()
+                yield loss
 
     def shipped(self) -> nn.Module:
         """Return the network as it ships: the average of the weights, or the last ones."""
-        return self.network if self._average is None else self._average.module
+        return self.network.module if self._average is None else self._average.module
 
     def finish(self) -> Path:
         """Write the weights that ship and return their path."""
-        path = self.folder / WEIGHTS
-        state = {name: value.contiguous() for name, value in self.shipped().state_dict().items()}
-        save_file(state, path)
+        path = self._folder / WEIGHTS
+        if self._leads:
+            write_weights(path, self.shipped(), self.config, self.epoch)
+        self._log.close()
         return path
 
 
@@ -274,16 +352,17 @@ def fit(
         network: Freshly initialised network.
         train: Training set.
         validation: Set that is only scored, or None.
-        folder: Receives checkpoints, weights and the log; created if needed.
+        folder: Receives checkpoints, weights, pictures and the log; created if needed.
 
     Returns:
         Path of the weights that ship, after the last epoch (safetensors).
 
     Raises:
-        ParameterError: If the folder holds a run with other settings.
+        ParameterError: If the settings do not fit data or folder, or nothing finite comes out.
+        SourceError: If data or the folder's checkpoint cannot be read.
+        OutputError: If a file cannot be written; the one before it stays.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    run = Run(config, network, train, folder)
+    run = Run(config, network, train, folder, validation)
     columns = (
         TextColumn('{task.description}'),
         BarColumn(),
@@ -291,15 +370,9 @@ def fit(
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns) as progress:
-        task = progress.add_task(config.name, total=config.epochs * run.batches)
-        progress.update(task, completed=run.epoch * run.batches + run.batch)
+    with Progress(*columns, disable=not run.fabric.is_global_zero) as progress:
+        task = progress.add_task(config.name, total=run.total_steps, completed=run.step)
         for loss in run.steps():
             text = f'{config.name} epoch {run.epoch}/{config.epochs} loss {loss:.3f}'
             progress.update(task, advance=1, description=text)
-            done = run.epoch if run.batch == 0 else 0
-            if validation and done and done % config.validate_epochs == 0:
-                confusion = score(run.shipped(), validation, config.input_size)
-                run._log(epoch=done, validation_miou=confusion.miou())  # noqa: SLF001  # same file
-                run.network.train()
     return run.finish()

@@ -15,6 +15,7 @@ from torch import Tensor
 import torch.nn.functional as F
 
 from vidseg_ros.core.labels import IGNORE_ID
+from vidseg_training.processes import joint_mean
 
 
 def neighbour_classes(labels: Tensor, classes: int) -> Tensor:
@@ -32,11 +33,6 @@ def neighbour_classes(labels: Tensor, classes: int) -> Tensor:
     return F.max_pool2d(one_hot.float(), 3, 1, 1).bool()
 
 
-def _weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
-    """Return the mean of (B, H, W) losses under weights; 0 with a gradient if all are 0."""
-    return (losses * weights).sum() / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
-
-
 def relaxed_cross_entropy(
     logits: Tensor, labels: Tensor, weights: Tensor | None = None, strict: Sequence[int] = ()
 ) -> Tensor:
@@ -52,8 +48,8 @@ def relaxed_cross_entropy(
         strict: Ids of classes, thin ones, whose own pixels keep their one label.
 
     Returns:
-        Scalar, the weighted mean over the pixels that are not void; 0 with a gradient of 0 if
-        there is none.
+        Scalar, the weighted mean over the pixels that are not void (`processes.joint_mean`); 0
+        with a gradient of 0 if there is none.
     """
     classes = logits.shape[1]
     around = neighbour_classes(labels, classes)
@@ -67,7 +63,7 @@ def relaxed_cross_entropy(
     if weights is not None:
         of_set = torch.einsum('bchw,c->bhw', allowed.to(logits.dtype), weights)
         pixel_weights = pixel_weights * of_set / allowed.sum(1)
-    return _weighted_mean(losses, pixel_weights)
+    return joint_mean((losses * pixel_weights).sum(), pixel_weights.sum())
 
 
 def boundary_cross_entropy(
@@ -83,12 +79,12 @@ def boundary_cross_entropy(
         weights: (C,) float class weights, or None.
 
     Returns:
-        Scalar, the weighted mean over the pixels that are not void; 0 with a gradient of 0 if
-        there is none.
+        Scalar, the weighted mean over the pixels that are not void (`processes.joint_mean`); 0
+        with a gradient of 0 if there is none.
     """
     boundary = neighbour_classes(labels, logits.shape[1]).sum(1) > 1
     losses = F.cross_entropy(logits, labels, ignore_index=IGNORE_ID, reduction='none')
     pixel_weights = (1 + boundary.to(logits.dtype)) * (labels != IGNORE_ID)
     if weights is not None:
         pixel_weights = pixel_weights * weights[labels.clamp(max=len(weights) - 1)]
-    return _weighted_mean(losses, pixel_weights)
+    return joint_mean((losses * pixel_weights).sum(), pixel_weights.sum())

@@ -45,6 +45,7 @@ class WithFootage:
         label_set: Of the labelled images.
         videos: File name of each video.
         step: Every n-th frame is taken.
+        names: Of the labelled images, then file name and number of each frame taken.
     """
 
     def __init__(self, labelled: LabelledImages, videos: Sequence[Path], step: int) -> None:
@@ -63,8 +64,10 @@ class WithFootage:
         self._labelled, self._paths = labelled, videos
         self._size = labelled[0][1].shape
         self._frames: list[NDArray[np.uint8]] = []
+        self.names = list(labelled.names)
         for video in videos:
-            for frame in read_frames(video, step):
+            for number, frame in enumerate(read_frames(video, step)):
+                self.names.append(f'{video.name} {number * step}')
                 shrunk = cv2.resize(frame, self._size[::-1], interpolation=cv2.INTER_LINEAR)
                 self._frames.append(shrunk.astype(np.uint8, copy=False))
 

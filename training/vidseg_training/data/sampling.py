@@ -5,14 +5,15 @@
 Nothing random has to be saved, so a killed run resumes exactly where its checkpoint stands.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 from vidseg_training.config import TrainConfig
@@ -24,6 +25,11 @@ class LabelledImages(Protocol):
     """A data set: images with label maps."""
 
     label_set: LabelSet
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Name of each sample, for people."""
+        ...
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -65,7 +71,11 @@ class EpochSampler(Sampler[Draw]):
     """
 
     def __init__(
-        self, size: int, config: TrainConfig, centroids: list[list[Centroid]] | None = None
+        self,
+        size: int,
+        config: TrainConfig,
+        centroids: list[list[Centroid]] | None = None,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         """Sample ``size`` images; an incomplete last batch is dropped.
 
@@ -73,28 +83,44 @@ class EpochSampler(Sampler[Draw]):
             size: Number of images.
             config: Gives batch size, seed and the share of class-uniform samples.
             centroids: Of every class, for class-uniform samples.
+            part: Number of this process, and of all processes, a divisor of the batch size:
+                which part of every batch is drawn here.
         """
         self._size, self._config, self._centroids = size, config, centroids or []
+        self._process, self._processes = part
         self.epoch = 0
         self.first_batch = 0
 
     def __len__(self) -> int:
-        """Return the number of samples of a whole epoch."""
+        """Return the number of samples of a whole epoch, of all processes."""
         return self._size // self._config.batch_size * self._config.batch_size
 
     def __iter__(self) -> Iterator[Draw]:
-        """Yield the samples."""
+        """Yield the samples of this process."""
+        batch = self._config.batch_size
+        share = batch // self._processes
+        drawn = self._draw()
+        for start in range(self.first_batch * batch, len(self), batch):
+            first = start + self._process * share
+            yield from drawn[first : first + share]
+
+    def joint_batch(self, number: int) -> list[Draw]:
+        """Return the samples of one batch of the epoch, those of all processes."""
+        batch = self._config.batch_size
+        return self._draw()[number * batch : (number + 1) * batch]
+
+    def _draw(self) -> list[Draw]:
         config = self._config
         rng = np.random.default_rng((config.seed, self.epoch))
         uniform = self.epoch < config.epochs * config.class_uniform_share
         share = config.class_uniform if uniform else 0.0
         drawn = draw_epoch(self._centroids, self._size, share, rng)[: len(self)]
-        first = self.first_batch * config.batch_size
-        for position, sample in enumerate(drawn[first:], first):
-            if isinstance(sample, int):
-                yield Draw(self.epoch, position, sample)
-            else:
-                yield Draw(self.epoch, position, sample.image, (sample.y, sample.x))
+        return [
+            Draw(self.epoch, position, sample)
+            if isinstance(sample, int)
+            else Draw(self.epoch, position, sample.image, (sample.y, sample.x))
+            for position, sample in enumerate(drawn)
+        ]
 
 
 class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -125,6 +151,35 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
             torch.from_numpy(labels).long(),
             torch.from_numpy(soft).permute(2, 0, 1),  # C h w
         )
+
+
+def build_loader(
+    train: TrainingSet, config: TrainConfig, sampler: Sampler[Draw], processes: int = 1
+) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+    """Return what loads augmented batches, in processes beside the training if it says so.
+
+    Args:
+        train: Training set.
+        config: Gives batch size, augmentation and workers.
+        sampler: Says which samples.
+        processes: Number of processes that share a batch.
+    """
+    beside = config.workers > 0
+    return DataLoader(
+        AugmentedImages(train, config),
+        batch_size=config.batch_size // processes,
+        sampler=sampler,
+        num_workers=config.workers,
+        persistent_workers=beside,
+        multiprocessing_context='spawn' if beside else None,  # a fork would copy held locks
+        worker_init_fn=_use_one_core if beside else None,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _use_one_core(_worker: int) -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
 
 
 def class_weights(images: LabelledImages, offset: float) -> NDArray[np.float32]:

@@ -27,6 +27,7 @@ class Street:
         label_set: The ten classes.
         source: Where the data come from, for the model card.
         title: Name of the split, for the model card.
+        names: Seed and frame of each image.
     """
 
     label_set: LabelSet = STREET
@@ -49,6 +50,7 @@ class Street:
         seeds = _CLIPS[split]
         self.title = f'procedural street clips, seeds {seeds.start} to {seeds.stop - 1}'
         self._keys = [(seed, frame) for seed in seeds for frame in _FRAMES]
+        self.names = [f'seed {seed} frame {frame}' for seed, frame in self._keys]
         self._size = size
         self._rendered: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
 

@@ -1,0 +1,141 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Several processes, started by torchrun on loopback, do what one does on the joint batch."""
+
+from dataclasses import replace
+import json
+from pathlib import Path
+import subprocess
+import sys
+
+import pytest
+from safetensors.torch import load_file
+import torch
+from torch import nn
+
+from vidseg_ros.core.errors import ParameterError
+from vidseg_training.checkpoints import settings_text
+from vidseg_training.config import TrainConfig
+from vidseg_training.fitting import run
+from vidseg_training.processes import join_batch_norms, joint_mean, JointBatchNorm
+
+_SCRIPT = """
+import json, sys
+from pathlib import Path
+from vidseg_training.checkpoints import parse_settings
+from vidseg_training.fitting import run
+run(parse_settings(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))
+"""
+
+
+def _run_together(config: TrainConfig, folder: Path, processes: int) -> None:
+    folder.mkdir()
+    script, settings = folder / 'script.py', folder / 'settings.json'
+    script.write_text(_SCRIPT, encoding='utf-8')
+    settings.write_text(settings_text(config), encoding='utf-8')
+    command = [
+        *(sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node', str(processes)),
+        *('--rdzv-backend', 'c10d', '--rdzv-endpoint', '127.0.0.1:0', '--local-addr', '127.0.0.1'),
+        *(str(script), str(settings), str(folder / 'run')),
+    ]
+    done = subprocess.run(command, timeout=240, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _records(folder: Path) -> list[dict[str, float]]:
+    lines = (folder / 'log.jsonl').read_text(encoding='utf-8').splitlines()
+    return [json.loads(line) for line in lines]
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_losses_of_one_on_the_joint_batch(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    """Blocks of void in the images: each process has another number of pixels that count."""
+    config = replace(
+        small_config,
+        learning_rate=1e-3,
+        epochs=3,
+        ema_decay=0.5,
+        relaxed_share=0.5,
+        class_uniform=0.5,
+        clip_norm=5.0,
+        network='dual_resolution_small',
+        batch_size=4,
+    )
+    run(config, tmp_path / 'one')
+    _run_together(config, tmp_path / 'two', 2)
+    alone, together = _records(tmp_path / 'one'), _records(tmp_path / 'two' / 'run')
+    assert [set(record) for record in together] == [set(record) for record in alone]
+    assert sum('loss' in record for record in together) == 3
+    assert sum('validation_miou' in record for record in together) == 1
+    losses = [[record['loss'] for record in log if 'loss' in record] for log in (alone, together)]
+    assert losses[1][0] == pytest.approx(losses[0][0], rel=1e-5)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    mious = [[record.get('validation_miou', 0) for record in log] for log in (alone, together)]
+    assert mious[1] == pytest.approx(mious[0], abs=5e-3)
+    ours = load_file(tmp_path / 'one' / 'last.safetensors')
+    for name, value in load_file(tmp_path / 'two' / 'run' / 'last.safetensors').items():
+        torch.testing.assert_close(value, ours[name], rtol=0.02, atol=0.005, msg=name)
+
+
+def test_joint_batch_norm_is_batch_norm_where_there_is_one_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr('vidseg_training.processes.all_reduce', lambda values: values)
+    torch.manual_seed(0)
+    plain, joint = nn.BatchNorm2d(3), JointBatchNorm(3)
+    weight = torch.rand(3)
+    with torch.no_grad():
+        plain.weight.copy_(weight)
+        joint.weight.copy_(weight)
+    x = torch.randn(4, 3, 5, 6) * 2 + 1
+    a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+    out = plain(a)
+    torch.testing.assert_close(joint(b), out)
+    out.square().sum().backward()
+    joint(b).square().sum().backward()
+    torch.testing.assert_close(b.grad, a.grad)
+    plain(x)
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(joint.state_dict()[name], value, msg=name)
+    torch.testing.assert_close(joint.eval()(x), plain.eval()(x))
+
+
+def test_batch_norms_are_replaced_only_where_processes_share_a_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.BatchNorm2d(4), nn.ReLU()))
+    names = list(network.state_dict())
+    assert not any(
+        isinstance(m, JointBatchNorm)
+        for m in join_batch_norms(network, torch.device('cpu')).modules()
+    )
+    monkeypatch.setattr('vidseg_training.processes.process_count', lambda: 2)
+    joined = join_batch_norms(network, torch.device('cpu'))
+    assert sum(isinstance(m, JointBatchNorm) for m in joined.modules()) == 1
+    assert list(joined.state_dict()) == names
+
+
+def test_the_mean_over_processes_weighs_pixels_and_not_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Losses 1, 2 here and 6 there: their mean 3 is the mean of what both processes return."""
+    monkeypatch.setattr('vidseg_training.processes.process_count', lambda: 2)
+    monkeypatch.setattr(
+        'vidseg_training.processes.sum_over_processes', lambda _: torch.tensor(3.0)
+    )
+    here = joint_mean(torch.tensor(3.0), torch.tensor(2.0))
+    there = joint_mean(torch.tensor(6.0), torch.tensor(1.0))
+    assert (here + there).item() / 2 == pytest.approx(3)
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(
+    small_config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class ThreeProcesses:
+        world_size, global_rank = 3, 0
+
+    monkeypatch.setattr('vidseg_training.loop.open_fabric', lambda _: ThreeProcesses())
+    with pytest.raises(ParameterError, match=r'batch_size 2 is the joint one: .* the 3 processes'):
+        run(small_config, tmp_path / 'run')

@@ -1,0 +1,223 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Files of a run: the checkpoint it resumes from, and weights that anybody can read.
+
+None of them can run code: checkpoints are read with torch's ``weights_only``, weights are
+safetensors. A file is written beside its place and moved there, so a full disk or a kill leaves
+the one before it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+import json
+import os
+from pathlib import Path
+from typing import Any, Final, get_args, get_type_hints, NamedTuple
+
+from safetensors import safe_open, SafetensorError
+from safetensors.torch import save_file
+import torch
+from torch import nn, Tensor
+
+from vidseg_ros.core.errors import OutputError, SourceError
+from vidseg_training.config import TrainConfig
+
+CHECKPOINT: Final = 'last.ckpt'
+"""What a run resumes from: weights, their average, optimizer, position, settings."""
+
+WEIGHTS: Final = 'last.safetensors'
+"""The weights that ship, as they stood at the last validation or at the end."""
+
+BEST: Final = 'best.safetensors'
+"""The weights that ship, as they stood at the validation with the highest score."""
+
+FREELY: Final = (
+    'data',
+    'checkpoint_steps',
+    'validate_epochs',
+    'sample_pictures',
+    'tensorboard',
+    'workers',
+)
+"""Settings that may change between two calls of one run: they do not touch its outcome."""
+
+MOVABLE: Final = ('init', 'teacher', 'unlabelled')
+"""Settings that name files: those may lie elsewhere in the next call, but not be others."""
+
+
+class TrainedWeights(NamedTuple):
+    """What a file of a run says."""
+
+    config: TrainConfig
+    """Settings of the run."""
+    epoch: int
+    """Epochs behind it."""
+    state: dict[str, Tensor]
+    """State dict of the network as it ships."""
+
+
+def settings_text(config: TrainConfig) -> str:
+    """Write settings as JSON."""
+    return json.dumps(asdict(config), default=str, sort_keys=True)
+
+
+def parse_settings(text: str) -> TrainConfig:
+    """Read `settings_text`; a setting that is not there has its default.
+
+    Raises:
+        SourceError: If a setting is unknown or out of range.
+    """
+
+    def typed(hint: object, value: Any) -> Any:  # noqa: ANN401  # JSON of any field
+        if isinstance(value, list):
+            return tuple(typed(hint, item) for item in value)
+        names_file = Path in (hint, *get_args(hint))
+        return Path(value) if names_file and value is not None else value
+
+    hints = get_type_hints(TrainConfig)
+    plain = json.loads(text)
+    if unknown := sorted(set(plain) - set(hints)):
+        msg = f'the settings {", ".join(unknown)} are unknown: the run is of another version'
+        raise SourceError(msg)
+    return TrainConfig(**{name: typed(hints[name], value) for name, value in plain.items()})
+
+
+def changed_settings(before: TrainConfig, now: TrainConfig) -> list[str]:
+    """Name the settings that decide a run's outcome and differ between two calls of it."""
+
+    def outcome(config: TrainConfig, name: str) -> object:
+        value = getattr(config, name)
+        if name in MOVABLE and value is not None:
+            return [path.name for path in ([value] if isinstance(value, Path) else value)]
+        return value
+
+    names = [name for name in sorted(vars(now)) if name not in FREELY]
+    return [name for name in names if outcome(before, name) != outcome(now, name)]
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a file under another name, then give it its own.
+
+    Raises:
+        OutputError: If it cannot be written; what stood at ``path`` is left as it was.
+    """
+    partial = path.with_name(f'{path.name}.partial')
+    try:
+        write(partial)
+        os.replace(partial, path)  # noqa: PTH105  # atomic on POSIX
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have own
+        partial.unlink(missing_ok=True)
+        msg = (
+            f'cannot write {path}: {error}; the one before it is untouched: make room, then '
+            'give the same command again'
+        )
+        raise OutputError(msg) from error
+
+
+def write_weights(path: Path, network: nn.Module, config: TrainConfig, epoch: int) -> None:
+    """Write the weights of a network that ships, with the settings they come from.
+
+    Raises:
+        OutputError: If the file cannot be written; one before it stays.
+    """
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    about = {'settings': settings_text(config), 'epoch': str(epoch)}
+    write_atomically(path, lambda partial: save_file(state, partial, about))
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint into memory.
+
+    Raises:
+        SourceError: If it is missing, damaged, or would run code.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:
+        msg = f'cannot read the checkpoint {path}: {error}'
+        raise SourceError(msg) from error
+    if not {'settings', 'epoch', 'network'} <= set(state):
+        msg = f'{path} is no checkpoint of vidseg-train fit'
+        raise SourceError(msg)
+    return state
+
+
+def read_weights(path: Path) -> TrainedWeights:
+    """Read the weights that ship from a run.
+
+    Args:
+        path: Folder of a run (its checkpoint is read), a checkpoint, or a safetensors file.
+
+    Raises:
+        SourceError: If there is no such file or it is damaged.
+    """
+    path = path / CHECKPOINT if path.is_dir() else path
+    if not path.is_file():
+        msg = f'no checkpoint {path}; train first: vidseg-train fit RECIPE --out {path.parent}'
+        raise SourceError(msg)
+    if path.suffix == '.safetensors':
+        return _read_safetensors(path)
+    checkpoint = load_checkpoint(path)
+    state = checkpoint['network']
+    if 'average' in checkpoint:
+        prefix = 'module.'
+        state = {
+            name[len(prefix) :]: value
+            for name, value in checkpoint['average'].items()
+            if name.startswith(prefix)
+        }
+    return TrainedWeights(parse_settings(checkpoint['settings']), checkpoint['epoch'], state)
+
+
+def _read_safetensors(path: Path) -> TrainedWeights:
+    try:
+        with safe_open(path, 'pt') as file:
+            about = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    except (OSError, SafetensorError) as error:
+        msg = f'cannot read the weights {path}: {error}'
+        raise SourceError(msg) from error
+    if 'settings' not in about:
+        msg = f'{path} does not say which run it comes from; give a file that vidseg-train wrote'
+        raise SourceError(msg)
+    return TrainedWeights(parse_settings(about['settings']), int(about['epoch']), state)
+
+
+def load_weights(network: nn.Module, state: Mapping[str, Tensor], origin: object) -> None:
+    """Give a network its weights.
+
+    Args:
+        network: Receives them.
+        state: State dict.
+        origin: Where they come from, for the message.
+
+    Raises:
+        SourceError: If they are another network's; the message says which keys differ.
+    """
+    own = network.state_dict()
+    shapes = [
+        f'{name} is {tuple(state[name].shape)}, not {tuple(own[name].shape)}'
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    differences = [
+        f'{what} {_some(keys)}'
+        for what, keys in (
+            ('without', sorted(set(own) - set(state))),
+            ('besides', sorted(set(state) - set(own))),
+            ('of other shape:', shapes),
+        )
+        if keys
+    ]
+    if differences:
+        msg = (
+            f'the weights of {origin} are not those of a {type(network).__name__}: '
+            f'{"; ".join(differences)}'
+        )
+        raise SourceError(msg)
+    network.load_state_dict(dict(state))
+
+
+def _some(keys: list[str], most: int = 3) -> str:
+    more = f' and {len(keys) - most} more' if len(keys) > most else ''
+    return f'{", ".join(keys[:most])}{more}'

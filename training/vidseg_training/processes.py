@@ -1,0 +1,129 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Several processes, one run: what all of them have to agree on.
+
+Each process works on its part of every batch. Means are taken over the joint batch, and batch norm
+sees all of it, so a run on several devices or hosts does what one process would do.
+"""
+
+import os
+
+from lightning.fabric import Fabric
+import torch
+from torch import distributed, nn, Tensor
+from torch.distributed.nn.functional import all_reduce
+
+from vidseg_training.config import TrainConfig
+
+
+def open_fabric(config: TrainConfig) -> Fabric:
+    """Set up devices: one, or those of every process that ``torchrun`` has started.
+
+    Args:
+        config: Gives the precision.
+    """
+    total = int(os.environ.get('WORLD_SIZE', '1'))
+    here = int(os.environ.get('LOCAL_WORLD_SIZE', '1'))
+    fabric = Fabric(
+        accelerator='auto',
+        devices=here,
+        num_nodes=total // here,
+        strategy='ddp' if total > 1 else 'auto',
+        precision=config.precision,
+    )
+    fabric.launch()
+    return fabric
+
+
+def _together() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def process_count() -> int:
+    """Return the number of processes of the run."""
+    return distributed.get_world_size() if _together() else 1
+
+
+def process_index() -> int:
+    """Return the number of this process, from 0."""
+    return distributed.get_rank() if _together() else 0
+
+
+def sum_over_processes(values: Tensor) -> Tensor:
+    """Return the sum of a tensor over all processes, without a gradient.
+
+    Args:
+        values: Any shape, the same in every process, on the process's device.
+    """
+    total = values.detach().clone()
+    if process_count() > 1:
+        distributed.all_reduce(total)
+    return total
+
+
+def joint_mean(total: Tensor, weight: Tensor) -> Tensor:
+    """Return the weighted mean over the joint batch, as far as this process adds to it.
+
+    The mean of what all processes return is the mean over the joint batch: so is the gradient,
+    which data-parallel training averages, however void pixels are spread over the processes.
+
+    Args:
+        total: Scalar, sum of weighted losses of this process's images.
+        weight: Scalar, sum of their weights, zero or above.
+
+    Returns:
+        Scalar; 0 with a gradient of 0 where all weights are 0.
+    """
+    joint = sum_over_processes(weight) / process_count()
+    return total / joint.clamp(min=torch.finfo(joint.dtype).tiny)
+
+
+class JointBatchNorm(nn.BatchNorm2d):
+    """Batch norm over the joint batch on any device; torch's own works on GPUs only.
+
+    Parameters and buffers have the names of `torch.nn.BatchNorm2d`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B, C, H, W) float by mean and variance of all processes' images."""
+        if not self.training:
+            return super().forward(x)
+        count = x.numel() // x.shape[1] * process_count()
+        mean = all_reduce(x.sum((0, 2, 3))) / count  # C
+        centred = x - mean[:, None, None]
+        variance = all_reduce(centred.square().sum((0, 2, 3))) / count  # C
+        with torch.no_grad():
+            assert self.momentum is not None
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            assert self.num_batches_tracked is not None
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+            self.num_batches_tracked.add_(1)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return centred * scale[:, None, None] + self.bias[:, None, None]
+
+
+def join_batch_norms(network: nn.Module, device: torch.device) -> nn.Module:
+    """Make every batch norm of a network see the joint batch.
+
+    Args:
+        network: Changed in place; names of parameters stay.
+        device: Where it will run.
+
+    Returns:
+        The network.
+    """
+    if process_count() == 1:
+        return network
+    if device.type == 'cuda':
+        joint: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]  # torch left it untyped
+        return joint
+    for name, child in network.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            norm = JointBatchNorm(child.num_features, child.eps, child.momentum)
+            norm.load_state_dict(child.state_dict())
+            setattr(network, name, norm)
+        else:
+            join_batch_norms(child, device)
+    return network
