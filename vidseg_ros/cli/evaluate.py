@@ -11,11 +11,11 @@ from typing import Any, Final, get_args, TypeAlias
 from rich.console import Console
 
 from vidseg_ros.cli.argument_types import count, factor, fraction, label_id
-from vidseg_ros.cli.job_progress import job_progress
 from vidseg_ros.cli.ros_hint import load_live
 from vidseg_ros.core.class_list import LABEL_SETS, read_classes
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.fleet import Outcome, Progress, run_jobs, threads_per_worker
+from vidseg_ros.core.fleet.job_progress import job_progress
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.evaluation.class_mapping import choose_classes, read_class_map

@@ -22,6 +22,9 @@ ColorOrder = Literal['rgb8', 'bgr8']
 BytesLike: TypeAlias = 'bytes | bytearray | memoryview | array[int] | NDArray[np.uint8]'
 """C-contiguous memory of a message's data field."""
 
+IMAGE_TYPES: Final = ('.png', '.jpg', '.jpeg')
+"""Suffixes of image files, in lower case."""
+
 MAX_PIXELS: Final = 2**30
 """A picture with more pixels is a broken header, not a camera frame (also OpenCV's limit)."""
 

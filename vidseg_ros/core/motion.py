@@ -1,6 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""Optical flow, what it hides, and label maps carried along it.
+"""Optical flow, what it hides, and pictures and label maps carried along it.
 
 A flow from frame a to frame b is a (H, W, 2) float32 array of pixels, (x, y): what is at p in a
 is at p + flow(p) in b. Carrying b's pixels back to a along it is *backward warping*.
@@ -58,8 +58,9 @@ def _estimate(
     method: cv2.DISOpticalFlow, first: NDArray[np.uint8], second: NDArray[np.uint8]
 ) -> NDArray[np.float32]:
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (first, second)]
-    start = np.zeros((*grey[0].shape, 2), np.float32)
-    return np.asarray(method.calc(grey[0], grey[1], start), np.float32)
+    # Not zeros: a flow to start from, even that one, makes OpenCV's DIS miss large motion.
+    flow = method.calc(grey[0], grey[1], None)  # type: ignore[call-overload]  # None is allowed
+    return np.asarray(flow, np.float32)
 
 
 def flow_targets(flow: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -92,6 +93,22 @@ def warp_labels(labels: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArray
     ).astype(np.uint8, copy=False)
 
 
+def warp_image(image: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Carry a picture back along a flow: bilinear.
+
+    Args:
+        image: (H, W, 3) uint8 frame b.
+        flow: (H, W, 2) float32 px from frame a to frame b.
+
+    Returns:
+        (H, W, 3) uint8 at frame a; the nearest pixel of the border where the flow leaves the
+        picture.
+    """
+    x, y = flow_targets(flow)
+    warped = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return warped.astype(np.uint8, copy=False)
+
+
 def occlusion(forward: NDArray[np.float32], backward: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Find the pixels of frame a that are not to be seen in frame b.
 
@@ -106,6 +123,32 @@ def occlusion(forward: NDArray[np.float32], backward: NDArray[np.float32]) -> ND
     Returns:
         (H, W) bool, True where occluded.
     """
+    gap, tolerance, outside = _round_trip(forward, backward)
+    hidden: NDArray[np.bool_] = np.logical_or(gap > tolerance, outside)
+    return hidden
+
+
+def visibility(forward: NDArray[np.float32], backward: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Tell how surely the pixels of frame a are to be seen in frame b, by the same check.
+
+    Args:
+        forward: (H, W, 2) float32 px from a to b.
+        backward: (H, W, 2) float32 px from b to a.
+
+    Returns:
+        (H, W) uint8: 255 where there and back again ends at the start, falling in a line with
+        the squared gap to 1 at the tolerance of `occlusion`, and 0 exactly where that is True.
+    """
+    gap, tolerance, outside = _round_trip(forward, backward)
+    sure = np.rint(255 - 254 * np.minimum(gap / tolerance, 1))
+    sure[(gap > tolerance) | outside] = 0
+    return np.asarray(sure, np.uint8)
+
+
+def _round_trip(
+    forward: NDArray[np.float32], backward: NDArray[np.float32]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
+    """Return how far there and back again misses the start and may, px^2, and what leaves."""
     height, width = forward.shape[:2]
     x, y = flow_targets(forward)
     back = cv2.remap(backward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -114,9 +157,7 @@ def occlusion(forward: NDArray[np.float32], backward: NDArray[np.float32]) -> ND
     gap = np.square(there[0] + again[0]) + np.square(there[1] + again[1])
     length = _squared(there) + _squared(again)
     outside = (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)
-    torn = gap > RELATIVE_TOLERANCE * length + ABSOLUTE_TOLERANCE_PX2
-    hidden: NDArray[np.bool_] = np.logical_or(torn, outside)
-    return hidden
+    return gap, RELATIVE_TOLERANCE * length + ABSOLUTE_TOLERANCE_PX2, outside
 
 
 def _squared(planes: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -24,11 +24,10 @@ from numpy.typing import NDArray
 
 from vidseg_ros.bag_io import BagImage, BagReader
 from vidseg_ros.core.errors import ImageError, SourceError
-from vidseg_ros.core.image_codec import ColorOrder, decode_compressed
-from vidseg_ros.evaluation.video_file import decode_frame, VideoFile
+from vidseg_ros.core.image_codec import ColorOrder, decode_compressed, IMAGE_TYPES
+from vidseg_ros.core.video_file import decode_frame, VideoFile
 
 VIDEO_TYPES: Final = ('.mp4', '.mov', '.m4v', '.mkv', '.avi', '.webm', '.mpg', '.mpeg', '.ts')
-IMAGE_TYPES: Final = ('.png', '.jpg', '.jpeg')
 BAG_TYPES: Final = ('.mcap', '.db3')
 ACCEPTED: Final = (
     f'a rosbag2 folder or file ({" ".join(BAG_TYPES)}), a video ({" ".join(VIDEO_TYPES)}) '

@@ -29,12 +29,12 @@ from ruamel.yaml.error import YAMLError
 
 from vidseg_ros.core.class_list import parse_classes
 from vidseg_ros.core.errors import ModelError, SourceError
+from vidseg_ros.core.image_codec import IMAGE_TYPES
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 from vidseg_ros.core.model_card import DataSource
 
 DESCRIPTION: Final = 'dataset.yaml'
-IMAGE_TYPES: Final = ('.png', '.jpg', '.jpeg')
 _UNKNOWN: Final = -1
 
 

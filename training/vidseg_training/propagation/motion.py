@@ -22,8 +22,8 @@ from vidseg_ros.core.street import StreetClip
 class ClipFrame(NamedTuple):
     """A frame of a clip."""
 
-    index: int
-    """Its position in the clip, from 0; a frame that is missing has a position as well."""
+    position: int
+    """In the clip, from 0; a frame that is missing has a position as well."""
     image: NDArray[np.uint8]
     """(H, W, 3) uint8 RGB."""
 
@@ -47,7 +47,7 @@ class MotionSource(Protocol):
         """Estimate where the pixels of one frame come from.
 
         Args:
-            target: The frame to be explained. Video prediction may use its index and its size,
+            target: The frame to be explained. Video prediction may use its position and its size,
                 but not its picture.
             source: The frame whose pixels explain it; before or after it in time.
             past: Frames beyond ``source`` as seen from ``target``, the nearest first, each as far
@@ -93,7 +93,7 @@ class ExactStreetMotion:
     past_frames = 0
 
     def __init__(self, clip: StreetClip) -> None:
-        """Use the geometry of a clip; frames are known by their index."""
+        """Use the geometry of a clip; frames are known by their position."""
         self._clip = clip
 
     def backward_flow(
@@ -101,7 +101,7 @@ class ExactStreetMotion:
     ) -> NDArray[np.float32]:
         """See `MotionSource`."""
         del past
-        return self._clip.flow_between(target.index, source.index)
+        return self._clip.flow_between(target.position, source.position)
 
 
 def farneback_flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:

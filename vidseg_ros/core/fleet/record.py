@@ -5,11 +5,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any, Final
 
-from vidseg_ros.core.errors import OutputError, SourceError
+from vidseg_ros.core.atomic_file import write_atomically
+from vidseg_ros.core.errors import SourceError
 
 RECORD: Final = 'done.json'
 """Written last into a job's folder; while it is not there, the job is not done."""
@@ -36,7 +36,7 @@ def job_digest(inputs: Iterable[Path], settings: Mapping[str, object]) -> str:
         total.update(b'\0input\0')
         for name, file in _files(path):
             total.update(f'\0{name}\0'.encode(errors='surrogateescape'))
-            total.update(_file_digest(file))
+            total.update(file_digest(file))
     return total.hexdigest()
 
 
@@ -63,17 +63,8 @@ def write_record(folder: Path, digest: str, content: Mapping[str, object]) -> No
     Raises:
         OutputError: If it cannot be written.
     """
-    path, part = folder / RECORD, folder / f'{RECORD}.part'
     text = json.dumps({'digest': digest, 'content': content}, allow_nan=False)
-    try:
-        with part.open('w', encoding='utf-8') as stream:
-            stream.write(text + '\n')
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    except OSError as error:
-        msg = f'cannot write {path}: {error.strerror}; check the path and the free space'
-        raise OutputError(msg) from error
+    write_atomically(folder / RECORD, f'{text}\n'.encode())
 
 
 def _files(path: Path) -> Iterator[tuple[str, Path]]:
@@ -86,7 +77,12 @@ def _files(path: Path) -> Iterator[tuple[str, Path]]:
             yield file.relative_to(path).as_posix(), file
 
 
-def _file_digest(path: Path) -> bytes:
+def file_digest(path: Path) -> bytes:
+    """Return the SHA-256 of a file's content, 32 bytes.
+
+    Raises:
+        SourceError: If it cannot be read.
+    """
     digest = hashlib.sha256()
     try:
         with path.open('rb', buffering=0) as stream:

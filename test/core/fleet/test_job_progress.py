@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from vidseg_ros.cli.job_progress import job_progress
 from vidseg_ros.core.fleet import Outcome
+from vidseg_ros.core.fleet.job_progress import job_progress
 
 
 def test_bars_on_a_terminal(

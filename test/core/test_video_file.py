@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from vidseg_ros.core.errors import ImageError, SourceError
+from vidseg_ros.core.video_file import VideoFile
 from vidseg_ros.evaluation.sources import FRAME_ID, open_source, Source
-from vidseg_ros.evaluation.video_file import VideoFile
 
 
 def film(path: Path, frames: int = 30, rotation: int = 0, rate: Fraction | int = 10) -> Path:

@@ -1,0 +1,329 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Samples at the unlabelled neighbours of labelled frames (Zhu et al., CVPR 2019, section 3.2).
+
+*Label propagation* pairs the real frame with the labels carried to it; *joint propagation* pairs
+the labelled frame carried there with them, so that picture and labels fit each other whatever the
+motion is. Pictures are fetched bilinearly, labels from the nearest pixel, and what the labelled
+frame does not show is void.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidseg_ros.core.atomic_file import write_atomically
+from vidseg_ros.core.errors import OutputError, ParameterError, SourceError
+from vidseg_ros.core.fleet import Progress
+from vidseg_ros.core.labels import IGNORE_ID
+from vidseg_ros.core.motion import warp_image
+from vidseg_training.propagation.clip import Clip, ClipReference, StreetSequence
+from vidseg_training.propagation.correspondence import (
+    carry_labels,
+    chain,
+    correspond,
+    Correspondence,
+)
+from vidseg_training.propagation.frame_window import FrameWindow, Reason
+from vidseg_training.propagation.manifest import Manifest, sha256
+from vidseg_training.propagation.motion import (
+    ClipFrame,
+    EXACT,
+    MotionChoice,
+    MotionSource,
+    open_motion,
+)
+from vidseg_training.propagation.scene_cuts import CUT_ERROR
+from vidseg_training.propagation.sparse_labels import (
+    digest_of,
+    LabelFolder,
+    SparseLabels,
+    StreetLabels,
+)
+
+Mode: TypeAlias = Literal['joint', 'label']
+Chaining: TypeAlias = Literal['steps', 'direct']
+
+FOLDERS: Final = ('images', 'labels', 'confidence')
+"""Of a clip's samples; a sample's files have one stem."""
+
+_PNG: Final = (cv2.IMWRITE_PNG_COMPRESSION, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropagationSettings:
+    """All that decides what samples look like."""
+
+    motion: MotionChoice = 'dis'
+    """See `open_motion`."""
+    offset: int = 1
+    """k: samples are made k frames before and after each labelled frame."""
+    accumulate: bool = False
+    """Samples at 1 to k frames, instead of at k only."""
+    mode: Mode = 'joint'
+    """joint: carried picture and labels; label: real picture, carried labels."""
+    chaining: Chaining = 'steps'
+    """For k > 1. steps: motion of consecutive frames, added up; direct: motion of the labelled
+    frame and the frame k further on."""
+    keep_occluded: bool = False
+    """Leave labels where the labelled frame does not show the pixel, as the paper does."""
+    cut_error: float = CUT_ERROR
+    """See `find_break`, grey levels."""
+    void: tuple[int, ...] = ()
+    """Ids of the label maps that become 255."""
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ParameterError: If the offset or the cut error is not above zero.
+        """
+        for name, value in (('offset', self.offset), ('cut_error', self.cut_error)):
+            if value <= 0:
+                msg = f'{name} must be above zero, not {value}'
+                raise ParameterError(msg)
+
+    @property
+    def distances(self) -> range:
+        """How far from the labelled frame samples are, in frames, rising."""
+        return range(1 if self.accumulate else self.offset, self.offset + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropagationJob:
+    """One clip; picklable."""
+
+    clip: ClipReference
+    labels: Path | None
+    """Folder of its label maps; None for a procedural clip."""
+    settings: PropagationSettings
+    out: Path
+    """Samples go into a folder of the clip's name in it."""
+
+
+@dataclass(kw_only=True)
+class ClipSummary:
+    """What became of one clip."""
+
+    name: str
+    labelled: int = 0
+    """Label maps that belong to the clip."""
+    made: int = 0
+    """Samples made now."""
+    kept: int = 0
+    """Samples that were there already."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Frames without a sample, by reason."""
+    coverage_sum: float = 0.0
+    """Of the shares of labelled pixels of all samples."""
+
+
+def propagate_clip(job: PropagationJob, progress: Progress | None = None) -> ClipSummary:
+    """Make the samples of one clip that are not there yet.
+
+    Args:
+        job: What to do.
+        progress: Called with the number of labelled frames done and of all.
+
+    Raises:
+        SourceError: If clip or labels cannot be read or do not fit each other.
+        ParameterError: If the folder holds samples of other settings, or there is no such
+            motion source.
+        OutputError: If a sample cannot be written; what is done stays, and a rerun goes on.
+    """
+    work = _ClipWork(job)
+    positions = work.labels.positions
+    for number, position in enumerate(positions, start=1):
+        work.propagate(position)
+        if progress is not None:
+            progress(number, len(positions))
+    work.summary.labelled = len(positions)
+    return work.summary
+
+
+class _ClipWork:
+    """What is open while a clip is worked on."""
+
+    def __init__(self, job: PropagationJob) -> None:
+        settings = self.settings = job.settings
+        self.motion: MotionSource = open_motion(
+            settings.motion, job.clip.street() if settings.motion == EXACT else None
+        )
+        spacing = settings.offset if settings.chaining == 'direct' else 1
+        reach = settings.offset + self.motion.past_frames * spacing
+        self.clip: Clip = job.clip.open(2 * reach)
+        self.labels: SparseLabels
+        if isinstance(self.clip, StreetSequence):
+            self.labels = StreetLabels(self.clip)
+        elif job.labels is not None:
+            self.labels = LabelFolder(job.labels, self.clip, settings.void)
+        else:
+            msg = f'{job.clip.path} has no labels of its own; give a folder of them (--labels)'
+            raise ParameterError(msg)
+        self.window = FrameWindow(self.clip, reach, settings.cut_error)
+        self.manifest = Manifest(job.out / job.clip.name, self._header(job.clip))
+        self.summary = ClipSummary(name=job.clip.name)
+        self._read: tuple[int, NDArray[np.uint8]] | None = None
+        for folder in FOLDERS:
+            _make_folder(self.manifest.folder / folder)
+
+    def _header(self, clip: ClipReference) -> dict[str, object]:
+        settings = self.settings
+        return {
+            'clip': clip.name,
+            'motion': self.motion.name,
+            'mode': settings.mode,
+            'offset': settings.offset,
+            'accumulate': settings.accumulate,
+            'chaining': settings.chaining,
+            'keep_occluded': settings.keep_occluded,
+            'cut_error': settings.cut_error,
+            'void': settings.void,
+        }
+
+    def propagate(self, position: int) -> None:
+        """Make the samples around one labelled frame."""
+        self.window.move(position)
+        for direction in (-1, 1):
+            names = {
+                distance: f'{self.clip.frame_name(position)}_{direction * distance:+03d}'
+                for distance in self.settings.distances
+            }
+            inputs = {distance: self._inputs(position, direction * distance) for distance in names}
+            wanted = []
+            for distance, name in names.items():
+                if self.manifest.holds(name, inputs[distance]):
+                    self._count(self.manifest.records[name], is_new=False)
+                else:
+                    wanted.append(distance)
+            for distance, way in self._ways(position, direction, wanted):
+                record: dict[str, Any] = {
+                    'name': names[distance],
+                    'source': self.clip.frame_name(position),
+                    'offset': direction * distance,
+                    'inputs': inputs[distance],
+                }
+                if isinstance(way, Correspondence):
+                    target = position + direction * distance
+                    record |= self._write(names[distance], position, target, way)
+                else:
+                    record['skipped'] = way
+                self.manifest.add(record)
+                self._count(record, is_new=True)
+
+    def _inputs(self, position: int, offset: int) -> str:
+        """Return the digest of labels and frames from the labelled one to the target."""
+        frames = sorted(range(position, position + offset, 1 if offset > 0 else -1))
+        prints = map(self.clip.fingerprint, [*frames, position + offset])
+        return digest_of([self.labels.fingerprint(position), *prints])
+
+    def _count(self, record: Mapping[str, Any], *, is_new: bool) -> None:
+        if 'skipped' in record:
+            self.summary.skipped[record['skipped']] += 1
+            return
+        self.summary.made += is_new
+        self.summary.kept += not is_new
+        self.summary.coverage_sum += record['coverage']
+
+    def _ways(
+        self, position: int, direction: int, wanted: Sequence[int]
+    ) -> Iterator[tuple[int, Correspondence | Reason]]:
+        """Find the frames at distances in a labelled one, or say why not.
+
+        What stops the way to one frame stops it to all beyond.
+        """
+        stop: Reason | None = None
+        before: Correspondence | None = None
+        for distance in range(1, max(wanted, default=0) + 1):
+            target = position + direction * distance
+            stop = stop or self._obstacle(position, target - direction, target)
+            repeated = stop is None and self.window.step(target - direction, target) == 'identical'
+            if stop is None and self.settings.chaining == 'steps':
+                step = self._correspond(target, target - direction)
+                before = step if before is None else chain(step, before)
+            if distance not in wanted:
+                continue
+            if stop is not None or repeated:
+                yield distance, stop or 'identical'
+            elif before is not None:
+                yield distance, before
+            else:
+                yield distance, self._correspond(target, position)
+
+    def _obstacle(self, labelled: int, previous: int, target: int) -> Reason | None:
+        """Return what keeps labels from going on from one frame to the next; None for nothing."""
+        source = self.window.frame(labelled)
+        if source is None:
+            return 'unreadable'
+        problem = self.window.problem(target, source.image.shape)
+        if problem is not None:
+            return problem
+        found = self.window.step(previous, target)
+        return None if found == 'identical' else found
+
+    def _correspond(self, target: int, source: int) -> Correspondence:
+        distance, count = source - target, self.motion.past_frames
+        return correspond(
+            self.motion,
+            self.window[target],
+            self.window[source],
+            past=self.window.past(source, distance, count),
+            beyond=self.window.past(target, -distance, count),
+        )
+
+    def _write(self, name: str, position: int, target: int, way: Correspondence) -> dict[str, Any]:
+        """Write the files of a sample; return what the manifest says of it."""
+        source = self.window[position]
+        labels = self._labels_of(source)
+        carried = carry_labels(labels, way, keep_occluded=self.settings.keep_occluded)
+        joint = self.settings.mode == 'joint'
+        image = warp_image(source.image, way.flow) if joint else self.window[target].image
+        files = {
+            f'images/{name}.png': _encode(cv2.cvtColor(image, cv2.COLOR_RGB2BGR)),
+            f'labels/{name}.png': _encode(carried),
+            f'confidence/{name}.png': _encode(way.confidence),
+        }
+        for path, data in files.items():
+            write_atomically(self.manifest.folder / path, data, durable=False)
+        return {
+            'target': self.clip.frame_name(target),
+            'coverage': round(float((carried != IGNORE_ID).mean()), 6),
+            'sha256': {path: sha256(data) for path, data in files.items()},
+        }
+
+    def _labels_of(self, frame: ClipFrame) -> NDArray[np.uint8]:
+        """Return the label map of a frame, which is read once for all its samples."""
+        if self._read is None or self._read[0] != frame.position:
+            self._read = frame.position, self.labels.read(frame.position)
+        labels = self._read[1]
+        if labels.shape != frame.image.shape[:2]:
+            msg = (
+                f'labels of {self.clip.frame_name(frame.position)} are {_size(labels)}, the frame of '
+                f'{self.clip.name} is {_size(frame.image)}; resize the labels (nearest)'
+            )
+            raise SourceError(msg)
+        return labels
+
+
+def _encode(image: NDArray[Any]) -> bytes:
+    done, data = cv2.imencode('.png', image, _PNG)
+    assert done
+    return data.tobytes()
+
+
+def _size(image: NDArray[np.uint8]) -> str:
+    return f'{image.shape[1]}x{image.shape[0]}'
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f'cannot write to {folder}: {error.strerror}; choose another --out'
+        raise OutputError(msg) from error
