@@ -11,6 +11,7 @@ from torch import nn
 from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES, LabelSet
 from vidseg_training.config import TrainConfig
+from vidseg_training.consistency.lessons import open_lessons
 from vidseg_training.data import open_dataset
 from vidseg_training.data.footage import WithFootage
 from vidseg_training.data.sampling import TrainingSet
@@ -92,8 +93,10 @@ def run(config: TrainConfig, folder: Path) -> Path:
         msg = 'teacher: it knows the classes of CamVid only'
         raise ParameterError(msg)
     if config.teacher is None:
-        return fit(config, network, TrainingSet(labelled), validation, folder)
-    train = WithFootage(labelled, config.unlabelled, config.unlabelled_step)
+        lessons = open_lessons(config, labelled, folder)
+        train = TrainingSet(labelled, lessons.soft_images)
+        return fit(config, network, train, validation, folder, lessons=lessons)
+    images = WithFootage(labelled, config.unlabelled, config.unlabelled_step)
     folder.mkdir(parents=True, exist_ok=True)
-    soft = soft_labels(config.teacher, config.teacher_height, train, folder)
-    return fit(config, network, TrainingSet(train, soft), validation, folder)
+    soft = soft_labels(config.teacher, config.teacher_height, images, folder)
+    return fit(config, network, TrainingSet(images, soft), validation, folder)

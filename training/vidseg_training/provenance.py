@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the model card says of where the weights come from, told by the run's own settings."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 import shlex
 from typing import Final
 
 from vidseg_ros.core.model_card import DataSource
+from vidseg_training.checkpoints import flat_settings
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import TrainingData
 from vidseg_training.recipes import RECIPES
@@ -35,7 +36,18 @@ def describe_sources(config: TrainConfig, test: TrainingData) -> tuple[DataSourc
         sources.append(
             DataSource(name=f'unlabelled video: {names}', licence=licence, use='distillation')
         )
-    uses = {'starting weights': config.init, 'teacher': config.teacher}
+    if config.consistency.clips:
+        names = ', '.join(path.name for path in config.consistency.clips)
+        licence = config.consistency.licence
+        sources.append(DataSource(name=f'video: {names}', licence=licence, use='consistency'))
+    published = config.teacher
+    for place in config.distillation.teacher:
+        if place.endswith('.pth'):
+            published = Path(place)
+        else:
+            name = f'teacher {Path(place).name}'
+            sources.append(DataSource(name=name, licence='of that model', use='distillation'))
+    uses = {'starting weights': config.init, 'teacher': published}
     if used := [use for use, path in uses.items() if path is not None]:
         sources.append(replace(INITIAL_WEIGHTS, use=' and '.join(used)))
     return tuple(sources)
@@ -53,8 +65,8 @@ def licence_of(sources: tuple[DataSource, ...]) -> str:
 def describe_recipe(config: TrainConfig) -> str:
     """Write the command that repeats a run; paths are given by their last part."""
     words = ['vidseg-train', 'fit', config.name]
-    recipe = asdict(RECIPES[config.name]())
-    for field, value in asdict(config).items():
+    recipe = flat_settings(RECIPES[config.name]())
+    for field, value in flat_settings(config).items():
         if value != recipe[field]:
             values = value if isinstance(value, tuple) else (value,)
             words.append(f'--{field.replace("_", "-")}')

@@ -4,9 +4,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from vidseg_ros.core.errors import ParameterError
-from vidseg_training.consistency.temporal_loss import Gradient
+
+Gradient: TypeAlias = Literal['both', 'current']
+"""Through which prediction the temporal loss teaches: both, or this frame's alone, the neighbour's
+being its target."""
 
 
 def _check_weights(settings: object, names: tuple[str, ...]) -> None:

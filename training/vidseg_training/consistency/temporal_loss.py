@@ -10,18 +10,16 @@ cancel), the weight once and not squared, and pixels that the neighbour does not
 Shapes: B pairs of frames, C classes, H and W of the frames, h and w of the logits.
 """
 
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
 import torch.nn.functional as F
 
+from vidseg_training.consistency.settings import Gradient
 from vidseg_training.networks import STD
+from vidseg_training.processes import joint_mean
 from vidseg_training.warping import backward_warp
-
-Gradient: TypeAlias = Literal['both', 'current']
-"""Through which prediction the temporal loss teaches: both, or this frame's alone, the neighbour's
-being its target."""
 
 _GREY_LEVELS: Final = sum(STD) / len(STD)
 """Error in grey levels at which a pixel counts 1/e: one standard deviation of the input."""
@@ -69,7 +67,7 @@ def temporal_loss(
         gradient: Which predictions learn.
 
     Returns:
-        Scalar from 0 to 2; 0 with a gradient of 0 if no pixel is visible.
+        Scalar from 0 to 2, see `vidseg_training.processes.joint_mean`.
     """
     size = pair.visible.shape[-2:]
     here, there = (
@@ -81,4 +79,4 @@ def temporal_loss(
     carried = backward_warp(there, pair.motion.to(there.dtype))
     weights = photometric_weight(pair) * pair.visible
     squared = (here - carried).square().sum(1)  # B H W
-    return (weights * squared).sum() / pair.visible.sum().clamp(min=1)
+    return joint_mean((weights * squared).sum(), pair.visible.sum().to(squared.dtype))

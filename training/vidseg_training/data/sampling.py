@@ -6,7 +6,7 @@ Nothing random has to be saved, so a killed run resumes exactly where its checkp
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +19,8 @@ from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.augment import augment, Sample
 from vidseg_training.data.class_uniform import Centroid, draw_epoch
+
+_Batch = TypeVar('_Batch')
 
 
 class LabelledImages(Protocol):
@@ -164,12 +166,27 @@ def build_loader(
         sampler: Says which samples.
         processes: Number of processes that share a batch.
     """
-    beside = config.workers > 0
+    images = AugmentedImages(train, config)
+    return load_beside(images, config.batch_size // processes, sampler, config.workers)
+
+
+def load_beside(
+    dataset: Dataset[_Batch], batch_size: int, sampler: Sampler[Any], workers: int
+) -> DataLoader[_Batch]:
+    """Return what loads batches of a data set, in processes beside the training if there are some.
+
+    Args:
+        dataset: Gives the samples.
+        batch_size: Samples of a batch in this process.
+        sampler: Says which samples.
+        workers: Processes beside the training; 0: none.
+    """
+    beside = workers > 0
     return DataLoader(
-        AugmentedImages(train, config),
-        batch_size=config.batch_size // processes,
+        dataset,
+        batch_size=batch_size,
         sampler=sampler,
-        num_workers=config.workers,
+        num_workers=workers,
         persistent_workers=beside,
         multiprocessing_context='spawn' if beside else None,  # a fork would copy held locks
         worker_init_fn=_use_one_core if beside else None,
