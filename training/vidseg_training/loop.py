@@ -316,7 +316,9 @@ class Run:
                 terms = self._learn(batch, clips)
                 loss = sum(terms.values())
                 if self._leads and isfinite(loss):
-                    parts = terms if len(terms) > 1 else {}
+                    parts: dict[str, float] = terms if len(terms) > 1 else {}
+                    if clips is not None:
+                        parts['hidden_pairs'] = clips.hidden_pairs()
                     self._log.write(self.step, loss=loss, learning_rate=rate, **parts)
                 self.batch += 1
                 if self.batch == self.batches:

@@ -53,6 +53,10 @@ class Triplets(NamedTuple):
             self.frames[:, 1], neighbour, self.motion[:, which], self.visible[:, which]
         )
 
+    def hidden_pairs(self) -> int:
+        """Return how many of the 2 B pairs have nothing in common, as across a cut."""
+        return int((~self.visible.flatten(2).any(-1)).sum())
+
 
 class TripletDraw(NamedTuple):
     """One triplet of an epoch."""
