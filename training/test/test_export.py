@@ -80,8 +80,8 @@ def test_an_expensive_confidence_is_refused(
 def test_the_data_may_have_moved(finished_run: Path, camvid_folder: Path, tmp_path: Path) -> None:
     camvid = tmp_path / 'elsewhere'
     camvid.symlink_to(camvid_folder)
-    config, _, test = load_run(finished_run, camvid)
-    assert config.data == camvid
+    trained, _, test = load_run(finished_run, camvid)
+    assert trained.config.data == camvid
     assert len(test) == 6
 
 
@@ -90,18 +90,13 @@ def test_no_run_is_refused(tmp_path: Path) -> None:
         load_run(tmp_path)
 
 
-def test_an_unfinished_run_is_refused(
-    small_config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run(replace(small_config, epochs=1), tmp_path / 'run')
-    loaded = export_module.torch.load
-
-    def one_epoch_less(*args: object, **kwargs: object) -> dict[str, object]:
-        return loaded(*args, **kwargs) | {'epoch': 0}
-
-    monkeypatch.setattr(export_module.torch, 'load', one_epoch_less)
-    with pytest.raises(SourceError, match='stands at epoch 0 of 1'):
-        load_run(tmp_path / 'run')
+def test_an_unfinished_run_is_refused(small_config: TrainConfig, tmp_path: Path) -> None:
+    config = replace(small_config, epochs=1)
+    run(config, tmp_path)
+    state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    torch.save(state | {'epoch': 0}, tmp_path / CHECKPOINT)
+    with pytest.raises(SourceError, match='stands at epoch 0 of 1; let it finish first'):
+        export(tmp_path, tmp_path / 'model.onnx')
 
 
 def test_command_line_errors_are_one_line(

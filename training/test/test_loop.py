@@ -2,60 +2,37 @@
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import asdict, replace
 import json
+import math
 from pathlib import Path
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import cv2
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 import torch
-import torch.nn.functional as F
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
+from vidseg_training import loop
 from vidseg_training.checkpoints import CHECKPOINT
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.data.sampling import TrainingSet
 from vidseg_training.fitting import initial_network, run
 from vidseg_training.loop import Run
-from vidseg_training.losses import segmentation_loss
 from vidseg_training.networks.fddwnet import FDDWNet
 from vidseg_training.recipes import RECIPES
-from vidseg_training.schedule import poly_learning_rate
 
 
 def _losses(folder: Path) -> dict[int, float]:
     lines = (folder / 'log.jsonl').read_text(encoding='utf-8').splitlines()
     records = [json.loads(line) for line in lines]
     return {record['step']: record['loss'] for record in records if 'loss' in record}
-
-
-def test_the_schedule_warms_up_and_ends_near_zero(small_config: TrainConfig) -> None:
-    config = replace(small_config, learning_rate=1.0, warmup_steps=4, poly_power=0.9)
-    rates = [poly_learning_rate(step, 100, config) for step in range(100)]
-    assert rates[0] == pytest.approx(1 / 5)
-    assert rates[4] == pytest.approx((1 - 4 / 100) ** 0.9)
-    assert rates[50] == pytest.approx(0.5**0.9)
-    assert 0 < rates[99] < 0.02
-
-
-def test_the_loss_ignores_void_and_resizes_logits() -> None:
-    logits = torch.tensor([[[[2.0]], [[0.0]]]])  # 1 2 1 1
-    labels = torch.tensor([[[0, 255], [255, 1]]])
-    expected = (F.softplus(torch.tensor(-2.0)) + F.softplus(torch.tensor(2.0))) / 2
-    torch.testing.assert_close(segmentation_loss(logits, labels, None), expected)
-
-
-def test_an_all_void_batch_gives_zero_with_a_gradient() -> None:
-    logits = torch.zeros(1, 2, 3, 3, requires_grad=True)
-    loss = segmentation_loss(logits, torch.full((1, 3, 3), 255), torch.ones(2))
-    loss.backward()
-    assert loss.item() == 0
-    assert logits.grad is not None
-    assert logits.grad.abs().max() == 0
 
 
 def test_training_learns_and_writes_weights(small_config: TrainConfig, tmp_path: Path) -> None:
@@ -235,3 +212,128 @@ def test_a_batch_of_one_is_refused_where_pooled_images_are_normalised(
     config = replace(small_config, network='dual_resolution_small', batch_size=1)
     with pytest.raises(ParameterError, match='batch_size must be 2 or more for dual_resolution_s'):
         run(config, tmp_path)
+
+
+def test_steps_without_a_finite_loss_are_skipped_counted_and_named(
+    small_config: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing of such a step is left: weights, their average, batch norms, optimizer."""
+    config = replace(small_config, ema_decay=0.5, weight_decay=0.5)
+    train = TrainingSet(open_dataset(config, 'train'))
+    run_ = Run(config, initial_network(config, CAMVID), train, tmp_path)
+    steps = run_.steps()
+    next(steps)
+
+    def everything() -> dict[str, torch.Tensor]:
+        assert run_._average is not None
+        state = {**run_.network.state_dict(), **run_._average.state_dict()}
+        for index, moments in run_._optimizer.state_dict()['state'].items():
+            state |= {f'{name} {index}': value for name, value in moments.items()}
+        return {name: value.clone() for name, value in state.items()}
+
+    before = everything()
+    normalise = loop.normalise
+    monkeypatch.setattr(loop, 'normalise', lambda images: normalise(images) * torch.nan)
+    assert math.isnan(next(steps))
+    monkeypatch.setattr(loop, 'normalise', normalise)
+    monkeypatch.setattr(run_, '_loss', lambda *batch: _endless_slope(Run._loss(run_, *batch)))
+    assert math.isfinite(next(steps))
+    for name, value in everything().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0, msg=name)
+    assert run_.skipped == 2
+    assert 'step 1: loss not finite, skipped (1 so far); images: 00' in caplog.text
+    assert 'step 2: gradient not finite, skipped (2 so far)' in caplog.text
+    lines = (tmp_path / 'log.jsonl').read_text(encoding='utf-8').splitlines()
+    skipped = [record for record in map(json.loads, lines) if 'skipped' in record]
+    assert [record['step'] for record in skipped] == [1, 2]
+    names = {*skipped[0]['images'], *skipped[1]['images']}
+    assert len(names) == 4
+    assert names < set(train.images.names)
+    assert Run(config, initial_network(config, CAMVID), train, tmp_path).skipped == 2
+
+
+def _endless_slope(loss: torch.Tensor) -> torch.Tensor:
+    """Return the same value with an infinite gradient."""
+    return loss + (loss - loss.detach()).abs().sqrt()
+
+
+def test_a_run_that_never_is_finite_gives_up(
+    small_config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, 'normalise', lambda images: images * torch.nan)
+    with pytest.raises(ParameterError, match=r'20 steps in a row without a finite loss.*lower le'):
+        run(replace(small_config, epochs=10), tmp_path)
+    assert (tmp_path / 'log.jsonl').read_text(encoding='utf-8').count('"skipped": "loss"') == 20
+
+
+def test_a_gradient_is_clipped_to_its_norm(small_config: TrainConfig, tmp_path: Path) -> None:
+    """One step of SGD of rate 1 moves the weights by the norm of the gradient."""
+    config = replace(
+        small_config,
+        optimizer='sgd',
+        learning_rate=1.0,
+        warmup_steps=0,
+        weight_decay=0.0,
+        momentum=0.0,
+        clip_norm=0.01,
+    )
+    train = TrainingSet(open_dataset(config, 'train'))
+    run_ = Run(config, initial_network(config, CAMVID), train, tmp_path)
+    before = [parameter.detach().clone() for parameter in run_.network.parameters()]
+    next(run_.steps())
+    after = run_.network.parameters()
+    moved = [(new - old).norm() for new, old in zip(after, before, strict=True)]
+    assert torch.stack(moved).norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_half_precision_learns_and_keeps_whole_weights(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    run(replace(small_config, precision='bf16-mixed', epochs=20), tmp_path)
+    losses = list(_losses(tmp_path).values())
+    assert sum(losses[-6:]) < 0.75 * sum(losses[:6])
+    weights = load_file(tmp_path / 'last.safetensors')
+    assert {v.dtype for name, v in weights.items() if 'tracked' not in name} == {torch.float32}
+
+
+def test_workers_change_nothing(small_config: TrainConfig, tmp_path: Path) -> None:
+    for workers in (0, 2):
+        run(replace(small_config, epochs=2, workers=workers), tmp_path / str(workers))
+    assert _losses(tmp_path / '2') == _losses(tmp_path / '0')
+
+
+def test_a_training_set_without_any_label_is_learned_nothing_from(
+    small_config: TrainConfig, camvid_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(camvid_folder, tmp_path / 'camvid')
+    for path in (folder / 'trainannot').iterdir():
+        cv2.imwrite(str(path), np.full((48, 64), 11, np.uint8))
+    config = replace(small_config, data=folder, class_weight_offset=None, weight_decay=0.0)
+    network = initial_network(config, CAMVID)
+    before = {name: value.clone() for name, value in network.named_parameters()}
+    run(config, tmp_path / 'run')
+    assert set(_losses(tmp_path / 'run').values()) == {0.0}
+    after = load_file(tmp_path / 'run' / 'last.safetensors')
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=0, atol=0, msg=name)
+
+
+def test_classes_of_no_training_image_are_named(
+    small_config: TrainConfig,
+    camvid_folder: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = shutil.copytree(camvid_folder, tmp_path / 'camvid')
+    for path in (folder / 'trainannot').iterdir():
+        labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        labels[np.isin(labels, (2, 9))] = 3
+        cv2.imwrite(str(path), labels)
+    for settings in ({}, {'class_weight_offset': None, 'class_uniform': 0.5}):
+        caplog.clear()
+        config = replace(small_config, data=folder, epochs=1, **settings)
+        run(config, tmp_path / str(len(settings)))
+        assert 'no training image shows pole, pedestrian: not to be learned' in caplog.text

@@ -7,14 +7,19 @@ from collections.abc import Sequence
 import logging
 from pathlib import Path
 import sys
+from typing import get_args
 
+from rich.console import Console
 import tyro
 
 from vidseg_ros.core.errors import VidsegError
 from vidseg_training.config import TrainConfig
+from vidseg_training.data import Split
+from vidseg_training.evaluation import evaluate
 from vidseg_training.export import export
 from vidseg_training.fitting import run
-from vidseg_training.recipes import RECIPES
+from vidseg_training.recipe_list import find_recipe, recipe_table
+from vidseg_training.scoring import Protocol
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -25,29 +30,52 @@ def _parser() -> argparse.ArgumentParser:
         add_help=False,
         help='train a recipe; every field of the configuration is an option (RECIPE --help)',
     )
-    fit.add_argument('recipe', choices=RECIPES)
+    fit.add_argument('recipe', help='one of vidseg-train list')
     fit.add_argument('--out', type=Path, help='folder of the run, by default runs/RECIPE')
     ship = commands.add_parser('export', help='write the model file of a finished run')
     ship.add_argument('run', type=Path, help='folder of the run')
     ship.add_argument('--data', type=Path, help='folder of the data set, if it has moved')
     ship.add_argument('--out', type=Path, required=True, help='model file to write')
+    commands.add_parser('list', help='show all recipes')
+    check = commands.add_parser('evaluate', help='score a run, finished or not')
+    check.add_argument('run', type=Path, help='folder, checkpoint or weights of the run')
+    check.add_argument('--data', type=Path, help='folder of the data set, if it has moved')
+    check.add_argument('--split', choices=get_args(Split), default='test')
+    check.add_argument('--scales', type=float, nargs='+', default=[1.0], metavar='FACTOR')
+    check.add_argument('--flip', action='store_true', help='look at the mirror image as well')
+    size = ('HEIGHT', 'WIDTH')
+    check.add_argument('--sliding-window', type=int, nargs=2, metavar=size, help='pixels')
     return parser
 
 
+def _fit(arguments: argparse.Namespace, options: list[str]) -> None:
+    recipe = find_recipe(arguments.recipe)
+    prog = f'vidseg-train fit {arguments.recipe}'
+    config = tyro.cli(TrainConfig, prog=prog, default=recipe, args=options)
+    print(run(config, arguments.out or Path('runs') / recipe.name))
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    window = arguments.sliding_window and tuple(arguments.sliding_window)
+    protocol = Protocol(scales=tuple(arguments.scales), flip=arguments.flip, window=window)
+    print(evaluate(arguments.run, arguments.data, arguments.split, protocol))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``vidseg-train fit RECIPE`` or ``vidseg-train export RUN --out FILE``."""
+    """Run one of the commands fit, export, evaluate and list."""
     logging.basicConfig(level=logging.ERROR, format='%(message)s')
     logging.getLogger('vidseg_training').setLevel(logging.INFO)
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     try:
         if arguments.command == 'fit':
-            recipe = RECIPES[arguments.recipe]()
-            prog = f'vidseg-train fit {arguments.recipe}'
-            config = tyro.cli(TrainConfig, prog=prog, default=recipe, args=rest)
-            print(run(config, arguments.out or Path('runs') / recipe.name))
+            _fit(arguments, rest)
         elif rest:
             parser.error(f'unknown arguments: {" ".join(rest)}')
+        elif arguments.command == 'list':
+            Console().print(recipe_table())
+        elif arguments.command == 'evaluate':
+            _evaluate(arguments)
         else:
             print(export(arguments.run, arguments.out, arguments.data).path)
     except VidsegError as error:

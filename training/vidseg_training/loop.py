@@ -43,6 +43,7 @@ from vidseg_training.data.sampling import (
     EpochSampler,
     LabelledImages,
     TrainingSet,
+    warn_of_absent,
 )
 from vidseg_training.distillation import distillation_loss
 from vidseg_training.losses import LabelLoss
@@ -168,6 +169,7 @@ class Run:
             centroids = class_centroids(
                 label_maps, len(self._label_set), config.class_uniform_tile
             )
+            warn_of_absent(images, [len(of_class) for of_class in centroids])
         part = (fabric.global_rank, fabric.world_size)
         return EpochSampler(len(images), config, centroids, part)
 

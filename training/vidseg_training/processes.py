@@ -85,6 +85,12 @@ def joint_mean(total: Tensor, weight: Tensor) -> Tensor:
     return total / joint.clamp(min=torch.finfo(joint.dtype).tiny)
 
 
+def _joint_sum(values: Tensor) -> Tensor:
+    """Return the sum over all processes, with its gradient."""
+    total: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]  # torch left it untyped
+    return total
+
+
 class JointBatchNorm(nn.BatchNorm2d):
     """Batch norm over the joint batch on any device; torch's own works on GPUs only.
 
@@ -96,9 +102,9 @@ class JointBatchNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         count = x.numel() // x.shape[1] * process_count()
-        mean = all_reduce(x.sum((0, 2, 3))) / count  # C
+        mean = _joint_sum(x.sum((0, 2, 3))) / count  # C
         centred = x - mean[:, None, None]
-        variance = all_reduce(centred.square().sum((0, 2, 3))) / count  # C
+        variance = _joint_sum(centred.square().sum((0, 2, 3))) / count  # C
         with torch.no_grad():
             assert self.momentum is not None
             assert self.running_mean is not None
@@ -108,7 +114,8 @@ class JointBatchNorm(nn.BatchNorm2d):
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
             self.num_batches_tracked.add_(1)
         scale = self.weight * (variance + self.eps).rsqrt()
-        return centred * scale[:, None, None] + self.bias[:, None, None]
+        normalised: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
+        return normalised
 
 
 def join_batch_norms(network: nn.Module, device: torch.device) -> nn.Module:

@@ -122,7 +122,9 @@ def own_compact() -> TrainConfig:
         vidseg-train fit own_compact --data my_drive --out runs/own_compact
 
     ``--network fddwnet --init fddwnet_cityscapes.pth`` starts from published Cityscapes weights
-    instead of random ones. What to expect depends on the data.
+    instead of random ones.
+
+    Result: depends on the data.
     """
     return TrainConfig(
         name='own_compact',

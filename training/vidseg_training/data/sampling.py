@@ -6,6 +6,7 @@ Nothing random has to be saved, so a killed run resumes exactly where its checkp
 """
 
 from collections.abc import Iterator, Sequence
+import logging
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import cv2
@@ -19,6 +20,8 @@ from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.augment import augment, Sample
 from vidseg_training.data.class_uniform import Centroid, draw_epoch
+
+_logger = logging.getLogger(__name__)
 
 _Batch = TypeVar('_Batch')
 
@@ -199,6 +202,13 @@ def _use_one_core(_worker: int) -> None:
     torch.set_num_threads(1)
 
 
+def warn_of_absent(images: LabelledImages, counts: Sequence[int]) -> None:
+    """Say in the log which classes are in no training image; ``counts`` has one of each class."""
+    absent = [name for name, n in zip(images.label_set.names, counts, strict=True) if n == 0]
+    if absent:
+        _logger.warning('no training image shows %s: not to be learned', ', '.join(absent))
+
+
 def class_weights(images: LabelledImages, offset: float) -> NDArray[np.float32]:
     """Weigh classes by 1 / ln(offset + share of pixels) (Paszke et al. 2016), mean 1.
 
@@ -214,6 +224,7 @@ def class_weights(images: LabelledImages, offset: float) -> NDArray[np.float32]:
     for index in range(len(images)):
         counts += np.bincount(images[index][1].ravel(), minlength=256)
     assert counts[classes:IGNORE_ID].sum() == 0
+    warn_of_absent(images, counts[:classes].tolist())
     weights = 1 / np.log(offset + counts[:classes] / counts[:classes].sum())
     scaled: NDArray[np.float32] = (weights / weights.mean()).astype(np.float32)
     return scaled

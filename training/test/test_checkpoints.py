@@ -1,0 +1,164 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+import json
+from pathlib import Path
+import pickle
+import resource
+
+import pytest
+from safetensors.torch import load_file, save_file
+import torch
+
+from vidseg_ros.core.errors import OutputError, SourceError
+from vidseg_training.checkpoints import (
+    BEST,
+    changed_settings,
+    CHECKPOINT,
+    load_weights,
+    parse_settings,
+    read_weights,
+    settings_text,
+    WEIGHTS,
+    write_weights,
+)
+from vidseg_training.config import TrainConfig
+from vidseg_training.fitting import run
+from vidseg_training.networks import NETWORKS
+from vidseg_training.recipes import RECIPES
+
+
+def test_settings_survive_being_written(small_config: TrainConfig) -> None:
+    config = replace(
+        small_config,
+        init=Path('a/b.pth'),
+        teacher=Path('t.pth'),
+        unlabelled=(Path('one.mp4'), Path('two.mp4')),
+        unlabelled_licence='MIT',
+        strict_classes=('pole',),
+        restart_share=0.5,
+    )
+    assert parse_settings(settings_text(config)) == config
+    for recipe in RECIPES.values():
+        assert parse_settings(settings_text(recipe())) == recipe()
+
+
+def test_settings_of_earlier_runs_have_the_defaults_of_what_came_later(
+    small_config: TrainConfig,
+) -> None:
+    plain = json.loads(settings_text(small_config))
+    for name in ('optimizer', 'restart_share', 'clip_norm', 'precision', 'workers'):
+        del plain[name]
+    assert parse_settings(json.dumps(plain)) == small_config
+    with pytest.raises(SourceError, match='settings turbo are unknown'):
+        parse_settings(json.dumps({**plain, 'turbo': 1}))
+
+
+def test_only_what_touches_the_outcome_counts_as_changed(small_config: TrainConfig) -> None:
+    init = replace(small_config, init=Path('a/w.pth'))
+    assert changed_settings(init, replace(init, init=Path('b/w.pth'), workers=3)) == []
+    assert changed_settings(init, replace(init, init=Path('a/v.pth'), seed=1)) == ['init', 'seed']
+
+
+def test_weights_say_where_they_come_from(small_config: TrainConfig, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = NETWORKS['compact'](11)
+    write_weights(tmp_path / WEIGHTS, network, small_config, 7)
+    config, epoch, state = read_weights(tmp_path / WEIGHTS)
+    assert (config, epoch) == (small_config, 7)
+    other = NETWORKS['compact'](11)
+    load_weights(other, state, 'a test')
+    for name, value in other.state_dict().items():
+        torch.testing.assert_close(value, network.state_dict()[name], rtol=0, atol=0)
+
+
+def test_a_run_leaves_its_last_and_its_best_weights(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    config = replace(small_config, epochs=4, validate_epochs=1)
+    run(config, tmp_path)
+    lines = (tmp_path / 'log.jsonl').read_text(encoding='utf-8').splitlines()
+    scores = {
+        record['epoch']: record['validation_miou']
+        for record in map(json.loads, lines)
+        if 'epoch' in record
+    }
+    assert sorted(scores) == [1, 2, 3, 4]
+    best = read_weights(tmp_path / BEST)
+    assert best.epoch == min(epoch for epoch in scores if scores[epoch] == max(scores.values()))
+    assert read_weights(tmp_path / WEIGHTS).epoch == 4
+    shipped, whole = read_weights(tmp_path / WEIGHTS).state, read_weights(tmp_path).state
+    torch.testing.assert_close(shipped, whole, rtol=0, atol=0)
+
+
+def test_weights_of_another_network_are_refused_with_the_keys_that_differ() -> None:
+    state = dict(NETWORKS['compact'](11).state_dict())
+    with pytest.raises(SourceError, match=r'not those of a CompactNet: .*head\.1\.weight is \(11'):
+        load_weights(NETWORKS['compact'](19), state, 'a test')
+    del state['head.1.bias']
+    state['tail.bias'] = torch.zeros(1)
+    with pytest.raises(SourceError, match=r'without head\.1\.bias; besides tail\.bias$'):
+        load_weights(NETWORKS['compact'](11), state, 'a test')
+    many = {f'x{index}': torch.zeros(1) for index in range(5)}
+    with pytest.raises(SourceError, match='besides x0, x1, x2 and 2 more'):
+        load_weights(NETWORKS['compact'](11), many, 'a test')
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    """The limit of a file's size stands for the disk: a write beyond it fails in the middle."""
+    run(replace(small_config, epochs=1), tmp_path)
+    before = {name: (tmp_path / name).read_bytes() for name in (CHECKPOINT, WEIGHTS)}
+    state = read_weights(tmp_path)
+    network = NETWORKS['compact'](11)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(OutputError, match=r'cannot write .*last\.safetensors.*make room'):
+            write_weights(tmp_path / WEIGHTS, network, state.config, 1)
+        (tmp_path / 'other').mkdir()
+        with pytest.raises(OutputError, match=r'cannot write .*last\.ckpt.*one before it is unto'):
+            run(replace(small_config, epochs=1, validate_epochs=5), tmp_path / 'other')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    left = [path.name for path in (tmp_path / 'other').iterdir()]
+    assert not [name for name in left if name.endswith(('.ckpt', '.partial'))]
+    assert not list(tmp_path.glob('*.partial'))
+
+
+def test_files_that_are_no_weights_are_named(small_config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r'no checkpoint .*last\.ckpt; train first'):
+        read_weights(tmp_path)
+    (tmp_path / CHECKPOINT).write_bytes(b'no checkpoint')
+    with pytest.raises(SourceError, match=r'cannot read the checkpoint .*last\.ckpt'):
+        run(small_config, tmp_path)
+    torch.save({'state_dict': {}}, tmp_path / CHECKPOINT)
+    with pytest.raises(SourceError, match='is no checkpoint of vidseg-train fit'):
+        read_weights(tmp_path)
+    (tmp_path / WEIGHTS).write_bytes(b'x' * 64)
+    with pytest.raises(SourceError, match=r'cannot read the weights .*last\.safetensors'):
+        read_weights(tmp_path / WEIGHTS)
+    save_file({'weight': torch.zeros(1)}, tmp_path / WEIGHTS)
+    with pytest.raises(SourceError, match='does not say which run it comes from'):
+        read_weights(tmp_path / WEIGHTS)
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (tmp_path / 'sprung',)
+
+    (tmp_path / CHECKPOINT).write_bytes(pickle.dumps({'network': Trap()}))
+    with pytest.raises(SourceError, match='cannot read the checkpoint'):
+        read_weights(tmp_path)
+    assert not (tmp_path / 'sprung').exists()
+
+
+def test_weights_are_plain_tensors_for_everybody(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    network = NETWORKS['compact'](11)
+    write_weights(tmp_path / WEIGHTS, network, small_config, 0)
+    assert set(load_file(tmp_path / WEIGHTS)) == set(network.state_dict())

@@ -1,0 +1,110 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+from pathlib import Path
+import re
+import shutil
+
+import cv2
+import pytest
+
+from vidseg_ros.cli.evaluate import main as vidseg_evaluate
+from vidseg_training import export as export_module
+from vidseg_training.cli import main
+from vidseg_training.config import TrainConfig
+from vidseg_training.evaluation import evaluate
+from vidseg_training.export import export
+from vidseg_training.fitting import run
+from vidseg_training.recipe_list import expected_result
+from vidseg_training.recipes import RECIPES
+
+
+def test_list_shows_every_recipe(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('COLUMNS', '300')
+    assert main(['list']) == 0
+    shown = capsys.readouterr().out
+    for name, recipe in RECIPES.items():
+        line = next(line for line in shown.splitlines() if f' {name} ' in line)
+        assert f' {recipe().network} ' in line
+        assert f' {recipe().epochs} ' in line
+    assert expected_result('camvid_fddwnet') == '67.8 mIoU on CamVid test, docs/models.md.'
+
+
+def test_a_misspelt_recipe_gets_the_nearest_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(['fit', 'camvid_fdwnet']) == 2
+    error = capsys.readouterr().err
+    assert 'no recipe camvid_fdwnet; did you mean camvid_fddwnet or' in error
+    assert 'street_compact' not in error
+    assert main(['fit', 'qqqq']) == 2
+    assert all(name in capsys.readouterr().err for name in ['street_compact'])
+
+
+@pytest.fixture
+def finished_run(small_config: TrainConfig, tmp_path: Path) -> Path:
+    """Return the folder of a run whose network works at a size of its own."""
+    run(replace(small_config, epochs=12, input_size=(64, 96)), tmp_path / 'run')
+    return tmp_path / 'run'
+
+
+def test_network_and_model_file_have_the_same_score(
+    finished_run: Path,
+    camvid_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Within 0.1 mIoU: ``vidseg-train evaluate`` and ``vidseg evaluate`` of the exported file."""
+    monkeypatch.setattr(export_module, 'CONFIDENCE_COST', float('inf'))
+    assert main(['evaluate', str(finished_run)]) == 0
+    shown = capsys.readouterr().out
+    assert 'epoch 12 of 12, CamVid test (6 images), network input 96x64, one scale' in shown
+    mean = re.search(r' mean +([\d.]+)', shown)
+    assert mean is not None
+    model = tmp_path / 'model.onnx'
+    export(finished_run, model)
+    masks = tmp_path / 'masks'  # in the files of CamVid void is 11
+    shutil.copytree(camvid_folder / 'testannot', masks)
+    status = vidseg_evaluate(
+        [
+            *(str(camvid_folder / 'test'), '--model', str(model), '--labels', str(masks)),
+            *('--void', '11', '--out', str(tmp_path / 'out'), '--no-report'),
+        ]
+    )
+    assert status == 0
+    results = (tmp_path / 'out' / 'results.json').read_text(encoding='utf-8')
+    miou = re.search(r'"miou": ([\d.]+)', results)
+    assert miou is not None
+    assert float(mean[1]) > 5
+    assert 100 * float(miou[1]) == pytest.approx(float(mean[1]), abs=0.1)
+
+
+def test_the_options_of_evaluate_reach_the_protocol(
+    finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ['--split', 'val', '--scales', '1', '2', '--flip', '--sliding-window', '64', '96']
+    assert main(['evaluate', str(finished_run / 'best.safetensors'), *options]) == 0
+    shown = capsys.readouterr().out
+    assert 'CamVid val (6 images)' in shown
+    assert 'scales 1 2, flip, sliding window 96x64' in shown
+    assert main(['evaluate', str(finished_run), '--sliding-window', '50', '96']) == 2
+    assert 'window must be multiples of 16 for compact' in capsys.readouterr().err
+
+
+def test_a_class_that_no_image_shows_is_not_in_the_mean(
+    finished_run: Path, camvid_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(camvid_folder, tmp_path / 'camvid')
+    for path in (folder / 'testannot').iterdir():
+        labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        labels[labels != 3] = 11
+        cv2.imwrite(str(path), labels)
+    result = evaluate(finished_run, folder)
+    assert result.confusion.matrix[3].sum() == result.confusion.pixels > 0
+    shown = dict(line.split() for line in str(result).splitlines()[1:])
+    occurring = result.confusion.matrix.sum(axis=0) > 0
+    occurring[3] = True
+    assert occurring.sum() < 11
+    for name, occurs in zip(result.labels.names, occurring, strict=True):
+        assert (shown[name] == '-') != occurs

@@ -1,0 +1,44 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vidseg_training.losses import segmentation_loss
+
+
+def test_the_loss_ignores_void_and_resizes_logits() -> None:
+    logits = torch.tensor([[[[2.0]], [[0.0]]]])  # 1 2 1 1
+    labels = torch.tensor([[[0, 255], [255, 1]]])
+    expected = (F.softplus(torch.tensor(-2.0)) + F.softplus(torch.tensor(2.0))) / 2
+    torch.testing.assert_close(segmentation_loss(logits, labels, None), expected)
+
+
+def test_an_all_void_batch_gives_zero_with_a_gradient() -> None:
+    logits = torch.zeros(1, 2, 3, 3, requires_grad=True)
+    loss = segmentation_loss(logits, torch.full((1, 3, 3), 255), torch.ones(2))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert logits.grad.abs().max() == 0
+
+
+def test_plain_and_weighted_loss_are_those_of_torch() -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 3, 4, 5), torch.randint(0, 3, (2, 4, 5))
+    labels[0, :2] = 255
+    weights = torch.tensor([1.0, 2.0, 0.5])
+    for of_class in (None, weights):
+        expected = F.cross_entropy(logits, labels, of_class, ignore_index=255)
+        torch.testing.assert_close(segmentation_loss(logits, labels, of_class), expected)
+
+
+@pytest.mark.parametrize(('relaxed', 'share'), [(True, 0.0), (False, 2 / 6), (None, 1 / 4)])
+def test_the_phases_differ_at_a_boundary(*, relaxed: bool | None, share: float) -> None:
+    """One of four pixels is wrong, and it is one of two at the boundary of 0 0 1 1."""
+    logits = torch.tensor([[50.0, -50.0], [-0.5, 0.5], [-50.0, 50.0], [-50.0, 50.0]])
+    logits = logits.T[None, :, None]  # 1 2 1 4
+    labels = torch.tensor([[[0, 0, 1, 1]]])
+    wrong = F.softplus(torch.tensor(1.0))
+    value = segmentation_loss(logits, labels, None, relaxed=relaxed)
+    torch.testing.assert_close(value, wrong * share)

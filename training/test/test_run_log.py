@@ -1,0 +1,54 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+import json
+from pathlib import Path
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from vidseg_ros.core.errors import ParameterError
+from vidseg_training.config import TrainConfig
+from vidseg_training.fitting import run
+from vidseg_training.run_log import RunLog
+
+pytest.importorskip('tensorboard', reason='TensorBoard is not installed')
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+
+def test_tensorboard_has_losses_scores_and_pictures(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    run(replace(small_config, tensorboard=True, sample_pictures=2), tmp_path)
+    lines = (tmp_path / 'log.jsonl').read_text(encoding='utf-8').splitlines()
+    records = [json.loads(line) for line in lines]
+    events = EventAccumulator(str(tmp_path / 'tensorboard')).Reload()
+    for name in ('loss', 'learning_rate', 'validation_miou'):
+        curve = [(event.step, event.value) for event in events.Scalars(name)]
+        logged = [(record['step'], record[name]) for record in records if name in record]
+        assert [step for step, _ in curve] == [step for step, _ in logged]
+        assert [y for _, y in curve] == pytest.approx([y for _, y in logged], rel=1e-6)
+    assert len(events.Scalars('loss')) == 9
+    shown = cv2.imread(str(tmp_path / 'samples' / 'epoch_0003.png'))
+    (picture,) = events.Images('samples')
+    assert (picture.height, picture.width) == shown.shape[:2]
+    assert picture.height > 2 * 48
+    assert picture.width > 2 * 64
+
+
+def test_pictures_are_rgb(tmp_path: Path) -> None:
+    image = np.zeros((4, 6, 3), np.uint8)
+    image[..., 0] = 200
+    RunLog(tmp_path, 0).picture(0, 'red', image)
+    assert cv2.imread(str(tmp_path / 'samples' / 'red.png'))[0, 0].tolist() == [0, 0, 200]
+
+
+def test_missing_tensorboard_is_named(
+    small_config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', None)
+    with pytest.raises(ParameterError, match=r"pip install 'vidseg-training\[tensorboard\]'"):
+        run(replace(small_config, tensorboard=True), tmp_path)

@@ -1,0 +1,71 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""The score of a run on a split of its data set."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.labels import LabelSet
+from vidseg_ros.core.metrics import Confusion
+from vidseg_training.data import open_dataset, Split
+from vidseg_training.export import load_run
+from vidseg_training.networks import STRIDES
+from vidseg_training.scoring import DEPLOYED, Protocol, score
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found."""
+
+    confusion: Confusion
+    """Counts of the whole split."""
+    labels: LabelSet
+    """The classes."""
+    protocol: str
+    """What was scored, and how, in words."""
+
+    def __str__(self) -> str:
+        """Return the IoU of each class and their mean in %, one a line; ``-``: does not occur."""
+        rows = [*zip(self.labels.names, self.confusion.iou(), strict=True)]
+        rows.append(('mean', self.confusion.miou()))
+        width = max(len(name) for name, _ in rows)
+        lines = [
+            f'{name:>{width}} {"-" if value != value else f"{100 * value:.1f}":>6}'  # noqa: PLR0124  # NaN
+            for name, value in rows
+        ]
+        return '\n'.join([self.protocol, *lines])
+
+
+def evaluate(
+    path: Path,
+    data: Path | None = None,
+    split: Split = 'test',
+    protocol: Protocol = DEPLOYED,
+) -> Evaluation:
+    """Score the weights of a run; with the default protocol as the exported model file does.
+
+    Args:
+        path: Folder, checkpoint or weights of the run; it need not be finished.
+        data: Folder of the data set, if it is not where it was during training.
+        split: Which images.
+        protocol: How an image is predicted.
+
+    Raises:
+        SourceError: If the run or its data cannot be read.
+        ParameterError: If the window does not fit the network.
+    """
+    trained, network, test = load_run(path, data)
+    config = trained.config
+    stride = STRIDES[config.network]
+    if protocol.window is not None and any(side % stride for side in protocol.window):
+        msg = f'window must be multiples of {stride} for {config.network}, not {protocol.window}'
+        raise ParameterError(msg)
+    images = test if split == 'test' else open_dataset(config, split)
+    confusion = score(network, images, config.input_size, protocol)
+    height, width = config.input_size
+    words = (
+        f'{config.name}, epoch {trained.epoch} of {config.epochs}, {images.title} '
+        f'({len(images)} images), network input {width}x{height}, {protocol}'
+    )
+    return Evaluation(confusion, images.label_set, words)
