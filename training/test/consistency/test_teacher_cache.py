@@ -67,7 +67,7 @@ def test_sizes_of_probabilities_by_hand() -> None:
     assert wide.flatten().tolist() == [0.0, 0.25, 0.75, 1.0]
 
 
-def test_a_whole_image_is_answered_at_its_own_size_in_bytes() -> None:
+def test_a_whole_image_is_answered_in_bytes() -> None:
     class Half:
         names, checksum = ('road', 'sky'), 'x'
 
@@ -75,7 +75,7 @@ def test_a_whole_image_is_answered_at_its_own_size_in_bytes() -> None:
             return torch.full((len(images), 2, 5, 6), 0.5, device=images.device)
 
     teacher = MappedTeacher(Half(), ClassMapping.between(Half.names, ('sky', 'car')))
-    said = whole_image(teacher, np.zeros((20, 24, 3), np.uint8))
+    said = whole_image(teacher, np.zeros((40, 48, 3), np.uint8), (20, 24))
     assert said.shape == (20, 24, 2)
     assert np.unique(said[..., 0]).tolist() == [128]
     assert said[..., 1].max() == 0

@@ -26,8 +26,13 @@ from vidseg_training.data.clip_triplets import (
 )
 from vidseg_training.data.sampling import LabelledImages, load_beside
 
-_OF_IMAGES: Final = 'teacher_images.npy'
-_OF_CLIPS: Final = 'teacher_clips.npy'
+OF_IMAGES: Final = 'teacher_images.npy'
+"""File of a run with what its teacher says of the labelled images."""
+OF_CLIPS: Final = 'teacher_clips.npy'
+"""File of a run with what its teacher says of the frames of clips."""
+
+_KEPT: Final = 2
+"""What a teacher says is kept at this part of the images' height and width: logits are coarser."""
 
 
 class Lessons(NamedTuple):
@@ -38,9 +43,9 @@ class Lessons(NamedTuple):
     teacher: MappedTeacher | None = None
     """Who has something to say."""
     soft_images: NDArray[np.uint8] | None = None
-    """(N, H, W, C) uint8: what it said of the labelled images, 255 = 1; None: ask it."""
+    """(N, h, w, C) uint8: what it said of the labelled images, 255 = 1; None: ask it."""
     soft_clips: NDArray[np.uint8] | None = None
-    """(N, H, W, C) uint8: what it said of the frames."""
+    """(N, h, w, C) uint8: what it said of the frames."""
 
 
 NO_LESSONS: Final = Lessons()
@@ -71,8 +76,8 @@ def open_lessons(config: TrainConfig, labelled: LabelledImages, folder: Path) ->
     if not settings.cache:
         return Lessons(clips, teacher)
     folder.mkdir(parents=True, exist_ok=True)
-    soft_images = _ask(teacher, labelled, labelled.names, folder / _OF_IMAGES)
-    soft_clips = None if clips is None else _ask(teacher, clips, clips.names, folder / _OF_CLIPS)
+    soft_images = _ask(teacher, labelled, labelled.names, folder / OF_IMAGES)
+    soft_clips = None if clips is None else _ask(teacher, clips, clips.names, folder / OF_CLIPS)
     return Lessons(clips, teacher, soft_images, soft_clips)
 
 
@@ -87,8 +92,9 @@ def _ask(
     teacher: MappedTeacher, images: LabelledImages | ClipFrames, names: Sequence[str], path: Path
 ) -> NDArray[np.uint8]:
     """Ask about all images; where a clip lacks a frame, nothing is said."""
-    height, width = images[0][1].shape
-    shape = (len(images), height, width, teacher.mapping.classes)
+    height, width = images.size if isinstance(images, ClipFrames) else images[0][1].shape
+    size = (height // _KEPT, width // _KEPT)
+    shape = (len(images), *size, teacher.mapping.classes)
     origin = {
         'teacher': teacher.teacher.checksum,
         'classes': list(teacher.mapping.rows),
@@ -97,10 +103,10 @@ def _ask(
 
     def said() -> Iterator[NDArray[np.uint8]]:
         for index in track(range(len(images)), description='teacher'):
-            there = not isinstance(images, ClipFrames) or images.has(index)
-            yield (
-                whole_image(teacher, images[index][0]) if there else np.zeros(shape[1:], np.uint8)
-            )
+            if isinstance(images, ClipFrames) and not images.has(index):
+                yield np.zeros(shape[1:], np.uint8)
+            else:
+                yield whole_image(teacher, images[index][0], size)
 
     return keep_probabilities(path, origin, shape, said)
 

@@ -57,19 +57,22 @@ def keep_probabilities(
     return kept
 
 
-def whole_image(teacher: MappedTeacher, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def whole_image(
+    teacher: MappedTeacher, image: NDArray[np.uint8], size: tuple[int, int]
+) -> NDArray[np.uint8]:
     """Ask a teacher about a whole image.
 
     Args:
         teacher: Whom to ask.
         image: (H, W, 3) uint8 RGB.
+        size: Height and width of the answer.
 
     Returns:
-        (H, W, C) uint8 probabilities, 255 = 1.
+        (height, width, C) uint8 probabilities, 255 = 1.
     """
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)  # 1 3 H W
-    said = resize_probabilities(teacher.probabilities(batch), image.shape[:2])
+    said = resize_probabilities(teacher.probabilities(batch), size)
     return to_bytes(said)[0].permute(1, 2, 0).cpu().numpy()
 
 

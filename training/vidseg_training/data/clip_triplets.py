@@ -146,7 +146,8 @@ class AugmentedTriplets(Dataset[Triplets]):
         Args:
             frames: Of all clips.
             config: Gives seed, augmentation and source of motion.
-            soft: (N, H, W, C) uint8 probabilities of a teacher for each of them, 255 = 1.
+            soft: (N, h, w, C) uint8 probabilities of a teacher for each of them, 255 = 1, at any
+                size.
         """
         self._frames, self._soft = frames, soft
         height, width = frames.size

@@ -51,7 +51,8 @@ class TrainingSet(NamedTuple):
     images: LabelledImages
     """Images with label maps."""
     soft: NDArray[np.uint8] | None = None
-    """(N, H, W, C) uint8 probabilities of a teacher for each image, 255 = 1; None: no teacher."""
+    """(N, h, w, C) uint8 probabilities of a teacher for each image, 255 = 1, at any size; None: no
+    teacher."""
 
 
 class Draw(NamedTuple):
