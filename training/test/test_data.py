@@ -81,9 +81,7 @@ def test_files_that_cannot_be_learned_from_are_named(camvid_folder: Path, tmp_pa
         with pytest.raises(SourceError, match=r'cannot read the mask .*003\.png'):
             images[3]
     cv2.imwrite(str(mask), np.zeros((48, 60), np.uint8))
-    with pytest.raises(
-        SourceError, match=r'003\.png differs in size from its image: 60x48'
-    ):
+    with pytest.raises(SourceError, match=r'003\.png differs in size from its image: 60x48'):
         images[3]
     labels = np.full((48, 64), 255, np.uint8)
     labels[0, :3] = (12, 3, 200)

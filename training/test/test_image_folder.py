@@ -8,14 +8,9 @@ import cv2
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
-import torch
 
-from vidseg_ros.core.errors import ParameterError, SourceError
-from vidseg_ros.core.labels import CITYSCAPES, LabelSet
-from vidseg_training.config import TrainConfig
+from vidseg_ros.core.errors import SourceError
 from vidseg_training.data.image_folder import ImageFolder
-from vidseg_training.fitting import initial_network
-from vidseg_training.networks.fddwnet import FDDWNet
 
 _DESCRIPTION = {
     'name': 'my drive',
@@ -134,26 +129,3 @@ def test_bad_files_are_named(drive: Path) -> None:
     (masks / 'b.png').unlink()
     with pytest.raises(SourceError, match=r'no label map .*b\.png \(1 missing\)'):
         ImageFolder(drive, 'train')
-
-
-def test_published_weights_start_the_classes_they_know(tmp_path: Path) -> None:
-    torch.manual_seed(1)
-    source = FDDWNet(len(CITYSCAPES))
-    path = tmp_path / 'weights.pth'
-    torch.save({'state_dict': source.state_dict()}, path)
-    config = TrainConfig(name='own_compact', network='fddwnet', dataset='folder', init=path)
-    labels = LabelSet(names=('tram', 'road'), colors=((0, 0, 0), (1, 1, 1)))
-    network = initial_network(config, labels).eval()
-    image = torch.rand(1, 3, 16, 16)
-    with torch.inference_mode():
-        road = source.eval()(image)[:, CITYSCAPES.names.index('road')]
-        torch.testing.assert_close(network(image)[:, 1], road)
-
-
-def test_published_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    config = TrainConfig(
-        name='own_compact', network='compact', dataset='folder', init=tmp_path / 'weights.pth'
-    )
-    labels = LabelSet(names=('road',), colors=((0, 0, 0),))
-    with pytest.raises(ParameterError, match='published weights for fddwnet only'):
-        initial_network(config, labels)

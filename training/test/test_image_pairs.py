@@ -57,9 +57,7 @@ def test_a_class_may_be_void() -> None:
 
 def test_an_unknown_id_is_named(pair: Pair, write_pair: WritePair) -> None:
     write_pair(pair.image, pair.labels, [[4, 5], [7, 5]])
-    message = (
-        r'ids\.png has the ids \[5, 7\], which are neither.*; expected two files'
-    )
+    message = r'ids\.png has the ids \[5, 7\], which are neither.*; expected two files'
     with pytest.raises(SourceError, match=message):
         _open(pair)[0]
 

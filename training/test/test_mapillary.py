@@ -73,9 +73,7 @@ def test_a_release_of_version_1_alone(tmp_path: Path, write_pair: WritePair) -> 
 def test_an_id_behind_the_list_is_named(vistas: Path, write_pair: WritePair) -> None:
     image = vistas / 'training' / 'images' / 'training_a.jpg'
     write_pair(image, vistas / 'training' / 'v1.2' / 'labels' / 'training_a.png', [[6, 2]])
-    with pytest.raises(
-        SourceError, match=r'training_a\.png has the ids \[6\], which are'
-    ):
+    with pytest.raises(SourceError, match=r'training_a\.png has the ids \[6\], which are'):
         MapillaryVistas(vistas, 'train', '1.2')[0]
 
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn, Tensor
 
-from vidseg_ros.core.errors import ModelError
+from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_training.networks import NETWORKS
 from vidseg_training.networks.compact import CompactNet
-from vidseg_training.networks.pretrained import load_backbone
+from vidseg_training.networks.pretrained import class_axes, load_backbone, replace_classes
 
 Weights = dict[str, Tensor]
 
@@ -94,7 +94,7 @@ def test_the_whole_backbone_is_loaded(
     learned = [value for name, value in weights.items() if not name.endswith(buffers)]
     assert sum(value.numel() for value in learned) == parameters  # as torchvision documents it
     built = NETWORKS[network](4)
-    load_backbone(built, weights)
+    load_backbone(built, weights, 'file')
     backbone = built.backbone
     assert isinstance(backbone, nn.Module)
     for name, value in backbone.state_dict().items():
@@ -104,31 +104,51 @@ def test_the_whole_backbone_is_loaded(
 def test_old_files_have_no_counters() -> None:
     weights = {n: v for n, v in resnet(18).items() if not n.endswith('num_batches_tracked')}
     network = NETWORKS['pspnet_resnet18'](4)
-    load_backbone(network, weights)
+    load_backbone(network, weights, 'file')
     assert torch.equal(network.state_dict()['backbone.conv1.weight'], weights['conv1.weight'])
 
 
 def test_weights_of_another_network_are_refused() -> None:
     network = NETWORKS['pspnet_resnet18'](4)
     before = network.state_dict()['backbone.conv1.weight'].clone()
-    message = (
-        r'not the weights of ResNet as it is here: features\.0\.0\.weight is not known, .*|'
-        r'not the weights of ResNet as it is here: bn1\.bias is missing, .* and \d+ more'
-    )
-    with pytest.raises(ModelError, match=message):
-        load_backbone(network, mobilenet_v2())
+    message = r'of file are not those of a ResNet: without bn1\.bias, .* more; besides class'
+    with pytest.raises(SourceError, match=message):
+        load_backbone(network, mobilenet_v2(), 'file')
     deeper = resnet(18)
     deeper['layer1.2.conv1.weight'] = torch.zeros(64, 64, 3, 3)
-    with pytest.raises(ModelError, match=r'here: layer1\.2\.conv1\.weight is not known$'):
-        load_backbone(network, deeper)
+    with pytest.raises(SourceError, match=r'ResNet: besides layer1\.2\.conv1\.weight$'):
+        load_backbone(network, deeper, 'file')
     wider = resnet(18) | {'conv1.weight': torch.zeros(64, 1, 7, 7)}
-    with pytest.raises(
-        ModelError, match=r'conv1\.weight is \(64, 1, 7, 7\), not \(64, 3, 7, 7\)$'
-    ):
-        load_backbone(network, wider)
+    with pytest.raises(SourceError, match=r'conv1\.weight is \(64, 1, 7, 7\), not \(64, 3, 7, 7'):
+        load_backbone(network, wider, 'file')
     assert torch.equal(network.state_dict()['backbone.conv1.weight'], before)
 
 
 def test_a_network_without_published_backbone_is_refused() -> None:
-    with pytest.raises(ModelError, match='CompactNet has no backbone'):
-        load_backbone(CompactNet(3), {})
+    with pytest.raises(ParameterError, match='CompactNet has no backbone'):
+        load_backbone(CompactNet(3), {}, 'file')
+
+
+@pytest.mark.parametrize('name', sorted(set(NETWORKS) - {'pspnet_resnet101'}))  # as resnet18
+def test_other_classes_keep_their_logits(name: str) -> None:
+    torch.manual_seed(0)
+    source = NETWORKS[name](4).eval()
+    network, state = replace_classes(NETWORKS[name], source.state_dict(), [3, None, 0])
+    network.load_state_dict(state)
+    image = torch.rand(1, 3, 32, 32)
+    with torch.inference_mode():
+        logits, expected = network.eval()(image), source(image)
+    torch.testing.assert_close(logits[:, [0, 2]], expected[:, [3, 0]], rtol=1e-4, atol=1e-4)
+    assert logits.shape[1] == 3
+    assert not any(torch.allclose(logits[:, 1], expected[:, row]) for row in range(4))
+
+
+def test_axes_of_the_classes() -> None:
+    assert class_axes(CompactNet) == {'head.1.weight': 0, 'head.1.bias': 0}
+    assert class_axes(NETWORKS['fddwnet'])['layer31.up_conv.0.weight'] == 1
+    assert set(class_axes(NETWORKS['pspnet_resnet18'])) == {
+        'classifier.weight',
+        'classifier.bias',
+        'auxiliary.1.weight',
+        'auxiliary.1.bias',
+    }

@@ -43,9 +43,7 @@ def test_frames_come_clip_by_clip(vspw: Path) -> None:
 def test_an_unknown_id_is_named(vspw: Path, write_pair: WritePair) -> None:
     clip = vspw / 'data' / '1_a'
     write_pair(clip / 'origin' / '00000001.jpg', clip / 'mask' / '00000001.png', [[4]])
-    with pytest.raises(
-        SourceError, match=r'00000001\.png has the ids \[4\], which are'
-    ):
+    with pytest.raises(SourceError, match=r'00000001\.png has the ids \[4\], which are'):
         Vspw(vspw, 'train')[0]
 
 

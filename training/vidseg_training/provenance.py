@@ -7,10 +7,13 @@ from pathlib import Path
 import shlex
 from typing import Final
 
+from vidseg_ros.core.errors import VidsegError
 from vidseg_ros.core.model_card import DataSource
+from vidseg_training.checkpoints import read_weights
 from vidseg_training.config import TrainConfig
-from vidseg_training.data import TrainingData
+from vidseg_training.data import open_dataset, TrainingData
 from vidseg_training.recipes import RECIPES
+from vidseg_training.starting_weights import is_run
 
 FREE: Final = 'Apache-2.0'
 
@@ -38,10 +41,28 @@ def describe_sources(config: TrainConfig, test: TrainingData) -> tuple[DataSourc
         sources.append(
             DataSource(name=f'unlabelled video: {names}', licence=licence, use='distillation')
         )
-    uses = {'starting weights': config.init, 'teacher': config.teacher}
-    if used := [use for use, path in uses.items() if path is not None]:
+    published = config.init is not None and config.network == 'fddwnet' and not is_run(config.init)
+    uses = {'starting weights': published, 'teacher': config.teacher is not None}
+    if used := [use for use, is_used in uses.items() if is_used]:
         sources.append(replace(INITIAL_WEIGHTS, use=' and '.join(used)))
+    if config.init is not None and not published:
+        sources += _starting_sources(config.init)
     return tuple(sources)
+
+
+def _starting_sources(init: Path) -> list[DataSource]:
+    """Name what other starting weights were trained on; of a run, what its settings say."""
+    if not is_run(init):
+        name = f'{init.name}, backbone trained on ImageNet'
+        licence = 'ImageNet, non-commercial research (Deng et al. 2009)'
+        return [DataSource(name=name, licence=licence, use='starting weights')]
+    try:
+        before = read_weights(init).config
+        known = describe_sources(before, open_dataset(before, 'test'))
+    except VidsegError:  # weights or data have gone: what they allow is not known
+        licence = 'unknown, so non-commercial use until somebody knows better'
+        return [DataSource(name=f'the run {init.name}', licence=licence, use='starting weights')]
+    return [replace(source, use=f'starting weights, {source.use}') for source in known]
 
 
 def licence_of(sources: tuple[DataSource, ...]) -> str:
