@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the training tests."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -44,3 +45,18 @@ def small_config(camvid_folder: Path) -> TrainConfig:
         checkpoint_steps=2,
         validate_epochs=3,
     )
+
+
+@pytest.fixture(scope='session')
+def write_pair() -> Callable[..., None]:
+    """Return what writes an image, whose red channel is 3 x id, and its map of ids."""
+
+    def write(image: Path, labels: Path, ids: object) -> None:
+        pixels = np.array(ids, np.uint8).repeat(8, 0).repeat(8, 1)
+        for path in (image, labels):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        blank = np.zeros_like(pixels)
+        assert cv2.imwrite(str(image), np.stack([blank, blank, pixels * 3], axis=-1))
+        assert cv2.imwrite(str(labels), pixels)
+
+    return write

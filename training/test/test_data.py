@@ -22,7 +22,6 @@ from vidseg_training.data.augment import (
 )
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.class_uniform import Centroid
-from vidseg_training.data.image_files import read_image
 from vidseg_training.data.sampling import (
     AugmentedImages,
     class_weights,
@@ -79,26 +78,16 @@ def test_files_that_cannot_be_learned_from_are_named(camvid_folder: Path, tmp_pa
     whole = mask.read_bytes()
     for damaged in (b'no picture', whole[: len(whole) // 2]):
         mask.write_bytes(damaged)
-        with pytest.raises(SourceError, match=r'003\.png is missing, damaged, or no PNG'):
+        with pytest.raises(SourceError, match=r'cannot read the mask .*003\.png'):
             images[3]
     cv2.imwrite(str(mask), np.zeros((48, 60), np.uint8))
-    with pytest.raises(SourceError, match=r'003\.png is 60x48, but its image 64x48'):
+    with pytest.raises(SourceError, match=r'003\.png differs in size from its image: 60x48'):
         images[3]
     labels = np.full((48, 64), 255, np.uint8)
     labels[0, :3] = (12, 3, 200)
     cv2.imwrite(str(mask), labels)
     with pytest.raises(SourceError, match=r'003\.png has the ids \[12, 200\], which are neither'):
         images[3]
-
-
-def test_a_truncated_jpeg_is_no_grey_picture(tmp_path: Path) -> None:
-    """OpenCV alone would fill what is missing with grey."""
-    path = tmp_path / 'a.jpg'
-    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
-    assert read_image(path).shape == (64, 64, 3)
-    path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(SourceError, match=r'a\.jpg: .*truncated'):
-        read_image(path)
 
 
 def test_street_frames_are_shrunk_like_the_engine_does() -> None:

@@ -1,13 +1,8 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-from pathlib import Path
-
-import numpy as np
-import onnxruntime
 import pytest
 import torch
 
-from vidseg_training.export import to_onnx
 from vidseg_training.networks.dual_resolution import DualResolutionNet
 from vidseg_training.networks.resnet import BasicBlock
 
@@ -68,16 +63,3 @@ def test_block_parameters_are_named_as_torchvision_names_them() -> None:
         'downsample.0.weight',
         *(f'{layer}.{name}' for layer in ('bn1', 'bn2', 'downsample.1') for name in norm),
     }
-
-
-def test_the_exported_network_gives_the_same_logits(tmp_path: Path) -> None:
-    """72 lines do not halve evenly down to stride 32, so the resizes are not plain doublings."""
-    torch.manual_seed(0)
-    network = DualResolutionNet.small(11).eval()
-    model = to_onnx(network, (72, 96), tmp_path)
-    session = onnxruntime.InferenceSession(model.SerializeToString())
-    images = torch.randn(3, 3, 72, 96)
-    with torch.inference_mode():
-        expected = network(images).numpy()
-    (logits,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
-    np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-4)

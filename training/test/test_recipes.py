@@ -6,11 +6,9 @@ from pathlib import Path
 import pytest
 
 from vidseg_ros.core.errors import ParameterError
-from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_ros.core.model_card import DataSource
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.street import Street
-from vidseg_training.fitting import CAMVID_FROM_CITYSCAPES
 from vidseg_training.networks import NETWORKS, STRIDES
 from vidseg_training.provenance import (
     describe_recipe,
@@ -45,6 +43,8 @@ def test_the_card_tells_what_really_ran(camvid_folder: Path) -> None:
         'void ignored, one scale, no flip'
     )
     assert describe_sources(config, test) == (CamVid.source,)
+    both = describe_sources(replace(config, train_split='trainval'), test)
+    assert both[0].name == 'CamVid, SegNet split, train+val'
     started = replace(config, init=Path('somewhere/weights.pth'))
     assert describe_sources(started, test) == (CamVid.source, INITIAL_WEIGHTS)
     assert '--init weights.pth' in describe_recipe(started)
@@ -88,8 +88,3 @@ def test_weights_from_own_data_have_the_licence_of_the_data() -> None:
     own = DataSource(name='my drive', licence='all rights reserved', use='training')
     assert licence_of((own,)) == 'as its data: all rights reserved'
     assert 'non-commercial' in licence_of((own, INITIAL_WEIGHTS))
-
-
-def test_every_camvid_class_starts_from_a_cityscapes_class() -> None:
-    assert tuple(CAMVID_FROM_CITYSCAPES) == CAMVID.names
-    assert set(CAMVID_FROM_CITYSCAPES.values()) <= set(CITYSCAPES.names)

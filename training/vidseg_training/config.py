@@ -60,12 +60,36 @@ class TrainConfig:
 
     name: Annotated[str, tyro.conf.Fixed]
     """Name of the recipe; not an option, because the model card refers to it."""
-    network: Literal['compact', 'dual_resolution', 'dual_resolution_small', 'fddwnet']
+    network: Literal[
+        'compact',
+        'dual_resolution',
+        'dual_resolution_small',
+        'fddwnet',
+        'hrnet_w18_small',
+        'pspnet_mobilenet_v2',
+        'pspnet_resnet101',
+        'pspnet_resnet18',
+    ]
     """Key of `vidseg_training.networks.NETWORKS`."""
-    dataset: Literal['camvid', 'street', 'folder']
-    """Data set, see `vidseg_training.data.open_dataset`."""
+    dataset: Literal[
+        'camvid',
+        'camvid_full',
+        'cityscapes',
+        'cityscapes_coarse',
+        'folder',
+        'kitti',
+        'mapillary_1.2',
+        'mapillary_2.0',
+        'street',
+        'vspw',
+    ]
+    """Key of `vidseg_training.data.DATASETS`."""
     data: Path = Path('data')
     """Folder of the data set, in its official layout; unused by generated data."""
+    train_split: Literal['train', 'trainval'] = 'train'
+    """Whether the validation images are trained on as well; their scores then mean nothing."""
+    fold: int = 0
+    """Tenth of KITTI's images that is left out of training, 0 to 9."""
     init: Path | None = None
     """Published weights to start from; None starts from random weights."""
     input_size: tuple[int, int] = (360, 480)

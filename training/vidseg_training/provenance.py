@@ -7,16 +7,20 @@ from pathlib import Path
 import shlex
 from typing import Final
 
+from vidseg_ros.core.errors import VidsegError
 from vidseg_ros.core.model_card import DataSource
-from vidseg_training.checkpoints import flat_settings
+from vidseg_training.checkpoints import flat_settings, read_weights
 from vidseg_training.config import TrainConfig
-from vidseg_training.data import TrainingData
+from vidseg_training.data import open_dataset, TrainingData
 from vidseg_training.recipes import RECIPES
+from vidseg_training.starting_weights import is_run
 
 FREE: Final = 'Apache-2.0'
 
 NON_COMMERCIAL: Final = ('non-commercial', 'BY-NC')
 """What a licence says that keeps weights from commercial use."""
+
+_UNKNOWN: Final = 'unknown, so non-commercial use until somebody knows better'
 
 INITIAL_WEIGHTS: Final = DataSource(
     name='FDDWNet weights trained on Cityscapes, '
@@ -29,7 +33,10 @@ INITIAL_WEIGHTS: Final = DataSource(
 
 def describe_sources(config: TrainConfig, test: TrainingData) -> tuple[DataSource, ...]:
     """Name the data, the starting weights and the teacher that went into a run."""
-    sources = [test.source]
+    data = test.source
+    if config.train_split == 'trainval':
+        data = replace(data, name=f'{data.name}+val')
+    sources = [data]
     if config.unlabelled:
         names = ', '.join(path.name for path in config.unlabelled)
         licence = config.unlabelled_licence
@@ -40,17 +47,39 @@ def describe_sources(config: TrainConfig, test: TrainingData) -> tuple[DataSourc
         names = ', '.join(path.name for path in config.consistency.clips)
         licence = config.consistency.licence
         sources.append(DataSource(name=f'video: {names}', licence=licence, use='consistency'))
-    published = config.teacher
-    for place in config.distillation.teacher:
-        if place.endswith('.pth'):
-            published = Path(place)
-        else:
-            name = f'teacher {Path(place).name}'
-            sources.append(DataSource(name=name, licence='of that model', use='distillation'))
-    uses = {'starting weights': config.init, 'teacher': published}
-    if used := [use for use, path in uses.items() if path is not None]:
+    published = config.init is not None and config.network == 'fddwnet' and not is_run(config.init)
+    teachers = config.distillation.teacher
+    taught = config.teacher is not None or any(place.endswith('.pth') for place in teachers)
+    uses = {'starting weights': published, 'teacher': taught}
+    if used := [use for use, is_used in uses.items() if is_used]:
         sources.append(replace(INITIAL_WEIGHTS, use=' and '.join(used)))
+    if config.init is not None and not published:
+        sources += _starting_sources(config.init)
+    for place in teachers:
+        if is_run(Path(place)):
+            sources += _sources_of_run(Path(place), 'teacher')
+        elif not place.endswith('.pth'):
+            sources.append(DataSource(name=place, licence=_UNKNOWN, use='teacher'))
     return tuple(sources)
+
+
+def _starting_sources(init: Path) -> list[DataSource]:
+    """Name what other starting weights were trained on; of a run, what its settings say."""
+    if not is_run(init):
+        name = f'{init.name}, backbone trained on ImageNet'
+        licence = 'ImageNet, non-commercial research (Deng et al. 2009)'
+        return [DataSource(name=name, licence=licence, use='starting weights')]
+    return _sources_of_run(init, 'starting weights')
+
+
+def _sources_of_run(path: Path, use: str) -> list[DataSource]:
+    """Name what a run was trained on, as its settings say."""
+    try:
+        before = read_weights(path).config
+        known = describe_sources(before, open_dataset(before, 'test'))
+    except VidsegError:  # weights or data have gone: what they allow is not known
+        return [DataSource(name=f'the run {path.name}', licence=_UNKNOWN, use=use)]
+    return [replace(source, use=f'{use}, {source.use}') for source in known]
 
 
 def licence_of(sources: tuple[DataSource, ...]) -> str:

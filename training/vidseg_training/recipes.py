@@ -65,7 +65,7 @@ def camvid_fddwnet() -> TrainConfig:
     Result: 67.8 mIoU on CamVid test, docs/models.md.
 
     The classifier starts from the Cityscapes class nearest to each CamVid class, see
-    `vidseg_training.fitting.CAMVID_FROM_CITYSCAPES`.
+    `vidseg_training.starting_weights.CAMVID_FROM_CITYSCAPES`.
     """
     return TrainConfig(
         name='camvid_fddwnet',

@@ -12,6 +12,7 @@ from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_training.checkpoints import write_weights
 from vidseg_training.config import TrainConfig
+from vidseg_training.consistency import teachers
 from vidseg_training.consistency.class_mapping import ClassMapping
 from vidseg_training.consistency.teachers import MappedTeacher, NetworkTeacher, open_teacher
 from vidseg_training.networks import NETWORKS, normalise
@@ -103,6 +104,20 @@ def test_published_weights_speak_of_cityscapes(tmp_path: Path) -> None:
     said = mapped.probabilities(_images())
     assert said.shape[:2] == (2, 11)
     torch.testing.assert_close(said.sum(1), torch.ones_like(said[:, 0]))
+
+
+def test_a_hugging_face_model_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> nn.Module:
+        assert name == 'somebody/segformer'
+        model = _Constant(0.7, 0.3)
+        model.names, model.checksum = ('road', 'sky'), 'abc'  # type: ignore[assignment]
+        return model
+
+    monkeypatch.setattr(teachers, 'load_hugging_face', load)
+    teacher = open_teacher(['hf:somebody/segformer'])
+    assert tuple(teacher.names) == ('road', 'sky')
+    assert teacher.checksum.startswith('abc')
+    assert teacher.probabilities(_images())[0, :, 0, 0].tolist() == pytest.approx([0.7, 0.3])
 
 
 def test_teachers_of_different_classes_have_no_mean(weights_of: Callable[..., Path]) -> None:

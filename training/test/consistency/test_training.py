@@ -192,8 +192,9 @@ def test_the_card_names_clips_teacher_and_options(config: TrainConfig) -> None:
     assert '--consistency.clips drive' in words
     assert '--distillation.multi-frame 0.5' in words
     sources = describe_sources(config, open_dataset(config, 'test'))
-    described = [(source.name, source.use) for source in sources[1:]]
+    described = [(source.name, source.use) for source in sources]
     assert described == [
+        ('CamVid, SegNet split, train', 'training'),
         ('video: drive', 'consistency'),
-        ('teacher last.safetensors', 'distillation'),
+        ('CamVid, SegNet split, train', 'teacher, training'),
     ]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.labels import CAMVID
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.clip_frames import ClipFrames
 
@@ -39,6 +40,29 @@ def test_frames_with_the_name_of_a_labelled_image_have_its_labels(camvid_folder:
     assert all(frames.labelled(index) for index in range(6))
     np.testing.assert_array_equal(frames[4][0], labelled[4][0])
     np.testing.assert_array_equal(frames[4][1], labelled[4][1])
+
+
+class _NamedByFolder:
+    """Two images whose file names are the same, as in VSPW; labels are 1 and 2."""
+
+    label_set = CAMVID
+    names = ('one/7.jpg', 'two/7.jpg')
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 1 + index, np.uint8)
+
+
+def test_of_a_folder_of_folders_each_is_a_clip(tmp_path: Path) -> None:
+    for folder in ('one', 'two', 'three'):
+        (tmp_path / folder / 'origin').mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / folder / 'origin' / '7.png'), np.zeros((8, 8, 3), np.uint8))
+    frames = ClipFrames([tmp_path], _NamedByFolder())
+    assert frames.bounds == [(0, 0), (1, 1), (2, 2)]
+    labels = [int(frames[index][1].max()) for index in range(3)]
+    assert labels == [1, 255, 2]  # one, three, two
 
 
 def test_a_video_stays_in_memory_at_the_size_of_the_images(

@@ -24,6 +24,10 @@ from vidseg_training.consistency.class_mapping import ClassMapping
 from vidseg_training.data import open_dataset
 from vidseg_training.networks import NETWORKS, normalise
 from vidseg_training.networks.fddwnet import load_fddwnet
+from vidseg_training.networks.hugging_face import load_hugging_face
+
+HUGGING_FACE: Final = 'hf:'
+"""What stands before the name or folder of a Hugging Face model."""
 
 _STRIDE: Final = 32
 """Images are brought to multiples of it for the teacher, pixels: enough for every network."""
@@ -136,6 +140,9 @@ def open_teacher(places: Sequence[str], scale: float = 1) -> NetworkTeacher:
 
 def _open(place: str) -> _Opened:
     path = Path(place)
+    if place.startswith(HUGGING_FACE):
+        model = load_hugging_face(place.removeprefix(HUGGING_FACE))
+        return _Opened(model, model.names, model.checksum)
     if path.suffix == '.pth':
         network: nn.Module = load_published(path)
         return _Opened(network, CITYSCAPES.names, job_digest([path], {}))

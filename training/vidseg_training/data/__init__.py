@@ -2,28 +2,47 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data sets and augmentation."""
 
-from typing import Literal, TypeAlias
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from vidseg_training.config import TrainConfig
-from vidseg_training.data.camvid import CamVid
+from vidseg_training.data.camvid import CamVid, CamVidFull
+from vidseg_training.data.cityscapes import Cityscapes, CityscapesCoarse
 from vidseg_training.data.image_folder import ImageFolder
+from vidseg_training.data.image_pairs import ImagePairs, Split
+from vidseg_training.data.kitti import KittiSemantics
+from vidseg_training.data.mapillary import MapillaryVistas
 from vidseg_training.data.street import Street
+from vidseg_training.data.vspw import Vspw
 
-Split = Literal['train', 'val', 'test']
-
-TrainingData: TypeAlias = 'CamVid | Street | ImageFolder'
+TrainingData: TypeAlias = ImagePairs | Street
 """A data set that a recipe can name: `sampling.LabelledImages` with what the card tells of it."""
 
 
+def _open_folder(config: TrainConfig, split: Split) -> ImageFolder:
+    return ImageFolder(config.data, split, None if split == 'test' else config.input_size)
+
+
+DATASETS: Final[dict[str, Callable[[TrainConfig, Split], TrainingData]]] = {
+    'camvid': lambda config, split: CamVid(config.data, split),
+    'camvid_full': lambda config, split: CamVidFull(config.data, split),
+    'cityscapes': lambda config, split: Cityscapes(config.data, split),
+    'cityscapes_coarse': lambda config, split: CityscapesCoarse(config.data, split),
+    'folder': _open_folder,
+    'kitti': lambda config, split: KittiSemantics(config.data, split, config.fold),
+    'mapillary_1.2': lambda config, split: MapillaryVistas(config.data, split, '1.2'),
+    'mapillary_2.0': lambda config, split: MapillaryVistas(config.data, split, '2.0'),
+    'street': lambda config, split: Street(split, config.input_size),
+    'vspw': lambda config, split: Vspw(config.data, split),
+}
+"""What opens a split of each data set."""
+
+
 def open_dataset(config: TrainConfig, split: Split) -> TrainingData:
-    """Open one split of a configuration's data set.
+    """Open one split of a configuration's data set; ``train`` as its ``train_split`` says.
 
     Raises:
+        ParameterError: If the data set has no such fold.
         SourceError: If the data are not where the configuration says.
     """
-    if config.dataset == 'camvid':
-        return CamVid(config.data, split)
-    if config.dataset == 'folder':
-        size = None if split == 'test' else config.input_size
-        return ImageFolder(config.data, split, size)
-    return Street(split, config.input_size)
+    return DATASETS[config.dataset](config, config.train_split if split == 'train' else split)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.image_codec import IMAGE_TYPES
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.data.sampling import LabelledImages
@@ -33,9 +34,9 @@ class ClipFrames:
         """Open clips.
 
         Args:
-            paths: Videos and folders of images.
+            paths: Videos, folders of images, and folders of such folders.
             labelled: Gives the size; and the label map to every frame of a folder that has the
-                file name of one of its images.
+                file name of one of its images, and lies in its folder if that has a name as well.
 
         Raises:
             SourceError: If a clip cannot be read.
@@ -47,11 +48,17 @@ class ClipFrames:
         self._labels: dict[int, int] = {}  # frame -> image of the data set
         self.bounds: list[tuple[int, int]] = []
         self.names: list[str] = []
-        by_name = {Path(name).stem: index for index, name in enumerate(labelled.names)}
-        for reference in (one for path in paths for one in list_clips(str(path))):
-            self._add(reference.open(reach=0), by_name)
+        by_name = {
+            (*Path(name).parts[:-1], Path(name).stem): index
+            for index, name in enumerate(labelled.names)
+        }
+        for place in (one for path in paths for one in _places(path)):
+            for reference in list_clips(str(place)):
+                self._add(reference.open(reach=0), place.parts, by_name)
 
-    def _add(self, clip: Clip, by_name: dict[str, int]) -> None:
+    def _add(
+        self, clip: Clip, folders: tuple[str, ...], by_name: dict[tuple[str, ...], int]
+    ) -> None:
         first = len(self.bounds)
         self.names.append(clip.name)
         self.bounds += [(first, first + len(clip) - 1)] * len(clip)
@@ -63,8 +70,10 @@ class ClipFrames:
                     self._memory[frame] = self._resized(image)
             elif clip.has(position):
                 self._files[frame] = (clip, position)
-                if (name := clip.frame_name(position)) in by_name:
-                    self._labels[frame] = by_name[name]
+                name = clip.frame_name(position)
+                for key in ((name,), *((folder, name) for folder in folders)):
+                    if key in by_name:
+                        self._labels[frame] = by_name[key]
 
     def __len__(self) -> int:
         """Return the number of positions, with those that have no frame."""
@@ -104,3 +113,11 @@ class ClipFrames:
             return image
         resized = cv2.resize(image, self.size[::-1], interpolation=cv2.INTER_LINEAR)
         return resized.astype(np.uint8, copy=False)
+
+
+def _places(path: Path) -> list[Path]:
+    """Return a video or a folder of images; of a folder of folders those that have images."""
+    if not path.is_dir() or any(file.suffix.lower() in IMAGE_TYPES for file in path.iterdir()):
+        return [path]
+    folders = sorted(folder for folder in path.iterdir() if folder.is_dir())
+    return [place for folder in folders for place in _places(folder)] or [path]

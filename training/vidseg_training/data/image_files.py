@@ -2,18 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Image and mask files of data sets, with an error that names the file if one is unusable."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.image_codec import decode_compressed
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read a PNG or JPEG: (H, W, 3) uint8 RGB.
+    """Read a PNG or JPEG: (H, W, 3) uint8 RGB, as its pixels lie in the file (no EXIF turn).
 
     Raises:
         SourceError: If it is missing, cut short or damaged.
@@ -25,27 +26,37 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         raise SourceError(msg) from error
 
 
-def read_mask(path: Path, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Read the mask of an image: (H, W) uint8 ids as they are in the file.
-
-    Args:
-        path: PNG of one 8-bit channel.
-        image: (H, W, 3), whose size the mask must have.
+def read_ids(path: Path) -> NDArray[np.uint8]:
+    """Read a mask: (H, W) uint8 ids, grey values or the indices of a palette.
 
     Raises:
-        SourceError: If it is missing, cut short, no such PNG, or of another size.
+        SourceError: If it is missing, cut short, or not of one 8-bit channel.
     """
-    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
-    if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
-        msg = f'{path} is missing, damaged, or no PNG of one 8-bit channel with class ids'
+    return _read_mask(path, ('L', 'P'), 'one 8-bit channel of class ids, grey or with a palette')
+
+
+def read_colors(path: Path) -> NDArray[np.uint8]:
+    """Read a mask whose colours stand for classes: (H, W, 3) uint8 RGB.
+
+    Raises:
+        SourceError: If it is missing, cut short, or not RGB.
+    """
+    return _read_mask(path, ('RGB',), 'RGB colours that stand for classes')
+
+
+def _read_mask(path: Path, modes: Sequence[str], expected: str) -> NDArray[np.uint8]:
+    # By Pillow: OpenCV knows no indices, it gives the colours of the palette.
+    try:
+        with Image.open(path) as image:
+            mode = image.mode
+            pixels = np.asarray(image) if mode in modes else None
+    except (OSError, SyntaxError) as error:  # a syntax error: what Pillow calls a broken chunk
+        msg = f'cannot read the mask {path}: {error}'
+        raise SourceError(msg) from error
+    if pixels is None:
+        msg = f'the mask {path} has the mode {mode}; expected {expected}'
         raise SourceError(msg)
-    if mask.shape != image.shape[:2]:
-        msg = (
-            f'{path} is {mask.shape[1]}x{mask.shape[0]}, but its image '
-            f'{image.shape[1]}x{image.shape[0]}'
-        )
-        raise SourceError(msg)
-    return mask.astype(np.uint8, copy=False)
+    return pixels.astype(np.uint8, copy=False)
 
 
 def translate_ids(
@@ -65,7 +76,8 @@ def translate_ids(
         SourceError: If an id is not allowed.
     """
     labels = table[mask]
-    if unknown := sorted(set(np.unique(mask[labels < 0]).tolist())):
+    if (labels < 0).any():
+        unknown = np.unique(mask[labels < 0]).tolist()
         msg = f'{path} has the ids {unknown}, which are neither a class nor void'
         raise SourceError(msg)
     return labels.astype(np.uint8)

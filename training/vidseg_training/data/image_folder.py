@@ -19,7 +19,7 @@ A mask is a PNG of one channel with the name of its image.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, NoReturn
 
 import cv2
 import numpy as np
@@ -33,28 +33,15 @@ from vidseg_ros.core.image_codec import IMAGE_TYPES
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 from vidseg_ros.core.model_card import DataSource
-from vidseg_training.data.image_files import read_image, read_mask, translate_ids
+from vidseg_training.data.image_pairs import find_pairs, id_table, ImagePairs, Pair, Split
 
 DESCRIPTION: Final = 'dataset.yaml'
-_UNKNOWN: Final = -1
 
 
-class ImageFolder:
-    """One split of a data set of one's own.
+class ImageFolder(ImagePairs):
+    """One split of a data set of one's own."""
 
-    Attributes:
-        label_set: The classes.
-        source: Where the data come from, for the model card.
-        title: Name of the split, for the model card.
-        names: File name of each image.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        split: Literal['train', 'val', 'test'],
-        size: tuple[int, int] | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, split: Split, size: tuple[int, int] | None = None) -> None:
         """Read the description and list the images of a split.
 
         Args:
@@ -67,52 +54,41 @@ class ImageFolder:
             SourceError: If the description, a folder or a mask is missing or wrong.
         """
         self._path = folder / DESCRIPTION
+        self.layout = f'{self._path} describes the data set, docs/own_data.md the layout'
         plain = self._read_description()
         self.label_set = self._read_classes(plain)
-        self._table = self._id_table(plain)
         if split == 'test' and 'test' not in plain:
             split = 'val'
         self._size = size
-        self._images, self._masks = self._split_folders(plain, split)
-        self.title = f'{plain["name"]} {split}'
         self.source = DataSource(
             name=f'{plain["name"]}, train', licence=str(plain['licence']), use='training'
         )
-        self.names = sorted(
-            path.name for path in self._images.glob('*') if path.suffix.lower() in IMAGE_TYPES
-        )
-        if not self.names:
-            self._refuse(f'{split}: no images ({" ".join(IMAGE_TYPES)}) in {self._images}')
-        missing = [name for name in self.names if not self._mask(name).is_file()]
-        if missing:
-            self._refuse(f'{split}: no mask {self._mask(missing[0])} ({len(missing)} missing)')
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.names)
+        pairs = []
+        for part in ('train', 'val') if split == 'trainval' else (split,):
+            pairs += self._find(plain, part)
+        super().__init__(f'{plain["name"]} {split}', pairs, self._id_table(plain))
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Read one sample: image (H, W, 3) uint8 RGB, labels (H, W) uint8, void as 255.
-
-        Raises:
-            SourceError: If a file cannot be read, sizes differ, or a mask has an id that is
-                neither a class nor void.
-        """
-        name = self.names[index]
-        path = self._mask(name)
-        try:
-            image = read_image(self._images / name)
-            labels = translate_ids(read_mask(path, image), self._table, path)
-        except SourceError as error:
-            self._refuse(str(error))
+        """Read one sample, see `ImagePairs`; shrunk if it was asked for."""
+        image, labels = super().__getitem__(index)
         if self._size is not None:
-            resized = cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_LINEAR)
-            image = resized.astype(np.uint8, copy=False)
-            labels = resize_labels(labels, self._size)
+            shrunk = cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_LINEAR)
+            image, labels = shrunk.astype(np.uint8, copy=False), resize_labels(labels, self._size)
         return image, labels
 
-    def _mask(self, name: str) -> Path:
-        return self._masks / f'{Path(name).stem}.png'
+    def _find(self, plain: Mapping[str, Any], split: str) -> list[Pair]:
+        folders = plain[split]
+        named = isinstance(folders, dict) and set(folders) == {'images', 'masks'}
+        if not (named and all(isinstance(name, str) for name in folders.values())):
+            self._refuse(f'{split} must be {{images: FOLDER, masks: FOLDER}}, not {folders}')
+        images, masks = (self._path.parent / folders[kind] for kind in ('images', 'masks'))
+        return find_pairs(
+            (path for path in images.glob('*') if path.suffix.lower() in IMAGE_TYPES),
+            f'{split}: {" ".join(IMAGE_TYPES)} in {images}',
+            self.layout,
+            name=lambda path: path.name,
+            labels=lambda path: masks / f'{path.stem}.png',
+        )
 
     def _refuse(self, what: str) -> NoReturn:
         msg = f'{self._path}: {what}; docs/own_data.md shows the layout'
@@ -137,18 +113,10 @@ class ImageFolder:
             self._refuse(str(error))
 
     def _id_table(self, plain: Mapping[str, Any]) -> NDArray[np.int16]:
-        """Return the label of each of the 256 ids of a mask."""
         void = plain.get('void', [])
         if not (isinstance(void, list) and all(type(i) is int and 0 <= i < 256 for i in void)):
             self._refuse(f'void must be a list of ids from 0 to 255, not {void}')
-        table = np.full(256, _UNKNOWN, np.int16)
-        table[: len(self.label_set)] = np.arange(len(self.label_set))
-        table[[*void, IGNORE_ID]] = IGNORE_ID
-        return table
-
-    def _split_folders(self, plain: Mapping[str, Any], split: str) -> tuple[Path, Path]:
-        folders = plain[split]
-        named = isinstance(folders, dict) and set(folders) == {'images', 'masks'}
-        if not (named and all(isinstance(name, str) for name in folders.values())):
-            self._refuse(f'{split} must be {{images: FOLDER, masks: FOLDER}}, not {folders}')
-        return self._path.parent / folders['images'], self._path.parent / folders['masks']
+        return id_table(
+            {id_: id_ for id_ in range(len(self.label_set)) if id_ not in void},
+            void=[*void, IGNORE_ID],
+        )

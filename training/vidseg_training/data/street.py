@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames of procedural street clips (`vidseg_ros.core.street`) with their exact labels."""
 
-from typing import Literal
+from typing import Final
 
 import cv2
 import numpy as np
@@ -12,8 +12,13 @@ from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import LabelSet, STREET
 from vidseg_ros.core.model_card import DataSource
 from vidseg_ros.core.street import StreetClip
+from vidseg_training.data.image_pairs import Split
 
-_CLIPS = {'train': range(1000, 1064), 'val': range(2000, 2004), 'test': range(3000, 3008)}
+_CLIPS: Final[dict[str, range]] = {
+    'train': range(1000, 1064),
+    'val': range(2000, 2004),
+    'test': range(3000, 3008),
+}
 """Seeds of each split; the demo plays seed 0, which is in none."""
 
 _FRAMES = range(0, 240, 30)
@@ -37,9 +42,7 @@ class Street:
         use='training',
     )
 
-    def __init__(
-        self, split: Literal['train', 'val', 'test'], size: tuple[int, int] | None = None
-    ) -> None:
+    def __init__(self, split: Split, size: tuple[int, int] | None = None) -> None:
         """Choose a split.
 
         Args:
@@ -47,9 +50,10 @@ class Street:
             size: Height and width in pixels to which frames are shrunk as the engine does it;
                 None keeps the rendered 360x640.
         """
-        seeds = _CLIPS[split]
-        self.title = f'procedural street clips, seeds {seeds.start} to {seeds.stop - 1}'
-        self._keys = [(seed, frame) for seed in seeds for frame in _FRAMES]
+        clips = [_CLIPS[part] for part in (('train', 'val') if split == 'trainval' else (split,))]
+        seeds = ' and '.join(f'{part.start} to {part.stop - 1}' for part in clips)
+        self.title = f'procedural street clips, seeds {seeds}'
+        self._keys = [(seed, frame) for part in clips for seed in part for frame in _FRAMES]
         self.names = [f'seed {seed} frame {frame}' for seed, frame in self._keys]
         self._size = size
         self._rendered: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}

@@ -12,12 +12,18 @@ from vidseg_training.networks.base import SegmentationNetwork
 from vidseg_training.networks.compact import CompactNet
 from vidseg_training.networks.dual_resolution import DualResolutionNet
 from vidseg_training.networks.fddwnet import FDDWNet
+from vidseg_training.networks.hrnet import HRNet
+from vidseg_training.networks.pspnet import PSPNet
 
 NETWORKS: Final[dict[str, Callable[[int], SegmentationNetwork]]] = {
     'compact': CompactNet,
     'dual_resolution': DualResolutionNet,
     'dual_resolution_small': DualResolutionNet.small,
     'fddwnet': FDDWNet,
+    'hrnet_w18_small': HRNet,
+    'pspnet_mobilenet_v2': PSPNet.mobilenet_v2,
+    'pspnet_resnet101': PSPNet.resnet101,
+    'pspnet_resnet18': PSPNet.resnet18,
 }
 """Constructor of each network, called with the number of classes."""
 
@@ -26,8 +32,15 @@ STRIDES: Final = {
     'dual_resolution': 8,
     'dual_resolution_small': 8,
     'fddwnet': 8,
+    'hrnet_w18_small': 4,
+    'pspnet_mobilenet_v2': 8,
+    'pspnet_resnet101': 8,
+    'pspnet_resnet18': 8,
 }
 """Height and width of each network's input must be multiples of this, pixels."""
+
+POOLING: Final = frozenset(name for name in NETWORKS if name.startswith(('dual', 'pspnet')))
+"""Networks that normalise pooled images, one value a channel: no batches of one image."""
 
 MEAN: Final = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 """Mean of the input, RGB, 0 to 255: ImageNet's, as the published weights expect."""

@@ -152,9 +152,3 @@ class DualResolutionNet(SegmentationNetwork):
     def small(cls, classes: int) -> 'DualResolutionNet':
         """Build the network below 1 M parameters."""
         return cls(classes, SMALL)
-
-    def shift_logits(self, offset: Tensor) -> None:
-        """Add (C,) ``offset`` to the logits by the bias of the classifier."""
-        assert self.classifier.bias is not None
-        with torch.no_grad():
-            self.classifier.bias.add_(offset)

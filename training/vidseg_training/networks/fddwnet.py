@@ -13,6 +13,7 @@ from torch import nn, Tensor
 import torch.nn.functional as F
 
 from vidseg_training.networks.base import SegmentationNetwork
+from vidseg_training.networks.pretrained import replace_classes
 
 
 def _conv_norm(
@@ -153,21 +154,12 @@ def load_fddwnet(
     Raises:
         ValueError: If ``head_rows`` is not one row per class.
     """
-    network = FDDWNet(classes)
-    weights = dict(weights)
-    if head_rows is not None:
-        if len(head_rows) != classes:
-            msg = f'{len(head_rows)} head rows for {classes} classes'
-            raise ValueError(msg)
-        fresh = network.state_dict()
-        known = [index for index, row in enumerate(head_rows) if row is not None]
-        rows = [row for row in head_rows if row is not None]
-        kernel = 'layer31.up_conv.0.weight'  # C_in, classes, 3, 3
-        per_class = ('0.bias', '1.weight', '1.bias', '1.running_mean', '1.running_var')
-        for name in (kernel, *(f'layer31.up_conv.{end}' for end in per_class)):
-            start = fresh[name].clone()
-            axis = 1 if name == kernel else 0
-            start.movedim(axis, 0)[known] = weights[name].movedim(axis, 0)[rows]
-            weights[name] = start
-    network.load_state_dict(weights)
+    if head_rows is None:
+        head_rows = range(classes)
+    if len(head_rows) != classes:
+        msg = f'{len(head_rows)} head rows for {classes} classes'
+        raise ValueError(msg)
+    network, state = replace_classes(FDDWNet, weights, head_rows)
+    network.load_state_dict(state)
+    assert isinstance(network, FDDWNet)
     return network

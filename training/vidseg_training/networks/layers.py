@@ -5,6 +5,8 @@
 Shapes: B batch, C channels, H and W height and width in pixels.
 """
 
+import numpy as np
+import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
@@ -30,6 +32,25 @@ def conv_norm(
 def resize_to(x: Tensor, like: Tensor) -> Tensor:
     """Bring (B, C, h, w) bilinearly to the height and width of ``like`` (B, D, H, W)."""
     return F.interpolate(x, size=like.shape[-2:], mode='bilinear', align_corners=False)
+
+
+def pool_to_bins(x: Tensor, bins: int) -> Tensor:
+    """Average (B, C, H, W) over ``bins`` rows and columns of rectangles: (B, C, bins, bins).
+
+    Equal to adaptive average pooling, whose rectangles overlap where the size is no multiple;
+    that one cannot be exported to operator set 17 for every size, two matrix products can.
+    """
+    rows, columns = (_averages(side, bins).to(x) for side in x.shape[-2:])
+    return rows @ x @ columns.T
+
+
+def _averages(side: int, bins: int) -> Tensor:
+    """Return the (bins, side) matrix whose rows average the pixels of each bin."""
+    matrix = np.zeros((bins, side))  # NumPy's, so that an export sees nothing but the constant
+    for index in range(bins):
+        first, last = index * side // bins, -(-(index + 1) * side // bins)
+        matrix[index, first:last] = 1 / (last - first)
+    return torch.from_numpy(matrix)
 
 
 def initialise(network: nn.Module) -> None:

@@ -1,0 +1,108 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""What a network knows before it is trained: nothing, published weights, or another run."""
+
+import logging
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import nn
+
+from vidseg_ros.core.errors import SourceError, VidsegError
+from vidseg_ros.core.labels import CITYSCAPES, LabelSet
+from vidseg_training.checkpoints import load_weights, read_weights
+from vidseg_training.config import TrainConfig
+from vidseg_training.data import open_dataset
+from vidseg_training.networks import NETWORKS
+from vidseg_training.networks.fddwnet import load_fddwnet
+from vidseg_training.networks.pretrained import load_backbone, replace_classes
+
+_logger = logging.getLogger(__name__)
+
+CAMVID_FROM_CITYSCAPES: Final = {
+    'sky': 'sky',
+    'building': 'building',
+    'pole': 'pole',
+    'road': 'road',
+    'pavement': 'sidewalk',
+    'tree': 'vegetation',
+    'sign': 'traffic sign',
+    'fence': 'fence',
+    'car': 'car',
+    'pedestrian': 'person',
+    'bicyclist': 'rider',
+}
+"""For class names that Cityscapes does not have: its class whose classifier weights start it."""
+
+
+def is_run(path: Path) -> bool:
+    """Return whether starting weights come from a run of this package, by their name."""
+    return path.is_dir() or path.suffix in {'.ckpt', '.safetensors'}
+
+
+def class_rows(labels: LabelSet, known: LabelSet) -> list[int | None]:
+    """Return for each class the known one that starts it.
+
+    That is the class of the same name, or the one that `CAMVID_FROM_CITYSCAPES` names; None where
+    there is neither.
+    """
+    ids = {name: index for index, name in enumerate(known.names)}
+    return [ids.get(name, ids.get(CAMVID_FROM_CITYSCAPES.get(name, ''))) for name in labels.names]
+
+
+def initial_network(config: TrainConfig, labels: LabelSet) -> nn.Module:
+    """Build the network with its starting weights.
+
+    ``init`` is a run of the same network (its folder, checkpoint or safetensors), the published
+    FDDWNet, or a file with ImageNet's weights of the backbone. A classifier starts class by class
+    from what is known, see `class_rows`.
+
+    Args:
+        config: Gives network, seed and starting weights.
+        labels: The classes.
+
+    Raises:
+        ParameterError: If there are no published weights for this network.
+        SourceError: If the weights cannot be read or do not fit the network.
+    """
+    torch.manual_seed(config.seed)
+    if config.init is None:
+        return NETWORKS[config.network](len(labels))
+    if is_run(config.init):
+        return _from_run(config, config.init, labels)
+    return _from_published(config, config.init, labels)
+
+
+def _from_published(config: TrainConfig, path: Path, labels: LabelSet) -> nn.Module:
+    try:
+        published = torch.load(path, map_location='cpu', weights_only=True)
+        state = published.get('state_dict', published)
+        if config.network == 'fddwnet':
+            return load_fddwnet(state, len(labels), class_rows(labels, CITYSCAPES))
+    except Exception as error:
+        msg = f'cannot start from {path}: {error}'
+        raise SourceError(msg) from error
+    network = NETWORKS[config.network](len(labels))
+    load_backbone(network, state, path)
+    return network
+
+
+def _from_run(config: TrainConfig, path: Path, labels: LabelSet) -> nn.Module:
+    trained = read_weights(path)
+    if trained.config.network != config.network:
+        msg = (
+            f'cannot start from {path}: it is a {trained.config.network}, '
+            f'this run wants a {config.network}'
+        )
+        raise SourceError(msg)
+    try:
+        rows = class_rows(labels, open_dataset(trained.config, 'val').label_set)
+    except VidsegError as error:
+        _logger.warning('%s: its classes are unknown, the classifier starts anew: %s', path, error)
+        rows = [None] * len(labels)
+    network, state = replace_classes(NETWORKS[config.network], trained.state, rows)
+    load_weights(network, state, path)
+    started = sum(row is not None for row in rows)
+    _logger.info('%s starts the network and %d of %d classes', path, started, len(labels))
+    return network
