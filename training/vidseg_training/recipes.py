@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from vidseg_training.config import TrainConfig
+from vidseg_training.consistency.recipes import CONSISTENCY_RECIPES
 
 
 def camvid_dual_resolution() -> TrainConfig:
@@ -172,5 +173,6 @@ RECIPES: Final[dict[str, Callable[[], TrainConfig]]] = {
     'camvid_fddwnet_large': camvid_fddwnet_large,
     'own_compact': own_compact,
     'street_compact': street_compact,
+    **CONSISTENCY_RECIPES,
 }
 """Every recipe by name."""

@@ -17,8 +17,6 @@ from vidseg_training.consistency.settings import ConsistencyConfig, Distillation
         ({'batch': 0}, 'batch and max_gap must be 1 or more, not 0 and 3'),
         ({'max_gap': 0}, 'batch and max_gap must be 1 or more, not 2 and 0'),
         ({'motion': 'dis'}, 'dis is what temporal consistency is measured with'),
-        ({'temporal': 0.1}, 'temporal needs clips'),
-        ({'clips': (Path('drive.mp4'),)}, 'clips need their licence'),
     ],
 )
 def test_consistency_settings_that_do_not_fit_are_refused(
@@ -34,8 +32,6 @@ def test_consistency_settings_that_do_not_fit_are_refused(
         ({'pixel': -1}, 'pixel is a weight, zero or above, not -1'),
         ({'grid': (0, 4)}, 'grid and scale must be above zero'),
         ({'scale': 0}, 'grid and scale must be above zero'),
-        ({'pair': 1, 'pixel': 1}, 'pixel, pair need a teacher: give distillation.teacher'),
-        ({'teacher': ('run',)}, 'the teacher has no weight: give distillation.teacher and one'),
     ],
 )
 def test_distillation_settings_that_do_not_fit_are_refused(
@@ -43,3 +39,28 @@ def test_distillation_settings_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(ParameterError, match=message):
         DistillationConfig(**values)
+
+
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        ({'temporal': 0.1}, r'consistency\.temporal needs consistency\.clips'),
+        ({'clips': (Path('drive.mp4'),)}, r'consistency\.clips need consistency\.licence'),
+    ],
+)
+def test_clips_must_be_named_before_training(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        ConsistencyConfig(**values).check_sources()
+
+
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        ({'pair': 1, 'pixel': 1}, r'pixel, pair need a teacher: give distillation\.teacher'),
+        ({'teacher': ('run',)}, r'the teacher has no weight: give distillation\.teacher and one'),
+        ({'teacher': ('run',), 'multi_frame': 1}, r'multi_frame needs consistency\.clips'),
+    ],
+)
+def test_a_teacher_must_be_named_before_training(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        DistillationConfig(**values).check_sources(clips=False)

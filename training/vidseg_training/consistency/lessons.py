@@ -61,12 +61,14 @@ def open_lessons(config: TrainConfig, labelled: LabelledImages, folder: Path) ->
         folder: Of the run; keeps what the teacher says.
 
     Raises:
-        ParameterError: If the teacher knows none of the classes.
+        ParameterError: If a source is not named, or the teacher knows none of the classes.
         SourceError: If a clip or a teacher cannot be read, or the folder has what another teacher
             said.
     """
-    clips = ClipFrames(config.consistency.clips, labelled) if config.consistency.clips else None
     settings = config.distillation
+    config.consistency.check_sources()
+    settings.check_sources(clips=bool(config.consistency.clips))
+    clips = ClipFrames(config.consistency.clips, labelled) if config.consistency.clips else None
     if not settings.teacher:
         return Lessons(clips)
     speaker = open_teacher(settings.teacher, settings.scale)

@@ -4,13 +4,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from vidseg_ros.core.errors import ParameterError
 
 Gradient: TypeAlias = Literal['both', 'current']
 """Through which prediction the temporal loss teaches: both, or this frame's alone, the neighbour's
 being its target."""
+
+
+_TERMS: Final = ('pixel', 'pair', 'pair_frames', 'multi_frame')
+_OF_CLIPS: Final = ('pair_frames', 'multi_frame')
 
 
 def _check_weights(settings: object, names: tuple[str, ...]) -> None:
@@ -61,11 +65,18 @@ class ConsistencyConfig:
                 'it: use farneback or a motion network'
             )
             raise ParameterError(msg)
+
+    def check_sources(self) -> None:
+        """Check that what is needed is named; a recipe may leave it to the command line.
+
+        Raises:
+            ParameterError: If clips or their licence are missing.
+        """
         if self.temporal and not self.clips:
-            msg = 'temporal needs clips: give videos or folders of frames'
+            msg = 'consistency.temporal needs consistency.clips: videos or folders of frames'
             raise ParameterError(msg)
         if self.clips and not self.licence:
-            msg = 'clips need their licence, for the model card'
+            msg = 'consistency.clips need consistency.licence, for the model card'
             raise ParameterError(msg)
 
 
@@ -101,13 +112,25 @@ class DistillationConfig:
         Raises:
             ParameterError: If a value is out of range or there is no teacher for a weight.
         """
-        weights = ('pixel', 'pair', 'pair_frames', 'multi_frame')
-        _check_weights(self, weights)
+        _check_weights(self, _TERMS)
         if min(self.grid) < 1 or self.scale <= 0:
             msg = f'grid and scale must be above zero, not {self.grid} and {self.scale}'
             raise ParameterError(msg)
-        used = [name for name in weights if getattr(self, name)]
+
+    def check_sources(self, *, clips: bool) -> None:
+        """Check that what is needed is named; a recipe may leave it to the command line.
+
+        Args:
+            clips: Whether there are clips.
+
+        Raises:
+            ParameterError: If the teacher, or clips for it, are missing, or all weights.
+        """
+        used = [name for name in _TERMS if getattr(self, name)]
         if bool(used) != bool(self.teacher):
             what = f'{", ".join(used)} need a teacher' if used else 'the teacher has no weight'
-            msg = f'{what}: give distillation.teacher and one of {", ".join(weights)}'
+            msg = f'{what}: give distillation.teacher and one of {", ".join(_TERMS)}'
+            raise ParameterError(msg)
+        if lacking := [name for name in used if name in _OF_CLIPS and not clips]:
+            msg = f'distillation.{lacking[0]} needs consistency.clips: videos or folders of frames'
             raise ParameterError(msg)
