@@ -28,6 +28,18 @@ def camvid_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope='session')
+def moving_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return 7 frames of 48x64 of a smooth texture that moves 2 px to the left a frame."""
+    folder = tmp_path_factory.mktemp('clips') / 'drive'
+    folder.mkdir()
+    noise = np.random.default_rng(0).uniform(0, 255, (48, 80, 3)).astype(np.float32)
+    picture = cv2.GaussianBlur(noise, (0, 0), 2)
+    for index in range(7):
+        cv2.imwrite(str(folder / f'{index}.png'), picture[:, 2 * index : 2 * index + 64])
+    return folder
+
+
 @pytest.fixture
 def small_config(camvid_folder: Path) -> TrainConfig:
     """Return a run of a few seconds."""

@@ -97,8 +97,12 @@ def describe_recipe(config: TrainConfig) -> str:
     recipe = flat_settings(RECIPES[config.name]())
     for field, value in flat_settings(config).items():
         if value != recipe[field]:
+            block, dot, name = field.replace('_', '-').rpartition('.')
+            if isinstance(value, bool):
+                words.append(f'--{block}{dot}{"" if value else "no-"}{name}')
+                continue
             values = value if isinstance(value, tuple) else (value,)
-            words.append(f'--{field.replace("_", "-")}')
+            words.append(f'--{block}{dot}{name}')
             words += [item.name if isinstance(item, Path) else str(item) for item in values]
     return shlex.join(words)
 

@@ -55,6 +55,7 @@ def test_a_teacher_that_was_interrupted_starts_again(tmp_path: Path) -> None:
     path = tmp_path / 'teacher.npy'
     with pytest.raises(KeyboardInterrupt):
         keep_probabilities(path, {}, SHAPE, interrupted)
+    assert list(tmp_path.iterdir()) == []
     assert keep_probabilities(path, {}, SHAPE, _answers)[2].max() == 2
 
 

@@ -7,8 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 from safetensors.torch import load_file
 import torch
@@ -33,21 +31,15 @@ def teacher(small_config: TrainConfig, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def config(small_config: TrainConfig, teacher: Path, tmp_path: Path) -> TrainConfig:
-    """Return a run of 6 steps with every term, over a clip that moves 2 px a frame."""
-    clip = tmp_path / 'drive'
-    clip.mkdir()
-    noise = np.random.default_rng(0).uniform(0, 255, (48, 80, 3)).astype(np.float32)
-    picture = cv2.GaussianBlur(noise, (0, 0), 2)
-    for index in range(7):
-        cv2.imwrite(str(clip / f'{index}.png'), picture[:, 2 * index : 2 * index + 64])
+def config(small_config: TrainConfig, teacher: Path, moving_clip: Path) -> TrainConfig:
+    """Return a run of 6 steps with every term, over a clip that moves."""
     return replace(
         small_config,
         epochs=2,
         consistency=ConsistencyConfig(
             temporal=0.5,
             equivariance=0.5,
-            clips=(clip,),
+            clips=(moving_clip,),
             licence='CC0',
             batch=2,
         ),
@@ -187,7 +179,9 @@ def test_blocks_survive_a_file_and_are_compared_by_their_fields(config: TrainCon
 
 
 def test_the_card_names_clips_teacher_and_options(config: TrainConfig) -> None:
-    words = describe_recipe(config)
+    spoken = replace(config.distillation, cache=False)
+    words = describe_recipe(replace(config, distillation=spoken))
+    assert '--distillation.no-cache' in words
     assert '--consistency.temporal 0.5' in words
     assert '--consistency.clips drive' in words
     assert '--distillation.multi-frame 0.5' in words

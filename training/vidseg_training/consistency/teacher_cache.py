@@ -42,13 +42,20 @@ def keep_probabilities(
     described = path.with_name(f'{path.name}.json')
     whose = {**origin, 'shape': list(shape)}
     if not path.is_file():
-        partial = path.with_suffix('.partial')
-        table = np.lib.format.open_memmap(partial, 'w+', np.uint8, shape)
-        for index, probabilities in enumerate(ask()):
-            table[index] = probabilities
-        table.flush()
-        described.write_text(json.dumps(whose), encoding='utf-8')
-        os.replace(partial, path)  # noqa: PTH105  # atomic on POSIX
+        # Processes of one run ask at the same time, each for its own file; the last one stays.
+        partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
+        note = partial.with_suffix('.json')
+        try:
+            table = np.lib.format.open_memmap(partial, 'w+', np.uint8, shape)
+            for index, probabilities in enumerate(ask()):
+                table[index] = probabilities
+            table.flush()
+            note.write_text(json.dumps(whose), encoding='utf-8')
+            note.replace(described)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+            note.unlink(missing_ok=True)
         _logger.info('the teacher looked at %d images: %s', shape[0], path)
     if not described.is_file() or json.loads(described.read_text('utf-8')) != whose:
         msg = f'{path} has what another teacher said, or of other images; choose another --out'
