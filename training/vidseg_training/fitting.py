@@ -41,11 +41,11 @@ def run(config: TrainConfig, folder: Path) -> Path:
     if config.teacher is not None and labelled.label_set != CAMVID:
         msg = 'teacher: it knows the classes of CamVid only'
         raise ParameterError(msg)
-    if config.teacher is None:
-        lessons = open_lessons(config, labelled, folder)
-        train = TrainingSet(labelled, lessons.soft_images)
-        return fit(config, network, train, validation, folder, lessons=lessons)
-    images = WithFootage(labelled, config.unlabelled, config.unlabelled_step)
-    folder.mkdir(parents=True, exist_ok=True)
-    soft = soft_labels(config.teacher, config.teacher_height, images, folder)
-    return fit(config, network, TrainingSet(images, soft), validation, folder)
+    lessons = open_lessons(config, labelled, folder)
+    train = TrainingSet(labelled, lessons.soft_images)
+    if config.teacher is not None:
+        images = WithFootage(labelled, config.unlabelled, config.unlabelled_step)
+        folder.mkdir(parents=True, exist_ok=True)
+        soft = soft_labels(config.teacher, config.teacher_height, images, folder)
+        train = TrainingSet(images, soft)
+    return fit(config, network, train, validation, folder, lessons=lessons)

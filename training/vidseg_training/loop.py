@@ -222,7 +222,7 @@ class Run:
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         terms = {'labels': self._label_loss(outputs, step.labels, self.epoch)}
         if self.config.teacher is not None:
-            loss = distillation_loss(outputs[0], step.soft)
+            loss = distillation_loss(outputs[0][: len(step.soft)], step.soft)
             terms['teacher'] = self.config.distillation_weight * loss
         return terms | self._objective.weighted_terms(step, outputs[0])
 

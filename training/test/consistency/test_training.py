@@ -21,6 +21,7 @@ from vidseg_training.data import open_dataset
 from vidseg_training.data.sampling import TrainingSet
 from vidseg_training.fitting import initial_network, run
 from vidseg_training.loop import Run
+from vidseg_training.networks.fddwnet import FDDWNet
 from vidseg_training.provenance import describe_recipe, describe_sources
 
 
@@ -132,6 +133,17 @@ def test_a_term_that_is_not_finite_is_named_and_its_step_skipped(
     for name, value in states[1].items():
         torch.testing.assert_close(states[2][name], value, rtol=0, atol=0)
     assert any(not torch.equal(states[3][name], value) for name, value in states[2].items())
+
+
+def test_clips_go_with_the_older_way_to_a_teacher(config: TrainConfig, tmp_path: Path) -> None:
+    published = tmp_path / 'fddwnet.pth'
+    torch.save({'state_dict': FDDWNet(19).state_dict()}, published)
+    both = replace(
+        config, distillation=DistillationConfig(), teacher=published, teacher_height=48, epochs=1
+    )
+    run(both, tmp_path / 'run')
+    for step in _steps(tmp_path / 'run'):
+        assert min(step[name] for name in ('labels', 'teacher', 'temporal', 'equivariance')) > 0
 
 
 def test_pairs_across_a_cut_are_counted(config: TrainConfig, tmp_path: Path) -> None:

@@ -132,6 +132,14 @@ def test_what_is_drawn_depends_on_its_place_in_the_run_only(
     assert not torch.equal(other.frames, first.frames)
 
 
+def test_an_unknown_source_of_motion_is_refused_at_once(
+    moving: ClipFrames, config: TrainConfig
+) -> None:
+    dreaming = replace(config, consistency=replace(config.consistency, motion='dream'))
+    with pytest.raises(ParameterError, match="no motion source 'dream': give one of dis"):
+        AugmentedTriplets(moving, dreaming)
+
+
 @pytest.mark.parametrize('scales', [(0.2, 0.4), (0.75, 2.0)])
 def test_a_crop_lies_within_the_picture(
     tmp_path: Path, camvid_folder: Path, config: TrainConfig, scales: tuple[float, float]

@@ -32,7 +32,8 @@ class StepImages(NamedTuple):
     labels: Tensor
     """(N + 3 B, H, W) int64 ids, 255 void; of the clips only if one of them has a label."""
     soft: Tensor
-    """(N + 3 B, C, H, W) uint8 probabilities of the teacher, 255 = 1; C = 0 without them."""
+    """(N + 3 B, C, H, W) uint8 probabilities of the teacher, 255 = 1; C = 0 without them. Only of
+    the N labelled images where the objective has no teacher."""
     clips: Triplets | None
     """The clips."""
     view: View | None
@@ -83,7 +84,8 @@ class ConsistencyObjective(nn.Module):
         parts = [images]
         if clips is not None:
             parts.append(clips.frames.flatten(0, 1))
-            soft = torch.cat((soft, clips.soft.flatten(0, 1)))
+            if self._teacher is not None:
+                soft = torch.cat((soft, clips.soft.flatten(0, 1)))
             if (clips.labels != IGNORE_ID).any():
                 labels = torch.cat((labels, clips.labels.flatten(0, 1)))
         view = move_camera(images) if 'equivariance' in self.weights else None

@@ -148,7 +148,13 @@ class AugmentedTriplets(Dataset[Triplets]):
             config: Gives seed, augmentation and source of motion.
             soft: (N, h, w, C) uint8 probabilities of a teacher for each of them, 255 = 1, at any
                 size.
+
+        Raises:
+            ParameterError: If there is no such source of motion.
         """
+        open_motion(
+            config.consistency.motion
+        )  # what is wrong with it is said now, not in a worker
         self._frames, self._soft = frames, soft
         height, width = frames.size
         low, high = config.scale_range
