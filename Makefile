@@ -81,5 +81,5 @@ $(RUNTIME_STAMP): | $(BIN)/python $(CONSTRAINTS)
 	@touch $@
 
 $(TEST_STAMP): | $(RUNTIME_STAMP)
-	$(PIP_INSTALL) $(RUNTIME) -e 'training[tensorboard]' -r requirements/test.txt
+	$(PIP_INSTALL) $(RUNTIME) -e 'training[huggingface,tensorboard]' -r requirements/test.txt
 	@touch $@

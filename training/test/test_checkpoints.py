@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 import torch
 
 from vidseg_ros.core.errors import OutputError, SourceError
+from vidseg_ros.core.labels import CAMVID
 from vidseg_training.checkpoints import (
     BEST,
     changed_settings,
@@ -63,9 +64,9 @@ def test_only_what_touches_the_outcome_counts_as_changed(small_config: TrainConf
 def test_weights_say_where_they_come_from(small_config: TrainConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = NETWORKS['compact'](11)
-    write_weights(tmp_path / WEIGHTS, network, small_config, 7)
-    config, epoch, state = read_weights(tmp_path / WEIGHTS)
-    assert (config, epoch) == (small_config, 7)
+    write_weights(tmp_path / WEIGHTS, network, small_config, 7, classes=CAMVID.names)
+    config, epoch, state, classes = read_weights(tmp_path / WEIGHTS)
+    assert (config, epoch, classes) == (small_config, 7, CAMVID.names)
     other = NETWORKS['compact'](11)
     load_weights(other, state, 'a test')
     for name, value in other.state_dict().items():
@@ -111,12 +112,13 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     run(replace(small_config, epochs=1), tmp_path)
     before = {name: (tmp_path / name).read_bytes() for name in (CHECKPOINT, WEIGHTS)}
     state = read_weights(tmp_path)
+    assert state.classes == CAMVID.names
     network = NETWORKS['compact'](11)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
         with pytest.raises(OutputError, match=r'cannot write .*last\.safetensors.*make room'):
-            write_weights(tmp_path / WEIGHTS, network, state.config, 1)
+            write_weights(tmp_path / WEIGHTS, network, state.config, 1, classes=())
         (tmp_path / 'other').mkdir()
         with pytest.raises(OutputError, match=r'cannot write .*last\.ckpt.*one before it is unto'):
             run(replace(small_config, epochs=1, validate_epochs=5), tmp_path / 'other')
@@ -160,5 +162,5 @@ def test_weights_are_plain_tensors_for_everybody(
     small_config: TrainConfig, tmp_path: Path
 ) -> None:
     network = NETWORKS['compact'](11)
-    write_weights(tmp_path / WEIGHTS, network, small_config, 0)
+    write_weights(tmp_path / WEIGHTS, network, small_config, 0, classes=())
     assert set(load_file(tmp_path / WEIGHTS)) == set(network.state_dict())

@@ -23,10 +23,11 @@ from vidseg_training.checkpoints import CHECKPOINT
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.data.sampling import TrainingSet
-from vidseg_training.fitting import initial_network, run
+from vidseg_training.fitting import run
 from vidseg_training.loop import Run
 from vidseg_training.networks.fddwnet import FDDWNet
 from vidseg_training.recipes import RECIPES
+from vidseg_training.starting_weights import initial_network
 
 
 def _losses(folder: Path) -> dict[int, float]:

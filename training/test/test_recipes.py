@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_ros.core.model_card import DataSource
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.street import Street
-from vidseg_training.networks import NETWORKS, STRIDES
+from vidseg_training.networks import POOLING, STRIDES
 from vidseg_training.provenance import (
     describe_recipe,
     describe_score,
@@ -18,15 +19,39 @@ from vidseg_training.provenance import (
     licence_of,
 )
 from vidseg_training.recipes import RECIPES
+from vidseg_training.schedule import poly_learning_rate
 
 
 def test_every_recipe_is_complete() -> None:
+    assert len(RECIPES) == 21
     for name, recipe in RECIPES.items():
         config = recipe()
         assert config.name == name
-        assert set(NETWORKS) == set(STRIDES) >= {config.network}
+        stride = STRIDES[config.network]
+        assert not any(side % stride for side in config.crop_size + config.input_size)
+        assert config.batch_size > 1 or config.network not in POOLING
         assert recipe.__doc__ is not None
         assert f'vidseg-train fit {name}' in recipe.__doc__
+        assert '\n    Result: ' in recipe.__doc__
+
+
+def test_recipes_name_classes_that_there_are() -> None:
+    label_sets = {'camvid': CAMVID, 'camvid_full': CAMVID, 'cityscapes': CITYSCAPES}
+    strict = {name for name in RECIPES if RECIPES[name]().strict_classes}
+    assert strict == {'camvid_fddwnet_large', 'camvid_full_transfer', 'cityscapes_dual_resolution'}
+    for name in strict:
+        config = RECIPES[name]()
+        assert set(config.strict_classes) < set(label_sets[config.dataset].names)
+
+
+def test_cityscapes_is_fine_tuned_as_published() -> None:
+    """The three turns of Zhu et al.: relaxation to epoch 100, tiles to 150, decay twice."""
+    config = RECIPES['cityscapes_dual_resolution']()
+    assert round(config.epochs * config.relaxed_share) == 100
+    assert round(config.epochs * config.class_uniform_share) == 150
+    rates = [poly_learning_rate(epoch, config.epochs, config) for epoch in (0, 99, 100, 174)]
+    expected = [1e-3, 1e-3 * (1 - 99 / 175), 1e-3, 1e-3 * (1 / 75) ** 1.5]
+    assert rates == pytest.approx(expected)
 
 
 def test_the_card_tells_what_really_ran(camvid_folder: Path) -> None:

@@ -26,8 +26,8 @@ def test_every_camvid_class_starts_from_a_cityscapes_class() -> None:
 def test_rows_are_those_of_the_same_name_first() -> None:
     labels = LabelSet(names=('tree', 'tram', 'road'), colors=((0, 0, 0),) * 3)
     vegetation, road = (CITYSCAPES.names.index(name) for name in ('vegetation', 'road'))
-    assert class_rows(labels, CITYSCAPES) == [vegetation, None, road]
-    assert class_rows(labels, CAMVID) == [5, None, 3]
+    assert class_rows(labels, CITYSCAPES.names) == [vegetation, None, road]
+    assert class_rows(labels, CAMVID.names) == [5, None, 3]
 
 
 def test_published_weights_start_the_classes_they_know(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def earlier_run(tmp_path: Path) -> Path:
     network = CompactNet(len(STREET))
     path = tmp_path / 'last.safetensors'
     config = TrainConfig(name='street_compact', network='compact', dataset='street')
-    write_weights(path, network, config, 3)
+    write_weights(path, network, config, 3, classes=STREET.names)
     return path
 
 
@@ -92,17 +92,23 @@ def test_another_run_starts_what_has_the_same_name(
         initial_network(replace(small_config, init=earlier_run, network='fddwnet'), CAMVID)
 
 
-def test_a_run_whose_data_are_gone_starts_all_but_the_classifier(
+def test_a_run_whose_data_are_gone_knows_its_classes(
     small_config: TrainConfig, tmp_path: Path
 ) -> None:
     torch.manual_seed(1)
     source = CompactNet(19)
     path = tmp_path / 'last.safetensors'
     gone = replace(small_config, dataset='vspw', data=tmp_path / 'gone')
-    write_weights(path, source, gone, 3)
+    write_weights(path, source, gone, 3, classes=CITYSCAPES.names)
     state = initial_network(replace(small_config, init=path), CAMVID).state_dict()
-    assert torch.equal(state['head.0.0.weight'], source.state_dict()['head.0.0.weight'])
-    assert state['head.1.weight'].shape[0] == 11
+    expected = source.state_dict()['head.1.weight']
+    torch.testing.assert_close(
+        state['head.1.weight'][CAMVID.names.index('tree')],
+        expected[CITYSCAPES.names.index('vegetation')],
+    )
+    write_weights(path, source, gone, 3, classes=())
+    with pytest.raises(SourceError, match='gone'):
+        initial_network(replace(small_config, init=path), CAMVID)
 
 
 def test_the_card_names_what_the_weights_started_from(

@@ -7,7 +7,7 @@ safetensors. A file is written beside its place and moved there, so a full disk 
 the one before it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 import json
 import os
@@ -63,6 +63,8 @@ class TrainedWeights(NamedTuple):
     """Epochs behind it."""
     state: dict[str, Tensor]
     """State dict of the network as it ships."""
+    classes: tuple[str, ...]
+    """Names of its classes; none in checkpoints of runs from before they were kept."""
 
 
 def settings_text(config: TrainConfig) -> str:
@@ -141,14 +143,27 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise OutputError(msg) from error
 
 
-def write_weights(path: Path, network: nn.Module, config: TrainConfig, epoch: int) -> None:
+def write_weights(
+    path: Path, network: nn.Module, config: TrainConfig, epoch: int, *, classes: Sequence[str]
+) -> None:
     """Write the weights of a network that ships, with the settings they come from.
+
+    Args:
+        path: The file.
+        network: The network.
+        config: Settings of the run.
+        epoch: Epochs behind it.
+        classes: Names of its classes.
 
     Raises:
         OutputError: If the file cannot be written; one before it stays.
     """
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
-    about = {'settings': settings_text(config), 'epoch': str(epoch)}
+    about = {
+        'settings': settings_text(config),
+        'epoch': str(epoch),
+        'classes': json.dumps(list(classes)),
+    }
     write_atomically(path, lambda partial: save_file(state, partial, about))
 
 
@@ -193,7 +208,8 @@ def read_weights(path: Path) -> TrainedWeights:
             for name, value in checkpoint['average'].items()
             if name.startswith(prefix)
         }
-    return TrainedWeights(parse_settings(checkpoint['settings']), checkpoint['epoch'], state)
+    config, classes = parse_settings(checkpoint['settings']), checkpoint.get('classes', ())
+    return TrainedWeights(config, checkpoint['epoch'], state, tuple(classes))
 
 
 def _read_safetensors(path: Path) -> TrainedWeights:
@@ -204,10 +220,11 @@ def _read_safetensors(path: Path) -> TrainedWeights:
     except (OSError, SafetensorError) as error:
         msg = f'cannot read the weights {path}: {error}'
         raise SourceError(msg) from error
-    if 'settings' not in about:
+    if not {'settings', 'epoch', 'classes'} <= set(about):
         msg = f'{path} does not say which run it comes from; give a file that vidseg-train wrote'
         raise SourceError(msg)
-    return TrainedWeights(parse_settings(about['settings']), int(about['epoch']), state)
+    config, classes = parse_settings(about['settings']), json.loads(about['classes'])
+    return TrainedWeights(config, int(about['epoch']), state, tuple(classes))
 
 
 def load_weights(network: nn.Module, state: Mapping[str, Tensor], origin: object) -> None:

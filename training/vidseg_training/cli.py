@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import logging
 from pathlib import Path
 import sys
-from typing import get_args
+from typing import Final, get_args
 
 from rich.console import Console
 import tyro
 
 from vidseg_ros.core.errors import VidsegError
 from vidseg_training.config import TrainConfig
+from vidseg_training.cross_validation import cross_validate
 from vidseg_training.data import Split
 from vidseg_training.evaluation import evaluate
 from vidseg_training.export import export
@@ -21,17 +22,24 @@ from vidseg_training.fitting import run
 from vidseg_training.recipe_list import find_recipe, recipe_table
 from vidseg_training.scoring import Protocol
 
+TRAININGS: Final = {
+    'fit': 'train a recipe',
+    'cross-validate': 'train a recipe once for each fold of its data and choose one network',
+}
+"""Commands that take a recipe, and what they do."""
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='vidseg-train', description=__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
-    fit = commands.add_parser(
-        'fit',
-        add_help=False,
-        help='train a recipe; every field of the configuration is an option (RECIPE --help)',
-    )
-    fit.add_argument('recipe', help='one of vidseg-train list')
-    fit.add_argument('--out', type=Path, help='folder of the run, by default runs/RECIPE')
+    for name, what in TRAININGS.items():
+        training = commands.add_parser(
+            name,
+            add_help=False,
+            help=f'{what}; every field of the configuration is an option (RECIPE --help)',
+        )
+        training.add_argument('recipe', help='one of vidseg-train list')
+        training.add_argument('--out', type=Path, help='folder, by default runs/RECIPE')
     ship = commands.add_parser('export', help='write the model file of a finished run')
     ship.add_argument('run', type=Path, help='folder of the run')
     ship.add_argument('--data', type=Path, help='folder of the data set, if it has moved')
@@ -48,11 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _fit(arguments: argparse.Namespace, options: list[str]) -> None:
+def _train(arguments: argparse.Namespace, options: list[str]) -> None:
     recipe = find_recipe(arguments.recipe)
-    prog = f'vidseg-train fit {arguments.recipe}'
+    prog = f'vidseg-train {arguments.command} {arguments.recipe}'
     config = tyro.cli(TrainConfig, prog=prog, default=recipe, args=options)
-    print(run(config, arguments.out or Path('runs') / recipe.name))
+    function = run if arguments.command == 'fit' else cross_validate
+    print(function(config, arguments.out or Path('runs') / recipe.name))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -62,14 +71,14 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the commands fit, export, evaluate and list."""
+    """Run one of the commands fit, cross-validate, export, evaluate and list."""
     logging.basicConfig(level=logging.ERROR, format='%(message)s')
     logging.getLogger('vidseg_training').setLevel(logging.INFO)
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     try:
-        if arguments.command == 'fit':
-            _fit(arguments, rest)
+        if arguments.command in TRAININGS:
+            _train(arguments, rest)
         elif rest:
             parser.error(f'unknown arguments: {" ".join(rest)}')
         elif arguments.command == 'list':

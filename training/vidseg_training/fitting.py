@@ -14,6 +14,7 @@ from vidseg_training.data.sampling import TrainingSet
 from vidseg_training.distillation import soft_labels
 from vidseg_training.loop import fit
 from vidseg_training.networks import POOLING, STRIDES
+from vidseg_training.processes import open_fabric
 from vidseg_training.starting_weights import initial_network
 
 
@@ -41,11 +42,12 @@ def run(config: TrainConfig, folder: Path) -> Path:
     if config.teacher is not None and labelled.label_set != CAMVID:
         msg = 'teacher: it knows the classes of CamVid only'
         raise ParameterError(msg)
-    lessons = open_lessons(config, labelled, folder)
-    train = TrainingSet(labelled, lessons.soft_images)
-    if config.teacher is not None:
-        images = WithFootage(labelled, config.unlabelled, config.unlabelled_step)
-        folder.mkdir(parents=True, exist_ok=True)
-        soft = soft_labels(config.teacher, config.teacher_height, images, folder)
-        train = TrainingSet(images, soft)
+    with open_fabric(config).rank_zero_first():  # one process asks the teacher, for all
+        lessons = open_lessons(config, labelled, folder)
+        train = TrainingSet(labelled, lessons.soft_images)
+        if config.teacher is not None:
+            images = WithFootage(labelled, config.unlabelled, config.unlabelled_step)
+            folder.mkdir(parents=True, exist_ok=True)
+            soft = soft_labels(config.teacher, config.teacher_height, images, folder)
+            train = TrainingSet(images, soft)
     return fit(config, network, train, validation, folder, lessons=lessons)

@@ -206,6 +206,7 @@ class Run:
             'objective': self._objective.state_dict(),
             'precision': self.fabric.strategy.precision.state_dict(),
             'settings': settings_text(self.config),
+            'classes': list(self._label_set.names),
             'epoch': self.epoch,
             'batch': self.batch,
             'skipped': self.skipped,
@@ -294,9 +295,9 @@ class Run:
         miou = score(network, images, config.input_size).miou()
         if self._leads:
             self._log.write(self.step, epoch=self.epoch, validation_miou=miou)
-            write_weights(self._folder / WEIGHTS, network, config, self.epoch)
+            self._write_weights(WEIGHTS)
             if miou > self._best:
-                write_weights(self._folder / BEST, network, config, self.epoch)
+                self._write_weights(BEST)
             if config.sample_pictures:
                 picture = draw_samples(network, images, config.input_size, config.sample_pictures)
                 self._log.picture(self.step, f'epoch_{self.epoch:04}', picture)
@@ -336,11 +337,14 @@ class Run:
 
     def finish(self) -> Path:
         """Write the weights that ship and return their path."""
-        path = self._folder / WEIGHTS
         if self._leads:
-            write_weights(path, self.shipped(), self.config, self.epoch)
+            self._write_weights(WEIGHTS)
         self._log.close()
-        return path
+        return self._folder / WEIGHTS
+
+    def _write_weights(self, name: str) -> None:
+        path, classes = self._folder / name, self._label_set.names
+        write_weights(path, self.shipped(), self.config, self.epoch, classes=classes)
 
 
 def fit(  # noqa: PLR0913  # the last by name

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network knows before it is trained: nothing, published weights, or another run."""
 
+from collections.abc import Sequence
 import logging
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 import torch
 from torch import nn
 
-from vidseg_ros.core.errors import SourceError, VidsegError
+from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import CITYSCAPES, LabelSet
 from vidseg_training.checkpoints import load_weights, read_weights
 from vidseg_training.config import TrainConfig
@@ -41,13 +42,13 @@ def is_run(path: Path) -> bool:
     return path.is_dir() or path.suffix in {'.ckpt', '.safetensors'}
 
 
-def class_rows(labels: LabelSet, known: LabelSet) -> list[int | None]:
-    """Return for each class the known one that starts it.
+def class_rows(labels: LabelSet, known: Sequence[str]) -> list[int | None]:
+    """Return for each class the known one, of these names, that starts it.
 
     That is the class of the same name, or the one that `CAMVID_FROM_CITYSCAPES` names; None where
     there is neither.
     """
-    ids = {name: index for index, name in enumerate(known.names)}
+    ids = {name: index for index, name in enumerate(known)}
     return [ids.get(name, ids.get(CAMVID_FROM_CITYSCAPES.get(name, ''))) for name in labels.names]
 
 
@@ -79,7 +80,7 @@ def _from_published(config: TrainConfig, path: Path, labels: LabelSet) -> nn.Mod
         published = torch.load(path, map_location='cpu', weights_only=True)
         state = published.get('state_dict', published)
         if config.network == 'fddwnet':
-            return load_fddwnet(state, len(labels), class_rows(labels, CITYSCAPES))
+            return load_fddwnet(state, len(labels), class_rows(labels, CITYSCAPES.names))
     except Exception as error:
         msg = f'cannot start from {path}: {error}'
         raise SourceError(msg) from error
@@ -96,11 +97,9 @@ def _from_run(config: TrainConfig, path: Path, labels: LabelSet) -> nn.Module:
             f'this run wants a {config.network}'
         )
         raise SourceError(msg)
-    try:
-        rows = class_rows(labels, open_dataset(trained.config, 'val').label_set)
-    except VidsegError as error:
-        _logger.warning('%s: its classes are unknown, the classifier starts anew: %s', path, error)
-        rows = [None] * len(labels)
+    # Runs from before their classes were kept are asked by their data.
+    known = trained.classes or open_dataset(trained.config, 'val').label_set.names
+    rows = class_rows(labels, known)
     network, state = replace_classes(NETWORKS[config.network], trained.state, rows)
     load_weights(network, state, path)
     started = sum(row is not None for row in rows)

@@ -9,7 +9,7 @@ import torch
 from torch import nn, Tensor
 
 from vidseg_ros.core.errors import ParameterError, SourceError
-from vidseg_ros.core.labels import CAMVID, CITYSCAPES
+from vidseg_ros.core.labels import CAMVID, CITYSCAPES, STREET
 from vidseg_training.checkpoints import write_weights
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency import teachers
@@ -47,9 +47,9 @@ def weights_of(small_config: TrainConfig, tmp_path: Path) -> Callable[..., Path]
         torch.manual_seed(seed)
         config = replace(small_config, **changes)
         path = tmp_path / f'{name}.safetensors'
-        write_weights(
-            path, NETWORKS['compact'](11 if config.dataset == 'camvid' else 10), config, 1
-        )
+        labels = CAMVID if config.dataset == 'camvid' else STREET
+        network = NETWORKS['compact'](len(labels))
+        write_weights(path, network, config, 1, classes=labels.names)
         return path
 
     return write

@@ -147,7 +147,7 @@ def _open(place: str) -> _Opened:
         network: nn.Module = load_published(path)
         return _Opened(network, CITYSCAPES.names, job_digest([path], {}))
     trained = read_weights(path)
-    names = open_dataset(trained.config, 'train').label_set.names
+    names = trained.classes or open_dataset(trained.config, 'train').label_set.names
     network = NETWORKS[trained.config.network](len(names))
     load_weights(network, trained.state, path)
     file = path / CHECKPOINT if path.is_dir() else path

@@ -15,6 +15,8 @@ from vidseg_training.data.mapillary import MapillaryVistas
 from vidseg_training.data.street import Street
 from vidseg_training.data.vspw import Vspw
 
+__all__ = ['DATASETS', 'Split', 'TrainingData', 'open_dataset']
+
 TrainingData: TypeAlias = ImagePairs | Street
 """A data set that a recipe can name: `sampling.LabelledImages` with what the card tells of it."""
 

@@ -1,0 +1,96 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+import json
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('vidseg_training', reason='the training package is not installed')
+
+SMALL = [
+    '--epochs',
+    '1',
+    '--batch-size',
+    '2',
+    '--crop-size',
+    '32',
+    '32',
+    '--input-size',
+    '48',
+    '64',
+]
+
+
+@pytest.fixture
+def camvid(tmp_path: Path) -> Path:
+    """Return a tiny CamVid: 4 images of 48x64 a split."""
+    folder = tmp_path / 'camvid'
+    rng = np.random.default_rng(0)
+    for split in ('train', 'val', 'test'):
+        for name, shape, most in ((split, (48, 64, 3), 256), (f'{split}annot', (48, 64), 12)):
+            (folder / name).mkdir(parents=True)
+            for index in range(4):
+                pixels = rng.integers(0, most, shape).astype(np.uint8)
+                cv2.imwrite(str(folder / name / f'{index}.png'), pixels)
+    return folder
+
+
+@pytest.mark.slow
+def test_camvid_recipes_are_trained_scored_and_not_done_twice(
+    script: Callable[[str], ModuleType],
+    camvid: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bench = script('train_camvid_gpu')
+    out, name = tmp_path / 'out', 'camvid_dual_resolution_small'
+    arguments = [str(camvid), str(out), '--recipes', name]
+    assert bench.main([*arguments, '--minutes', '0', '--', *SMALL]) == bench.EXIT_UNFINISHED
+    assert f'time is up in epoch 0 of {name}' in capsys.readouterr().out
+    assert bench.main([*arguments, '--', *SMALL]) == 0
+    result = json.loads((out / f'{name}.json').read_text(encoding='utf-8'))
+    assert 0 <= result['miou'] < 0.2
+    assert result['parameters'] < 1_000_000
+    assert 'epoch 1 of 1, CamVid test (4 images)' in result['protocol']
+    assert (out / f'{name}.safetensors').stat().st_size > 2 * result['parameters']
+    monkeypatch.setattr(bench, 'train', None)
+    assert bench.main([*arguments, '--', *SMALL]) == 0
+
+
+def test_loops_take_turns_and_their_first_losses_are_compared(
+    script: Callable[[str], ModuleType],
+) -> None:
+    bench = script('train_throughput')
+    order: list[str] = []
+
+    def loop(name: str, losses: list[float]) -> Iterator[float]:
+        for loss in losses:
+            order.append(name)
+            yield loss
+
+    loops = [loop('a', [2.0, 4.0, 1.0]), loop('b', [2.0, 3.0, 9.0])]
+    seconds, difference = bench.timed_steps(loops, steps=1, warm_up=2)
+    assert order == ['b', 'a', 'a', 'b', 'b', 'a']
+    assert difference == pytest.approx(1 / 4)
+    assert len(seconds) == 2
+
+
+@pytest.mark.slow
+def test_both_loops_train_the_same(script: Callable[[str], ModuleType], camvid: Path) -> None:
+    bench = script('train_throughput')
+    config = replace(
+        bench.find_recipe('street_compact'),
+        dataset='camvid',
+        data=camvid,
+        batch_size=2,
+        crop_size=(32, 32),
+    )
+    difference, rates = bench.measure(config, steps=2, warm_up=2)
+    assert difference < bench.EQUAL
+    assert set(rates) == {'ours', 'bare', 'loader_alone'}
