@@ -1,14 +1,21 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+import shutil
 
 from cityscapesscripts.helpers import labels as official
 import pytest
 
-from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.core.labels import CITYSCAPES
+from vidseg_training.config import TrainConfig
+from vidseg_training.data import open_dataset
 from vidseg_training.data.cityscapes import Cityscapes, CITYSCAPES_IDS, CityscapesCoarse
+from vidseg_training.data.sampling import TrainingSet
+from vidseg_training.loop import Run
+from vidseg_training.networks.compact import CompactNet
 
 WritePair = Callable[..., None]
 
@@ -69,6 +76,61 @@ def test_titles_say_what_scores(cityscapes: Path) -> None:
     assert Cityscapes(cityscapes, 'test').title == 'Cityscapes val gtFine'
     title = 'Cityscapes train_extra gtCoarse and val gtFine'
     assert CityscapesCoarse(cityscapes, 'trainval').title == title
+
+
+def test_coarse_images_follow_for_boosted_classes(cityscapes: Path) -> None:
+    images = Cityscapes(cityscapes, 'trainval', boosted=True)
+    assert [name.partition('_')[0] for name in images.names] == ['aachen', 'lindau', 'bayreuth']
+    assert (len(images), images.boost_from) == (3, 2)
+    assert images.source.name == 'Cityscapes fine and coarse, train'
+    scored = Cityscapes(cityscapes, 'test', boosted=True)
+    assert len(scored) == scored.boost_from == 1
+
+
+def test_boosted_classes_are_drawn_from_coarse_images(cityscapes: Path, tmp_path: Path) -> None:
+    for folder in ('leftImg8bit/train', 'gtFine/train'):
+        (one,) = (cityscapes / folder / 'aachen').iterdir()
+        for number in range(1, 6):
+            shutil.copy(one, one.with_name(one.name.replace('000000', f'{number:06}', 1)))
+    config = TrainConfig(
+        name='cityscapes_dual_resolution',
+        network='compact',
+        dataset='cityscapes',
+        data=cityscapes,
+        crop_size=(16, 16),
+        epochs=40,
+        batch_size=3,
+        class_uniform=1.0,
+        boost_classes=('bicycle',),
+    )
+    images = open_dataset(config, 'train')
+    run = Run(config, CompactNet(19), TrainingSet(images), tmp_path / 'run')
+    draws = list(run._sampler)
+    # six fine images, two crops each of road, bicycle and person; bicycles are in seven images
+    assert (len(images), len(draws), run.batches) == (7, 6, 2)
+    found: dict[int, set[int]] = {}
+    for epoch in range(20):
+        run._sampler.epoch = epoch
+        for draw in run._sampler:
+            assert draw.contain is not None
+            found.setdefault(images[draw.image][1][draw.contain], set()).add(draw.image)
+    run._sampler.epoch = 39  # the last epochs are not class-uniform, and so fine alone
+    assert {draw.image for draw in run._sampler} == set(range(6))
+    assert found == {0: set(range(6)), 18: set(range(7)), 11: set(range(6))}
+    with pytest.raises(ParameterError, match='boost_classes: tram not among road, sidewalk'):
+        Run(
+            replace(config, boost_classes=('tram',)),
+            CompactNet(19),
+            TrainingSet(images),
+            tmp_path / 'other',
+        )
+
+
+def test_a_boost_needs_coarse_images_and_uniform_crops() -> None:
+    config = TrainConfig(name='x', network='compact', dataset='cityscapes', class_uniform=0.5)
+    for setting in ({'dataset': 'camvid'}, {'class_uniform': 0.0}):
+        with pytest.raises(ParameterError, match='boost_classes needs class_uniform crops, and'):
+            replace(config, boost_classes=('rider',), **setting)  # type: ignore[arg-type]
 
 
 def test_neighbours_come_from_the_snippet(cityscapes: Path) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from vidseg_training.data.class_uniform import Centroid, class_centroids, draw_epoch
+from vidseg_training.data.class_uniform import Centroid, class_centroids, draw_epoch, leave_boosted
 
 
 def test_centroids_of_every_tile() -> None:
@@ -45,3 +45,9 @@ def test_half_an_epoch_has_the_same_number_of_every_class() -> None:
 def test_without_any_centroid_the_epoch_is_every_image_once() -> None:
     expected = np.random.default_rng(0).permutation(9).tolist()
     assert draw_epoch([[], []], 9, 0.5, np.random.default_rng(0)) == expected
+
+
+def test_only_boosted_classes_keep_what_the_coarse_images_show() -> None:
+    fine, coarse = Centroid(0, 1, 1), Centroid(2, 3, 3)
+    kept = leave_boosted([[fine, coarse], [coarse], [fine, coarse]], 2, {2})
+    assert kept == [[fine], [], [fine, coarse]]

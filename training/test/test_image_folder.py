@@ -64,7 +64,9 @@ def test_images_come_with_their_masks(drive: Path) -> None:
 
 
 def test_images_are_shrunk_to_the_network(drive: Path) -> None:
-    image, labels = ImageFolder(drive, 'val', (10, 16))[0]
+    images = ImageFolder(drive, 'val', (10, 16))
+    image, labels = images[0]
+    np.testing.assert_array_equal(images.labels(0), labels)
     assert image.shape == (10, 16, 3)
     np.testing.assert_array_equal(labels[0], [0] * 8 + [1] * 4 + [255] * 4)
 

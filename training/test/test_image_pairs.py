@@ -20,6 +20,7 @@ from vidseg_training.data.image_pairs import (
     ImagePairs,
     Pair,
 )
+from vidseg_training.data.sampling import label_maps
 
 WritePair = Callable[..., None]
 
@@ -48,6 +49,17 @@ def test_ids_become_classes(pair: Pair) -> None:
     assert image.shape == (16, 16, 3)
     assert image[0, 0].tolist() == [12, 0, 0]  # RGB
     assert (labels.dtype, labels[::8, ::8].tolist()) == (np.uint8, [[0, 1], [255, 255]])
+
+
+def test_label_maps_are_read_without_their_images(pair: Pair) -> None:
+    images = _open(pair)
+    expected = images[0][1]
+    pair.image.unlink()
+    (labels,) = label_maps(images, 1)
+    np.testing.assert_array_equal(labels, expected)
+    pair.labels.unlink()
+    with pytest.raises(SourceError, match=r'cannot read the mask .*; expected two files'):
+        images.labels(0)
 
 
 def test_a_class_may_be_void() -> None:

@@ -8,9 +8,10 @@ import pytest
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_ros.core.model_card import DataSource
+from vidseg_training.data import DATASETS
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.street import Street
-from vidseg_training.networks import POOLING, STRIDES
+from vidseg_training.networks import NETWORKS, POOLING, STRIDES
 from vidseg_training.provenance import (
     describe_recipe,
     describe_score,
@@ -113,3 +114,9 @@ def test_weights_from_own_data_have_the_licence_of_the_data() -> None:
     own = DataSource(name='my drive', licence='all rights reserved', use='training')
     assert licence_of((own,)) == 'as its data: all rights reserved'
     assert 'non-commercial' in licence_of((own, INITIAL_WEIGHTS))
+
+
+def test_the_documentation_names_every_data_set_and_network() -> None:
+    page = Path(__file__).parents[2] / 'docs' / 'data_sets.md'
+    text = page.read_text(encoding='utf-8')
+    assert [name for name in [*NETWORKS, *DATASETS] if f'`{name}`' not in text] == ['street']

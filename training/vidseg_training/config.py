@@ -144,6 +144,9 @@ class TrainConfig:
     """Share of the epochs, from the first, with class-uniform crops."""
     class_uniform_tile: int = 180
     """Side in pixels of the tiles in which classes are looked for."""
+    boost_classes: tuple[str, ...] = ()
+    """Names of rare classes of Cityscapes whose class-uniform crops may also come from its
+    coarsely labelled images; none: those are not read."""
     ema_decay: float | None = None
     """Decay a step of the exponential moving average of the weights, which is what ships;
     None: the last weights ship."""
@@ -189,6 +192,9 @@ class TrainConfig:
                 if value is not None and not allowed(value):
                     msg = f'{name} {words}, not {value}'
                     raise ParameterError(msg)
+        if self.boost_classes and not (self.dataset == 'cityscapes' and self.class_uniform):
+            msg = 'boost_classes needs class_uniform crops, and the coarse images of cityscapes'
+            raise ParameterError(msg)
         if self.unlabelled and not (self.teacher and self.unlabelled_licence):
             msg = 'unlabelled video needs a teacher to learn from, and unlabelled_licence'
             raise ParameterError(msg)

@@ -36,17 +36,19 @@ from vidseg_training.checkpoints import (
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.lessons import ClipBatches, Lessons, NO_LESSONS
 from vidseg_training.consistency.objective import ConsistencyObjective
-from vidseg_training.data.class_uniform import class_centroids
+from vidseg_training.data.class_uniform import class_centroids, leave_boosted
 from vidseg_training.data.clip_triplets import Triplets
 from vidseg_training.data.sampling import (
     build_loader,
     EpochSampler,
+    label_maps,
     LabelledImages,
+    trained_images,
     TrainingSet,
     warn_of_absent,
 )
 from vidseg_training.distillation import distillation_loss
-from vidseg_training.losses import LabelLoss
+from vidseg_training.losses import class_ids, LabelLoss
 from vidseg_training.networks import normalise
 from vidseg_training.processes import (
     average_gradients,
@@ -165,13 +167,14 @@ class Run:
             raise ParameterError(msg)
         centroids = None
         if config.class_uniform:
-            label_maps = (images[index][1] for index in range(len(images)))
             centroids = class_centroids(
-                label_maps, len(self._label_set), config.class_uniform_tile
+                label_maps(images, len(images)), len(self._label_set), config.class_uniform_tile
             )
+            boosted = class_ids('boost_classes', config.boost_classes, self._label_set.names)
+            centroids = leave_boosted(centroids, trained_images(images), boosted)
             warn_of_absent(images, [len(of_class) for of_class in centroids])
         part = (fabric.global_rank, fabric.world_size)
-        return EpochSampler(len(images), config, centroids, part)
+        return EpochSampler(trained_images(images), config, centroids, part)
 
     def _restore(self) -> None:
         path = self._folder / CHECKPOINT

@@ -52,6 +52,23 @@ def segmentation_loss(
     return joint_mean((losses * pixel_weights).sum(), pixel_weights.sum())
 
 
+def class_ids(setting: str, wanted: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Return the ids of the classes that a setting names.
+
+    Args:
+        setting: Name of the setting, for the message.
+        wanted: Its value.
+        names: Names of all classes.
+
+    Raises:
+        ParameterError: If one is unknown.
+    """
+    if unknown := sorted(set(wanted) - set(names)):
+        msg = f'{setting}: {", ".join(unknown)} not among {", ".join(names)}'
+        raise ParameterError(msg)
+    return [names.index(name) for name in wanted]
+
+
 class LabelLoss:
     """The loss against labels that a configuration asks for."""
 
@@ -68,10 +85,7 @@ class LabelLoss:
         """
         self._config = config
         names = images.label_set.names
-        if unknown := sorted(set(config.strict_classes) - set(names)):
-            msg = f'strict_classes: {", ".join(unknown)} not among {", ".join(names)}'
-            raise ParameterError(msg)
-        self._strict = [names.index(name) for name in config.strict_classes]
+        self._strict = class_ids('strict_classes', config.strict_classes, names)
         self._weights = None
         if config.class_weight_offset is not None:
             weights = class_weights(images, config.class_weight_offset)

@@ -28,7 +28,9 @@ def _open_folder(config: TrainConfig, split: Split) -> ImageFolder:
 DATASETS: Final[dict[str, Callable[[TrainConfig, Split], TrainingData]]] = {
     'camvid': lambda config, split: CamVid(config.data, split),
     'camvid_full': lambda config, split: CamVidFull(config.data, split),
-    'cityscapes': lambda config, split: Cityscapes(config.data, split),
+    'cityscapes': lambda config, split: Cityscapes(
+        config.data, split, boosted=bool(config.boost_classes)
+    ),
     'cityscapes_coarse': lambda config, split: CityscapesCoarse(config.data, split),
     'folder': _open_folder,
     'kitti': lambda config, split: KittiSemantics(config.data, split, config.fold),

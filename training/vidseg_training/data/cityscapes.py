@@ -5,6 +5,7 @@
 Of 2048x1024 pixels each; 20000 more have coarse labels.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -15,7 +16,7 @@ from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import CITYSCAPES, IGNORE_ID, LabelSet
 from vidseg_ros.core.model_card import DataSource
 from vidseg_training.data.image_files import read_image
-from vidseg_training.data.image_pairs import find_pairs, id_table, ImagePairs, Split
+from vidseg_training.data.image_pairs import find_pairs, id_table, ImagePairs, Pair, Split
 
 _EVALUATED: Final = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 """Id in the label files of each of the 19 classes; KITTI's semantics have the same ids."""
@@ -59,25 +60,38 @@ class Cityscapes(ImagePairs):
     label_set: LabelSet = CITYSCAPES
     source = DataSource(name='Cityscapes, train', licence=_LICENCE, use='training')
 
-    def __init__(self, folder: Path, split: Split) -> None:
+    def __init__(self, folder: Path, split: Split, *, boosted: bool = False) -> None:
         """List the images of a split.
+
+        Args:
+            folder: Folder of the data set.
+            split: Which images.
+            boosted: Whether coarsely labelled images follow those to train on, for crops of
+                boosted classes.
 
         Raises:
             SourceError: If the folder or a label map is missing.
         """
-        pairs = []
-        for part, kind in self.parts[split]:
-            images = folder / 'leftImg8bit' / part
-            pairs += find_pairs(
-                images.glob(f'*/*{_IMAGE}'),
-                images,
-                self.layout,
-                name=lambda path: path.name,
-                labels=lambda path: _labels_of(path, folder / kind / part),  # noqa: B023  # called at once
-            )
-        title = ' and '.join(' '.join(part) for part in self.parts[split])
-        super().__init__(f'Cityscapes {title}', pairs, CITYSCAPES_IDS)
+        parts = self.parts[split]
+        fine = [pair for part in parts for pair in self._find(folder, *part)]
+        boost = boosted and split in {'train', 'trainval'}
+        coarse = self._find(folder, *_TRAIN_COARSE) if boost else []
+        title = ' and '.join(' '.join(part) for part in parts)
+        super().__init__(f'Cityscapes {title}', fine + coarse, CITYSCAPES_IDS)
+        self.boost_from = len(fine)
         self._sequences = folder / 'leftImg8bit_sequence'
+        if boosted:
+            self.source = replace(self.source, name='Cityscapes fine and coarse, train')
+
+    def _find(self, folder: Path, part: str, kind: str) -> list[Pair]:
+        images = folder / 'leftImg8bit' / part
+        return find_pairs(
+            images.glob(f'*/*{_IMAGE}'),
+            images,
+            self.layout,
+            name=lambda path: path.name,
+            labels=lambda path: _labels_of(path, folder / kind / part),
+        )
 
     def neighbour(self, index: int, offset: int) -> NDArray[np.uint8]:
         """Read an unlabelled frame of the snippet of 30 around a labelled image (17 Hz).
@@ -101,11 +115,7 @@ class Cityscapes(ImagePairs):
         image = self._pairs[index].image
         city, sequence, frame = image.name.removesuffix(_IMAGE).split('_')
         name = f'{city}_{sequence}_{int(frame) + offset:06}{_IMAGE}'
-        try:
-            return read_image(self._sequences / image.parent.parent.name / city / name)
-        except SourceError as error:
-            msg = f'{error}; {self.layout}'
-            raise SourceError(msg) from error
+        return self._read(read_image, self._sequences / image.parent.parent.name / city / name)
 
 
 class CityscapesCoarse(Cityscapes):

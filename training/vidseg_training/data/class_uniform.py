@@ -4,10 +4,11 @@
 
 Images are cut into tiles; in each tile every class that occurs has a centroid. A share of an epoch
 are crops that contain such a centroid, the same number for every class, so that rare classes are
-seen as often as the road.
+seen as often as the road. Of rare classes, centroids may also come from images that are labelled
+too coarsely to be trained on as a whole.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +50,22 @@ def class_centroids(
                     centroid = Centroid(index, top + int(rows.mean()), left + int(columns.mean()))
                     found[class_id].append(centroid)
     return found
+
+
+def leave_boosted(
+    centroids: list[list[Centroid]], boost_from: int, boosted: Collection[int]
+) -> list[list[Centroid]]:
+    """Take the images that are there for boosted classes from all other classes.
+
+    Args:
+        centroids: Of every class, over all images.
+        boost_from: Index of the first image that only boosted classes may be drawn from.
+        boosted: Ids of those classes.
+    """
+    return [
+        of_class if class_id in boosted else [c for c in of_class if c.image < boost_from]
+        for class_id, of_class in enumerate(centroids)
+    ]
 
 
 def draw_epoch(

@@ -76,6 +76,11 @@ class ImageFolder(ImagePairs):
             image, labels = shrunk.astype(np.uint8, copy=False), resize_labels(labels, self._size)
         return image, labels
 
+    def labels(self, index: int) -> NDArray[np.uint8]:
+        """Read a label map alone, see `ImagePairs`; shrunk if it was asked for."""
+        labels = super().labels(index)
+        return labels if self._size is None else resize_labels(labels, self._size)
+
     def _find(self, plain: Mapping[str, Any], split: str) -> list[Pair]:
         folders = plain[split]
         named = isinstance(folders, dict) and set(folders) == {'images', 'masks'}

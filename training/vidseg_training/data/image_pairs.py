@@ -58,6 +58,8 @@ class ImagePairs:
         source: Where the training images come from, for the model card.
         title: Name of the split, for the model card.
         names: Name of each image.
+        boost_from: Index of the first image that is only there for class-uniform crops of boosted
+            classes, see `class_uniform`; usually there is none, and this is the number of images.
     """
 
     layout: str
@@ -76,6 +78,7 @@ class ImagePairs:
         """
         self.title = title
         self.names = [pair.name for pair in pairs]
+        self.boost_from = len(pairs)
         self._pairs, self._table = pairs, table
 
     def __len__(self) -> int:
@@ -90,11 +93,8 @@ class ImagePairs:
                 an id that the data set does not know.
         """
         pair = self._pairs[index]
-        try:
-            image, labels = read_image(pair.image), self._read_labels(pair.labels)
-        except SourceError as error:
-            msg = f'{error}; {self.layout}'
-            raise SourceError(msg) from error
+        image = self._read(read_image, pair.image)
+        labels = self._read(self._read_labels, pair.labels)
         if labels.shape != image.shape[:2]:
             height, width = labels.shape
             msg = (
@@ -103,6 +103,21 @@ class ImagePairs:
             )
             raise SourceError(msg)
         return image, labels
+
+    def labels(self, index: int) -> NDArray[np.uint8]:
+        """Read a label map alone, (H, W) uint8, void as 255: for counting over the whole set.
+
+        Raises:
+            SourceError: If the file is missing or damaged, or has an unknown id.
+        """
+        return self._read(self._read_labels, self._pairs[index].labels)
+
+    def _read(self, read: Callable[[Path], NDArray[np.uint8]], path: Path) -> NDArray[np.uint8]:
+        try:
+            return read(path)
+        except SourceError as error:
+            msg = f'{error}; {self.layout}'
+            raise SourceError(msg) from error
 
     def _read_labels(self, path: Path) -> NDArray[np.uint8]:
         assert self._table is not None

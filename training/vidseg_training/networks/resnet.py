@@ -29,21 +29,20 @@ class BasicBlock(nn.Module):
     expansion: ClassVar[int] = 1
     """Channels that come out, as a multiple of those in the middle."""
 
-    def __init__(  # noqa: PLR0913  # what the two blocks can be told is the same
+    def __init__(
         self,
         in_channels: int,
         channels: int,
         *,
         stride: int = 1,
-        dilation: int = 1,
-        first_dilation: int = 1,
+        dilations: tuple[int, int] = (1, 1),
         relu: bool = True,
     ) -> None:
         """Build the block; without ``relu`` the sum comes out as it is."""
         super().__init__()
-        self.conv1 = _conv3x3(in_channels, channels, stride, first_dilation)
+        self.conv1 = _conv3x3(in_channels, channels, stride, dilations[0])
         self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = _conv3x3(channels, channels, 1, dilation)
+        self.conv2 = _conv3x3(channels, channels, 1, dilations[1])
         self.bn2 = nn.BatchNorm2d(channels)
         self.downsample = _shortcut(in_channels, channels, stride)
         self._relu = relu
@@ -62,21 +61,20 @@ class Bottleneck(nn.Module):
     expansion: ClassVar[int] = 4
     """Channels that come out, as a multiple of those in the middle."""
 
-    def __init__(  # noqa: PLR0913  # what the two blocks can be told is the same
+    def __init__(
         self,
         in_channels: int,
         channels: int,
         *,
         stride: int = 1,
-        dilation: int = 1,  # noqa: ARG002  # the only 3x3 convolution is the first
-        first_dilation: int = 1,
+        dilations: tuple[int, int] = (1, 1),
         relu: bool = True,
     ) -> None:
-        """Build the block; the 3x3 convolution strides."""
+        """Build the block; its one 3x3 convolution strides, and has the first of ``dilations``."""
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, channels, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = _conv3x3(channels, channels, stride, first_dilation)
+        self.conv2 = _conv3x3(channels, channels, stride, dilations[0])
         self.bn2 = nn.BatchNorm2d(channels)
         out_channels = channels * self.expansion
         self.conv3 = nn.Conv2d(channels, out_channels, 1, bias=False)
@@ -121,8 +119,7 @@ def residual_stage(  # noqa: PLR0913  # a stage is all that
                 in_channels if index == 0 else channels * block.expansion,
                 channels,
                 stride=stride if index == 0 else 1,
-                dilation=dilation,
-                first_dilation=max(dilation // 2, 1) if index == 0 else dilation,
+                dilations=(max(dilation // 2, 1) if index == 0 else dilation, dilation),
                 relu=relu or index < blocks - 1,
             )
             for index in range(blocks)

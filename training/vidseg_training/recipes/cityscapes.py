@@ -109,12 +109,15 @@ def cityscapes_dual_resolution() -> TrainConfig:
     Their settings: gradient descent at 1e-3, crops of 896, batches of 16, 175 epochs; the first
     100 with relaxed boundaries and a linear decay, which then starts a second time with power 1.5
     while boundaries count twice; half of the crops class-uniform out of tiles of 1024, up to epoch
-    150. Not theirs: the network, and no crops out of the coarse images.
+    150. Not theirs: the network.
 
     Command::
 
         vidseg-train fit cityscapes_dual_resolution --data CITYSCAPES
             --init runs/mapillary_dual_resolution --precision 16-mixed --workers 8
+            --boost-classes wall fence rider truck bus train motorcycle
+
+    The last line wants the coarse images (gtCoarse, train_extra); without it they are not read.
 
     Result: not run here; with SE-ResNeXt50 (42 M parameters) they publish 80.0 mIoU on val
     (github.com/NVIDIA/semantic-segmentation, branch sdcnet).
