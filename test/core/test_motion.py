@@ -16,6 +16,8 @@ from vidseg_ros.core.motion import (
     MotionTracker,
     occlusion,
     PairMotion,
+    round_trip,
+    warp_image,
     warp_labels,
 )
 from vidseg_ros.core.street import StreetClip
@@ -145,3 +147,34 @@ def test_motion_is_tracked_within_a_clip() -> None:
     assert tracker.add(frames[2], 31) is not None
     tracker.cut()
     assert tracker.add(frames[2], 40) is None
+
+
+def test_pictures_are_fetched_between_pixels_and_go_on_at_the_border() -> None:
+    image = np.zeros((4, 5, 3), np.uint8)
+    image[..., 0] = [0, 10, 20, 30, 40]
+    assert warp_image(image, _flow(1.5, 0))[2, :, 0].tolist() == [15, 25, 35, 40, 40]
+
+
+def test_confidence_falls_from_255_to_1_and_is_0_where_hidden() -> None:
+    forward = _flow(0, 0, 1, 5)
+    backward = _flow(0, 0, 1, 5)
+    # The tolerance of a gap g is 0.01 g^2 + 0.5: a gap of half of it, of all, and of more.
+    backward[0, :, 1] = [0, np.sqrt(0.25 / 0.995), np.sqrt(0.49999 / 0.99), 0.72, 9]
+    confidence, gap = round_trip(forward, backward)
+    assert confidence[0].tolist() == [255, 128, 1, 0, 0]
+    np.testing.assert_array_equal(gap, backward)
+
+
+def test_confidence_is_0_exactly_where_the_check_says_occluded() -> None:
+    rng = np.random.default_rng(2)
+    forward, backward = (rng.normal(0, 0.6, (30, 40, 2)).astype(np.float32) for _ in range(2))
+    hidden = occlusion(forward, backward)
+    assert 0.2 < hidden.mean() < 0.8
+    np.testing.assert_array_equal(round_trip(forward, backward).confidence == 0, hidden)
+
+
+def test_dis_finds_the_large_motion_of_a_third_of_a_second() -> None:
+    clip = StreetClip(seed=3, size=(180, 320))
+    estimate = dis_flow(clip.frame(25).image, clip.frame(20).image)
+    error = np.linalg.norm(estimate - clip.flow_between(25, 20), axis=2)
+    assert error.mean() < 3.5  # px; with a flow of zeros to start from it is 4.0

@@ -47,6 +47,7 @@ MOVABLE: Final = (
     'init',
     'teacher',
     'unlabelled',
+    'propagated',
     'consistency.clips',
     'consistency.motion',
     'distillation.teacher',

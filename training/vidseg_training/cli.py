@@ -19,6 +19,8 @@ from vidseg_training.data import Split
 from vidseg_training.evaluation import evaluate
 from vidseg_training.export import export
 from vidseg_training.fitting import run
+from vidseg_training.propagation.command import add_arguments as add_propagation_arguments
+from vidseg_training.propagation.command import propagate
 from vidseg_training.recipe_list import find_recipe, recipe_table
 from vidseg_training.scoring import Protocol
 
@@ -53,6 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument('--flip', action='store_true', help='look at the mirror image as well')
     size = ('HEIGHT', 'WIDTH')
     check.add_argument('--sliding-window', type=int, nargs=2, metavar=size, help='pixels')
+    add_propagation_arguments(
+        commands.add_parser(
+            'propagate', help='make training samples at the unlabelled neighbours of frames'
+        )
+    )
     return parser
 
 
@@ -71,7 +78,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the commands fit, cross-validate, export, evaluate and list."""
+    """Run one of the commands fit, cross-validate, export, evaluate, list and propagate."""
     logging.basicConfig(level=logging.ERROR, format='%(message)s')
     logging.getLogger('vidseg_training').setLevel(logging.INFO)
     parser = _parser()
@@ -85,6 +92,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             Console().print(recipe_table())
         elif arguments.command == 'evaluate':
             _evaluate(arguments)
+        elif arguments.command == 'propagate':
+            for line in propagate(arguments):
+                print(line)
         else:
             print(export(arguments.run, arguments.out, arguments.data).path)
     except VidsegError as error:

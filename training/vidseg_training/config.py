@@ -25,6 +25,7 @@ _RANGES: Final[tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]] =
             'distillation_weight',
             'unlabelled_step',
             'class_uniform_tile',
+            'offset',
         ),
         lambda value: value > 0,
         'must be above zero',
@@ -35,7 +36,7 @@ _RANGES: Final[tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]] =
         'must be zero or above',
     ),
     (
-        ('night', 'relaxed_share', 'class_uniform', 'class_uniform_share'),
+        ('night', 'relaxed_share', 'class_uniform', 'class_uniform_share', 'propagated_share'),
         lambda value: 0 <= value <= 1,
         'is a share from 0 to 1',
     ),
@@ -163,6 +164,19 @@ class TrainConfig:
     """Every n-th frame of them is taken."""
     unlabelled_licence: str = ''
     """Licence of the video files, for the model card."""
+    propagation: Literal['joint', 'label', 'off'] = 'off'
+    """Samples made by ``vidseg-train propagate --mode joint`` or ``label`` are mixed in."""
+    propagated: Path | None = None
+    """Folder of these samples."""
+    propagated_licence: str = ''
+    """Licence of the clips that they come from, for the model card."""
+    offset: int = 1
+    """k: those at ±k frames from a labelled one are."""
+    accumulate: bool = False
+    """Those at ±1 to ±k are, instead of those at ±k alone."""
+    propagated_share: float = 0.85
+    """Share of the epochs, from the first, with propagated samples; labelled images take their
+    places in the others, as in the official code (150 of 175 epochs)."""
     seed: int = 0
     """Seed of initial weights, order, crops and colours."""
     checkpoint_steps: int = 50
@@ -194,6 +208,13 @@ class TrainConfig:
                     raise ParameterError(msg)
         if self.boost_classes and not (self.dataset == 'cityscapes' and self.class_uniform):
             msg = 'boost_classes needs class_uniform crops, and the coarse images of cityscapes'
+            raise ParameterError(msg)
+        self._check_sources()
+
+    def _check_sources(self) -> None:
+        """Check that what goes with the labelled images is named, with its licence."""
+        if self.propagation != 'off' and not (self.propagated and self.propagated_licence):
+            msg = f'propagation {self.propagation} needs propagated and propagated_licence'
             raise ParameterError(msg)
         if self.unlabelled and not (self.teacher and self.unlabelled_licence):
             msg = 'unlabelled video needs a teacher to learn from, and unlabelled_licence'

@@ -43,6 +43,14 @@ def describe_sources(config: TrainConfig, test: TrainingData) -> tuple[DataSourc
         sources.append(
             DataSource(name=f'unlabelled video: {names}', licence=licence, use='distillation')
         )
+    if config.propagation != 'off' and config.propagated is not None:
+        sources.append(
+            DataSource(
+                name=f'samples propagated over video: {config.propagated.name}',
+                licence=config.propagated_licence,
+                use='training',
+            )
+        )
     if config.consistency.clips:
         names = ', '.join(path.name for path in config.consistency.clips)
         licence = config.consistency.licence

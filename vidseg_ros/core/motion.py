@@ -123,41 +123,47 @@ def occlusion(forward: NDArray[np.float32], backward: NDArray[np.float32]) -> ND
     Returns:
         (H, W) bool, True where occluded.
     """
-    gap, tolerance, outside = _round_trip(forward, backward)
-    hidden: NDArray[np.bool_] = np.logical_or(gap > tolerance, outside)
+    _, miss, tolerance, outside = _round_trip(forward, backward)
+    hidden: NDArray[np.bool_] = np.logical_or(miss > tolerance, outside)
     return hidden
 
 
-def visibility(forward: NDArray[np.float32], backward: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Tell how surely the pixels of frame a are to be seen in frame b, by the same check.
+class RoundTrip(NamedTuple):
+    """What the way from frame a to frame b and back says of the pixels of frame a."""
+
+    confidence: NDArray[np.uint8]
+    """(H, W) uint8: 255 where the way ends at its start, falling in a line with the squared gap
+    to 1 at the tolerance of `occlusion`, and 0 exactly where that is True."""
+    gap: NDArray[np.float32]
+    """(H, W, 2) float32 px (x, y) from the start to the end."""
+
+
+def round_trip(forward: NDArray[np.float32], backward: NDArray[np.float32]) -> RoundTrip:
+    """Go from each pixel of frame a to frame b and back.
 
     Args:
         forward: (H, W, 2) float32 px from a to b.
         backward: (H, W, 2) float32 px from b to a.
-
-    Returns:
-        (H, W) uint8: 255 where there and back again ends at the start, falling in a line with
-        the squared gap to 1 at the tolerance of `occlusion`, and 0 exactly where that is True.
     """
-    gap, tolerance, outside = _round_trip(forward, backward)
-    sure = np.rint(255 - 254 * np.minimum(gap / tolerance, 1))
-    sure[(gap > tolerance) | outside] = 0
-    return np.asarray(sure, np.uint8)
+    planes, miss, tolerance, outside = _round_trip(forward, backward)
+    sure = np.rint(255 - 254 * np.minimum(miss / tolerance, 1))
+    sure[(miss > tolerance) | outside] = 0
+    return RoundTrip(sure.astype(np.uint8), np.asarray(cv2.merge(planes), np.float32))
 
 
 def _round_trip(
     forward: NDArray[np.float32], backward: NDArray[np.float32]
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
-    """Return how far there and back again misses the start and may, px^2, and what leaves."""
+) -> tuple[list[NDArray[Any]], NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
+    """Return the gap (x and y), its square and the tolerance of that, px^2, and what leaves."""
     height, width = forward.shape[:2]
     x, y = flow_targets(forward)
     back = cv2.remap(backward, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     # Plane by plane: three times as fast as sums over an axis of two.
     there, again = cv2.split(forward), cv2.split(back)  # x and y, H W each
-    gap = np.square(there[0] + again[0]) + np.square(there[1] + again[1])
+    gap = [there[0] + again[0], there[1] + again[1]]
     length = _squared(there) + _squared(again)
     outside = (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)
-    return gap, RELATIVE_TOLERANCE * length + ABSOLUTE_TOLERANCE_PX2, outside
+    return gap, _squared(gap), RELATIVE_TOLERANCE * length + ABSOLUTE_TOLERANCE_PX2, outside
 
 
 def _squared(planes: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -54,6 +54,8 @@ class TrainingSet(NamedTuple):
     soft: NDArray[np.uint8] | None = None
     """(N, h, w, C) uint8 probabilities of a teacher for each image, 255 = 1, at any size; None: no
     teacher."""
+    real: int | None = None
+    """So many images, from the first, are labelled ones and not propagated; None: all."""
 
 
 class Draw(NamedTuple):
@@ -135,7 +137,7 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
     def __init__(self, train: TrainingSet, config: TrainConfig) -> None:
         """Wrap ``train``."""
-        self._images, self._soft = train
+        self._images, self._soft, self._real = train
         self._config = config
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
@@ -148,8 +150,9 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
         # Of the crops anywhere an epoch has one an image, of the class-uniform ones several.
         number = draw.image if draw.contain is None else len(self._images) + draw.position
         rng = np.random.default_rng((self._config.seed, draw.epoch, number))
-        soft = None if self._soft is None else self._soft[draw.image]
-        sample = Sample(*self._images[draw.image], soft)
+        image_index = self._image_of(draw)
+        soft = None if self._soft is None else self._soft[image_index]
+        sample = Sample(*self._images[image_index], soft)
         image, labels, soft = augment(sample, self._config, rng, draw.contain)
         if soft is None:
             soft = np.zeros((*labels.shape, 0), np.uint8)
@@ -158,6 +161,13 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
             torch.from_numpy(labels).long(),
             torch.from_numpy(soft).permute(2, 0, 1),  # C h w
         )
+
+    def _image_of(self, draw: Draw) -> int:
+        """Return the image of a draw: a labelled one in the epochs without propagated samples."""
+        last = draw.epoch >= self._config.epochs * self._config.propagated_share
+        if self._real is None or not last or draw.contain is not None:
+            return draw.image
+        return draw.image % self._real
 
 
 def build_loader(

@@ -6,6 +6,7 @@ Frames have positions, which count those that are missing as well: the distance 
 is a distance in time.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
@@ -26,7 +27,10 @@ from vidseg_ros.core.street import StreetClip
 from vidseg_ros.core.video_file import decode_frame, LostFrame, VideoFile
 
 STREET: Final = 'street:'
-"""``street:SEED`` is a procedural clip with exact labels."""
+"""``street:SEED`` is a procedural clip with exact labels, ``street:SEED@HEIGHTxWIDTH`` a small
+one; without a size it has 360x640 pixels."""
+
+_STREET_PATTERN: Final = re.compile(r'street:(\d+)(?:@([1-9]\d*)x([1-9]\d*))?')
 
 STREET_FRAMES: Final = 240
 """Length of a procedural clip: 16 s."""
@@ -106,12 +110,14 @@ class ImageSequence:
 
         Args:
             name: Of the clip.
-            files: By number of the frame, or by its stamp. The usual distance of two numbers is
-                one position; a larger one leaves positions without a frame.
+            files: By number of the frame, or by its stamp. The least distance of two numbers
+                (of stamps, the usual one about it) is one position; a larger one leaves
+                positions without a frame.
         """
         self.name = name
         numbers = sorted(files)
-        step = median([later - earlier for earlier, later in pairwise(numbers)] or [1])
+        steps = [later - earlier for earlier, later in pairwise(numbers)] or [1]
+        step = median(distance for distance in steps if distance < 1.5 * min(steps))
         positions = [round((number - numbers[0]) / step) for number in numbers]
         if len(set(positions)) < len(numbers):  # no clock counts like that
             positions = list(range(len(numbers)))
@@ -157,8 +163,29 @@ class ImageSequence:
         return self._digests[position]
 
 
+class _NumberedFrames(ABC):
+    """Frames that are named by their position."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of positions."""
+
+    def position(self, stem: str) -> int | None:
+        """See `Clip`."""
+        number = parse_frame_name(stem).number
+        return number if number is not None and self.has(number) else None
+
+    def frame_name(self, position: int) -> str:
+        """See `Clip`."""
+        return f'{position:06d}'
+
+    def has(self, position: int) -> bool:
+        """See `Clip`."""
+        return 0 <= position < len(self)
+
+
 @final
-class VideoClip:
+class VideoClip(_NumberedFrames):
     """A video file, see `Clip`; labels are named by the number of their frame, from 0."""
 
     def __init__(self, name: str, path: Path, reach: int) -> None:
@@ -181,7 +208,16 @@ class VideoClip:
 
     def _count(self) -> int:
         """Return the number of frames; a file that does not say is decoded once for it."""
-        return self._video.frame_count or sum(1 for _ in self._video.frames())
+        count = self._video.frame_count or 0
+        if count:
+            return count
+        try:
+            for _ in self._video.frames():
+                count += 1
+        except SourceError:  # it breaks off
+            if not count:
+                raise
+        return count
 
     def _decoded(self) -> Iterator[NDArray[np.uint8] | None]:
         try:
@@ -193,18 +229,6 @@ class VideoClip:
     def __len__(self) -> int:
         """Return the number of positions."""
         return self._length
-
-    def position(self, stem: str) -> int | None:
-        """See `Clip`."""
-        return _numbered(stem, len(self))
-
-    def frame_name(self, position: int) -> str:
-        """See `Clip`."""
-        return f'{position:06d}'
-
-    def has(self, position: int) -> bool:
-        """See `Clip`."""
-        return 0 <= position < len(self)
 
     def read(self, position: int) -> NDArray[np.uint8] | None:
         """See `Clip`; at most ``reach`` positions behind the last one."""
@@ -225,13 +249,8 @@ def _decode(frame: VideoFrame | LostFrame) -> NDArray[np.uint8] | None:
         return None
 
 
-def _numbered(stem: str, length: int) -> int | None:
-    number = parse_frame_name(stem).number
-    return number if number is not None and number < length else None
-
-
 @final
-class StreetSequence:
+class StreetSequence(_NumberedFrames):
     """A procedural street clip, see `Clip`.
 
     Attributes:
@@ -246,18 +265,6 @@ class StreetSequence:
     def __len__(self) -> int:
         """Return the number of positions."""
         return STREET_FRAMES
-
-    def position(self, stem: str) -> int | None:
-        """See `Clip`."""
-        return _numbered(stem, len(self))
-
-    def frame_name(self, position: int) -> str:
-        """See `Clip`."""
-        return f'{position:06d}'
-
-    def has(self, position: int) -> bool:
-        """See `Clip`."""
-        return 0 <= position < len(self)
 
     def read(self, position: int) -> NDArray[np.uint8]:
         """See `Clip`."""
@@ -280,8 +287,11 @@ class ClipReference(NamedTuple):
 
     def street(self) -> StreetClip | None:
         """Return the geometry of a procedural clip; None for a recorded one."""
-        seed = self.path.removeprefix(STREET)
-        return StreetClip(seed=int(seed)) if seed != self.path else None
+        match = _STREET_PATTERN.fullmatch(self.path)
+        if match is None:
+            return None
+        seed, *size = (int(number) for number in match.groups() if number is not None)
+        return StreetClip(seed=seed, size=(size[0], size[1])) if size else StreetClip(seed=seed)
 
     def open(self, reach: int) -> Clip:
         """Open the clip.
@@ -311,10 +321,10 @@ def list_clips(path: str) -> list[ClipReference]:
         SourceError: If there is nothing of the kind, or two images are the same frame.
     """
     if path.startswith(STREET):
-        if not path.removeprefix(STREET).isdecimal():
+        if not _STREET_PATTERN.fullmatch(path):
             msg = f'no clip {path}: a procedural street is named street:SEED, such as street:7'
             raise SourceError(msg)
-        return [ClipReference(f'street_{path.removeprefix(STREET)}', path)]
+        return [ClipReference(_plain(path), path)]
     where = Path(path)
     if where.is_dir():
         sequences = _sequences(where)

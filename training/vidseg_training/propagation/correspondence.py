@@ -3,15 +3,18 @@
 """Where each pixel of an unlabelled frame lies in the labelled one, and how sure that is."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vidseg_ros.core.labels import IGNORE_ID
-from vidseg_ros.core.motion import flow_targets, visibility, warp_labels
+from vidseg_ros.core.motion import flow_targets, round_trip, warp_labels
 from vidseg_training.propagation.motion import ClipFrame, MotionSource
+
+Occlusion: TypeAlias = Literal['agree', 'void', 'keep']
+"""What becomes of labels where the check there and back fails, see `carry_labels`."""
 
 
 class Correspondence(NamedTuple):
@@ -20,7 +23,9 @@ class Correspondence(NamedTuple):
     flow: NDArray[np.float32]
     """(H, W, 2) float32 px (x, y): what is at p in the target is at p + flow(p) in the source."""
     confidence: NDArray[np.uint8]
-    """(H, W) uint8, 255 = sure; 0 where the source frame does not show the pixel."""
+    """(H, W) uint8, 255 = sure; 0 where the check there and back fails, see `RoundTrip`."""
+    gap: NDArray[np.float32]
+    """(H, W, 2) float32 px: by how much the flows there and back disagree; of steps, added up."""
 
 
 def correspond(
@@ -42,26 +47,39 @@ def correspond(
     """
     flow = motion.backward_flow(target, source, past)
     back = motion.backward_flow(source, target, beyond)
-    return Correspondence(flow, visibility(flow, back))
+    return Correspondence(flow, *round_trip(flow, back))
 
 
 def carry_labels(
-    labels: NDArray[np.uint8], way: Correspondence, *, keep_occluded: bool = False
+    labels: NDArray[np.uint8], way: Correspondence, occlusion: Occlusion = 'agree'
 ) -> NDArray[np.uint8]:
     """Carry the labels of the source frame to the target.
+
+    The check there and back fails where a pixel is hidden, and where there is nothing to be
+    matched: on the sky, on an even road. In the first case the source has another label a gap
+    away from where the flow leads, to one side or the other, since hiding and hidden surface part
+    by that much; in the second all three places mostly have one label, which is right whichever
+    of the flows is.
 
     Args:
         labels: (H, W) uint8 ids of the source.
         way: Of the target in the source.
-        keep_occluded: Leave ids where the source does not show the pixel, as the paper does.
+        occlusion: Where the check fails, *agree* keeps an id on which the three places agree,
+            *void* none, and *keep* all, as the official code does.
 
     Returns:
         (H, W) uint8 ids of the nearest pixel; void (255) outside of the source's picture, and
-        where it does not show the pixel.
+        where the rule says so.
     """
     carried = warp_labels(labels, way.flow)
-    if not keep_occluded:
-        carried[way.confidence == 0] = IGNORE_ID
+    if occlusion == 'keep':
+        return carried
+    hidden = way.confidence == 0
+    if occlusion == 'agree':
+        beside = (warp_labels(labels, way.flow + side * way.gap) for side in (-1, 1))
+        before, behind = (ids != carried for ids in beside)
+        hidden &= before | behind
+    carried[hidden] = IGNORE_ID
     return carried
 
 
@@ -78,11 +96,19 @@ def chain(step: Correspondence, before: Correspondence) -> Correspondence:
     Returns:
         Of frame c in frame a; the confidence is that of the least sure step.
     """
-    x, y = flow_targets(step.flow)
-    rest = cv2.remap(before.flow, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    flow, gap = (
+        np.asarray(of_step + _fetch(of_before, step.flow), np.float32)
+        for of_step, of_before in ((step.flow, before.flow), (step.gap, before.gap))
+    )
     sure = _fetch_nearest(before.confidence, step.flow)
-    flow = np.asarray(step.flow + rest, np.float32)
-    return Correspondence(flow, np.minimum(step.confidence, sure))
+    return Correspondence(flow, np.minimum(step.confidence, sure), gap)
+
+
+def _fetch(field: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Fetch vectors between pixels, those of the border outside of the picture."""
+    x, y = flow_targets(flow)
+    fetched = cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(fetched, np.float32)
 
 
 def _fetch_nearest(confidence: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -19,6 +19,9 @@ from vidseg_ros.core.fleet.record import file_digest
 
 MANIFEST: Final = 'manifest.jsonl'
 
+FILES: Final = {'images': '.jpg', 'labels': '.png', 'confidence': '.png'}
+"""Folders of a clip's samples, and what the names of files in them end with."""
+
 VERSION: Final = 1
 """Of the manifest's form."""
 
@@ -134,6 +137,16 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]
     except (OSError, ValueError, LookupError, TypeError) as error:
         msg = f'{path} is no manifest of propagated samples: {error}; propagate into a new folder'
         raise SourceError(msg) from error
+
+
+def sample_file(kind: str, name: str) -> str:
+    """Return the path of a sample's file, from the clip's folder on.
+
+    Args:
+        kind: Key of `FILES`.
+        name: Of the sample.
+    """
+    return f'{kind}/{name}{FILES[kind]}'
 
 
 def sha256(data: bytes) -> str:

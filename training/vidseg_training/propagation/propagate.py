@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+import sys
 from typing import Any, Final, Literal, TypeAlias
 
 import cv2
@@ -29,9 +30,10 @@ from vidseg_training.propagation.correspondence import (
     chain,
     correspond,
     Correspondence,
+    Occlusion,
 )
 from vidseg_training.propagation.frame_window import FrameWindow, Reason
-from vidseg_training.propagation.manifest import Manifest, sha256
+from vidseg_training.propagation.manifest import FILES, Manifest, sample_file, sha256
 from vidseg_training.propagation.motion import (
     ClipFrame,
     EXACT,
@@ -50,10 +52,16 @@ from vidseg_training.propagation.sparse_labels import (
 Mode: TypeAlias = Literal['joint', 'label']
 Chaining: TypeAlias = Literal['steps', 'direct']
 
-FOLDERS: Final = ('images', 'labels', 'confidence')
-"""Of a clip's samples; a sample's files have one stem."""
+_JPEG: Final = (
+    *(cv2.IMWRITE_JPEG_QUALITY, 98),
+    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+)
+"""Of pictures: within a grey level or two of the original, a tenth of the time of a PNG."""
 
 _PNG: Final = (cv2.IMWRITE_PNG_COMPRESSION, 1)
+
+_CONFIDENCE_STEP: Final = 16
+"""Confidence is kept in 16 steps, which halves its file and the time for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +79,8 @@ class PropagationSettings:
     chaining: Chaining = 'steps'
     """For k > 1. steps: motion of consecutive frames, added up; direct: motion of the labelled
     frame and the frame k further on."""
-    keep_occluded: bool = False
-    """Leave labels where the labelled frame does not show the pixel, as the paper does."""
+    occlusion: Occlusion = 'agree'
+    """What becomes of labels where the check there and back fails, see `carry_labels`."""
     cut_error: float = CUT_ERROR
     """See `find_break`, grey levels."""
     void: tuple[int, ...] = ()
@@ -105,6 +113,9 @@ class PropagationJob:
     settings: PropagationSettings
     out: Path
     """Samples go into a folder of the clip's name in it."""
+    threads: int | None = None
+    """Of PyTorch, where a motion network uses it; None leaves it alone. Those of OpenCV are a
+    matter of `run_jobs`."""
 
 
 @dataclass(kw_only=True)
@@ -155,6 +166,7 @@ class _ClipWork:
         self.motion: MotionSource = open_motion(
             settings.motion, job.clip.street() if settings.motion == EXACT else None
         )
+        _limit_torch(job.threads)
         spacing = settings.offset if settings.chaining == 'direct' else 1
         reach = settings.offset + self.motion.past_frames * spacing
         self.clip: Clip = job.clip.open(2 * reach)
@@ -170,7 +182,7 @@ class _ClipWork:
         self.manifest = Manifest(job.out / job.clip.name, self._header(job.clip))
         self.summary = ClipSummary(name=job.clip.name)
         self._read: tuple[int, NDArray[np.uint8]] | None = None
-        for folder in FOLDERS:
+        for folder in FILES:
             _make_folder(self.manifest.folder / folder)
 
     def _header(self, clip: ClipReference) -> dict[str, object]:
@@ -182,7 +194,7 @@ class _ClipWork:
             'offset': settings.offset,
             'accumulate': settings.accumulate,
             'chaining': settings.chaining,
-            'keep_occluded': settings.keep_occluded,
+            'occlusion': settings.occlusion,
             'cut_error': settings.cut_error,
             'void': settings.void,
         }
@@ -281,14 +293,16 @@ class _ClipWork:
         """Write the files of a sample; return what the manifest says of it."""
         source = self.window[position]
         labels = self._labels_of(source)
-        carried = carry_labels(labels, way, keep_occluded=self.settings.keep_occluded)
+        carried = carry_labels(labels, way, self.settings.occlusion)
         joint = self.settings.mode == 'joint'
         image = warp_image(source.image, way.flow) if joint else self.window[target].image
-        files = {
-            f'images/{name}.png': _encode(cv2.cvtColor(image, cv2.COLOR_RGB2BGR)),
-            f'labels/{name}.png': _encode(carried),
-            f'confidence/{name}.png': _encode(way.confidence),
+        steps = way.confidence | (_CONFIDENCE_STEP - 1)
+        planes = {
+            'images': cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
+            'labels': carried,
+            'confidence': np.where(way.confidence == 0, 0, steps).astype(np.uint8),
         }
+        files = {sample_file(kind, name): _encode(FILES[kind], planes[kind]) for kind in FILES}
         for path, data in files.items():
             write_atomically(self.manifest.folder / path, data, durable=False)
         return {
@@ -303,16 +317,23 @@ class _ClipWork:
             self._read = frame.position, self.labels.read(frame.position)
         labels = self._read[1]
         if labels.shape != frame.image.shape[:2]:
+            name = f'{self.clip.name}/{self.clip.frame_name(frame.position)}'
             msg = (
-                f'labels of {self.clip.frame_name(frame.position)} are {_size(labels)}, the frame of '
-                f'{self.clip.name} is {_size(frame.image)}; resize the labels (nearest)'
+                f'the labels of {name} are {_size(labels)}, the frame is {_size(frame.image)}; '
+                'resize the labels (nearest)'
             )
             raise SourceError(msg)
         return labels
 
 
-def _encode(image: NDArray[Any]) -> bytes:
-    done, data = cv2.imencode('.png', image, _PNG)
+def _limit_torch(threads: int | None) -> None:
+    torch = sys.modules.get('torch')  # there only if a motion network needs it
+    if threads is not None and torch is not None:
+        torch.set_num_threads(threads)
+
+
+def _encode(suffix: str, image: NDArray[Any]) -> bytes:
+    done, data = cv2.imencode(suffix, image, _JPEG if suffix == '.jpg' else _PNG)
     assert done
     return data.tobytes()
 

@@ -1,0 +1,292 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""Do the orderings of Zhu et al. (CVPR 2019) hold in a small setting?
+
+Usage::
+
+    python bench/propagation_orderings.py [--reconstruction CHECKPOINT --prediction CHECKPOINT]
+
+Procedural street clips with one labelled frame every 2 s, a network of 0.34 M parameters at
+240x176, the same number of steps for every row. Claims: joint > label > none, reconstruction >
+prediction, and boundary label relaxation lets longer offsets pay. Without checkpoints the motion
+is DIS's, and the claim about networks is left out; *exact* is the true motion of the clips.
+
+Every run is a line of the result file and is not done again; a run that was ended goes on from
+its checkpoint in ``--work``.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+import json
+from pathlib import Path
+import statistics
+import time
+from typing import Any, Final, Literal, NamedTuple
+
+from line_chart import line_chart
+from report import RESULTS, surroundings
+import torch
+
+from vidseg_ros.core.labels import LabelSet, STREET
+from vidseg_ros.core.street import StreetClip
+from vidseg_ros.evaluation.results_folder import write_json
+from vidseg_training.config import TrainConfig
+from vidseg_training.data.propagated import WithPropagated
+from vidseg_training.data.sampling import LabelledImages, TrainingSet
+from vidseg_training.loop import fit
+from vidseg_training.networks.compact import CompactNet
+from vidseg_training.propagation.clip import list_clips
+from vidseg_training.propagation.propagate import (
+    propagate_clip,
+    PropagationJob,
+    PropagationSettings,
+)
+from vidseg_training.propagation.sparse_labels import STREET_LABEL_STEP
+from vidseg_training.scoring import score
+
+SIZE: Final = (176, 240)
+TRAIN_SEEDS: Final = range(1000, 1012)
+TEST_SEEDS: Final = range(3000, 3016)
+LABELLED: Final = range(0, 240, STREET_LABEL_STEP)
+TEST_FRAMES: Final = range(15, 240, 45)
+BATCH: Final = 8
+STRICT: Final = ('pole', 'sign', 'pedestrian', 'cyclist')
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One row of the table."""
+
+    propagation: Literal['joint', 'label', 'off'] = 'off'
+    motion: str = 'none'
+    offset: int = 0
+    relaxed: bool = False
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        loss = 'relaxed' if self.relaxed else 'plain'
+        return f'{self.propagation}_{self.motion}_{self.offset}_{loss}_{self.seed}'
+
+
+def plan(main: str, other: str | None) -> Iterator[Run]:
+    """Yield the 20 runs.
+
+    Args:
+        main: Source of motion of most rows.
+        other: One to be compared with it, instead of the exact motion of the clips.
+    """
+    for seed in range(3):
+        yield Run(seed=seed)
+        yield Run(propagation='joint', motion=main, offset=1, seed=seed)
+        yield Run(propagation='label', motion=main, offset=1, seed=seed)
+        if other is not None:
+            yield Run(propagation='joint', motion=other, offset=1, seed=seed)
+    for offset in (3, 5):
+        yield Run(propagation='joint', motion=main, offset=offset)
+        yield Run(propagation='label', motion=main, offset=offset)
+    yield Run(relaxed=True)
+    for offset in (1, 3, 5):
+        yield Run(propagation='joint', motion=main, offset=offset, relaxed=True)
+    if other is None:
+        yield Run(relaxed=True, seed=1)
+        yield Run(propagation='joint', motion='exact', offset=1)
+        yield Run(propagation='label', motion='exact', offset=1)
+
+
+class Setting(NamedTuple):
+    """A run, whatever its seed."""
+
+    propagation: str
+    motion: str
+    offset: int
+    relaxed: bool = False
+
+
+class StreetFrames:
+    """Frames of street clips with their labels, rendered once."""
+
+    label_set: LabelSet = STREET
+
+    def __init__(self, seeds: Sequence[int], frames: Sequence[int]) -> None:
+        """Render them."""
+        self._samples = []
+        self.names = [f'{seed}_{frame}' for seed in seeds for frame in frames]
+        for seed in seeds:
+            clip = StreetClip(seed=seed, size=SIZE)
+            drawn = [clip.frame(frame) for frame in frames]
+            self._samples += [(frame.image, frame.labels) for frame in drawn]
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> Any:
+        """Return image (H, W, 3) uint8 RGB and labels (H, W) uint8."""
+        return self._samples[index]
+
+
+def samples_of(run: Run, work: Path, motions: dict[str, str | Path], seeds: range) -> Path:
+    """Make the propagated samples of a run, or find them; return their folder."""
+    settings = PropagationSettings(
+        motion=motions[run.motion],
+        offset=run.offset,
+        mode='label' if run.propagation == 'label' else 'joint',
+    )
+    out = work / f'samples_{settings.mode}_{run.motion}_{run.offset}'
+    for seed in seeds:
+        (clip,) = list_clips(f'street:{seed}@{SIZE[0]}x{SIZE[1]}')
+        propagate_clip(PropagationJob(clip=clip, labels=None, settings=settings, out=out))
+    return out
+
+
+def train(
+    run: Run, labelled: LabelledImages, samples: Path | None, steps: int, folder: Path
+) -> torch.nn.Module:
+    """Train the network of a run; the number of steps does not depend on the data."""
+    train_set = TrainingSet(labelled)
+    if samples is not None and run.propagation != 'off':
+        mixed = WithPropagated(labelled, samples, run.propagation, run.offset)
+        train_set = TrainingSet(mixed, real=mixed.real)
+    config = TrainConfig(
+        name='street_compact',
+        network='compact',
+        dataset='street',
+        input_size=SIZE,
+        crop_size=(160, 208),
+        scale_range=(0.8, 1.5),
+        epochs=max(1, round(steps / (len(train_set.images) // BATCH))),
+        batch_size=BATCH,
+        learning_rate=2e-3,
+        weight_decay=1e-3,
+        relaxed_share=1.0 if run.relaxed else 0.0,
+        strict_classes=STRICT if run.relaxed else (),
+        seed=run.seed,
+        checkpoint_steps=100,
+    )
+    torch.manual_seed(run.seed)
+    network = CompactNet(len(STREET))
+    fit(config, network, train_set, None, folder)
+    return network
+
+
+def claims(rows: Sequence[Row], main: str, other: str | None) -> list[Row]:
+    """Return what the paper claims, the numbers here, and whether they are in that order.
+
+    A difference within the largest spread over seeds is called none.
+    """
+    mious: dict[Setting, list[float]] = {}
+    for row in rows:
+        key = Setting(row['propagation'], row['motion'], row['offset'], row['relaxed'])
+        mious.setdefault(key, []).append(row['miou'])
+    means = {setting: statistics.mean(values) for setting, values in mious.items()}
+    spread = max((max(values) - min(values) for values in mious.values()), default=0.0)
+    none, joint = Setting('off', 'none', 0), Setting('joint', main, 1)
+    exact = Setting('joint', 'exact', 1)
+    pairs = {
+        'joint > label, k = 1': (joint, Setting('label', main, 1)),
+        'label > none, k = 1': (Setting('label', main, 1), none),
+        'joint > none, k = 1': (joint, none),
+        'relaxed > plain, no propagation': (none._replace(relaxed=True), none),
+        'joint > label, exact motion': (exact, exact._replace(propagation='label')),
+        f'{main} > {other}': (joint, Setting('joint', str(other), 1)),
+    }
+    for k in (3, 5):
+        longer = Setting('joint', main, k)
+        pairs[f'joint > label, k = {k}'] = (longer, Setting('label', main, k))
+        pairs[f'k = 1 > k = {k}, plain'] = (joint, longer)
+        relaxed = longer._replace(relaxed=True)
+        pairs[f'k = {k} > k = 1, relaxed'] = (relaxed, joint._replace(relaxed=True))
+        pairs[f'relaxed > plain, k = {k}'] = (relaxed, longer)
+    found = []
+    for claim, (better, worse) in pairs.items():
+        if better in means and worse in means:
+            gain = means[better] - means[worse]
+            verdict = 'holds' if gain > spread else 'no difference seen'
+            verdict = 'the other way round' if gain < -spread else verdict
+            found.append({'claim': claim, 'gain': gain, 'spread': spread, 'verdict': verdict})
+    return found
+
+
+def draw(rows: Sequence[Row], main: str, path: Path) -> None:
+    """Draw mIoU over k like the paper's figure 6; k = 0 is without propagation."""
+    with line_chart(
+        path,
+        x='k, frames of 1/15 s (0: no propagation)',
+        y='mIoU, %',
+        title='street clips of other seeds',
+    ) as axes:
+        for label, propagation, relaxed in (
+            ('joint', 'joint', False),
+            ('label', 'label', False),
+            ('joint, relaxed', 'joint', True),
+        ):
+            line: dict[int, list[float]] = {}
+            for row in rows:
+                wanted = (propagation, main) if row['offset'] else ('off', 'none')
+                if (row['propagation'], row['motion']) == wanted and row['relaxed'] == relaxed:
+                    line.setdefault(row['offset'], []).append(row['miou'])
+            offsets = sorted(line)
+            means = [statistics.mean(line[k]) for k in offsets]
+            axes.plot(offsets, means, marker='.', label=label)
+
+
+def main() -> int:
+    """Do the runs that are not done; write table, claims and drawing."""
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser.add_argument('--reconstruction', type=Path, help='checkpoint of a motion network')
+    parser.add_argument('--prediction', type=Path, help='checkpoint of a motion network')
+    parser.add_argument('--steps', type=int, default=1200, help='default: %(default)s')
+    parser.add_argument('--clips', type=int, default=len(TRAIN_SEEDS), help='to train on')
+    parser.add_argument('--most', type=int, help='do at most so many runs now')
+    parser.add_argument('--threads', type=int, default=1, help='of PyTorch, default: %(default)s')
+    parser.add_argument('--work', type=Path, default=Path('runs/propagation_orderings'))
+    parser.add_argument('--out', type=Path, default=RESULTS / 'propagation_orderings.json')
+    parser.add_argument('--plot', type=Path, help='SVG file for a drawing')
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    motions: dict[str, str | Path] = {'dis': 'dis', 'exact': 'exact'}
+    for name in ('reconstruction', 'prediction'):
+        if getattr(arguments, name) is not None:
+            motions[name] = getattr(arguments, name)
+    source = 'reconstruction' if 'reconstruction' in motions else 'dis'
+    other = 'prediction' if 'prediction' in motions else None
+    result = surroundings('numpy', 'torch')
+    before = json.loads(arguments.out.read_text('utf-8')) if arguments.out.exists() else {}
+    rows: list[Row] = before.get('rows', [])
+    done = {row['name'] for row in rows}
+    todo = [run for run in plan(source, other) if run.name not in done][: arguments.most]
+    seeds = TRAIN_SEEDS[: arguments.clips]
+    labelled, test = StreetFrames(seeds, LABELLED), StreetFrames(TEST_SEEDS, TEST_FRAMES)
+    for run in todo:
+        samples = None
+        if run.propagation != 'off':
+            samples = samples_of(run, arguments.work, motions, seeds)
+        start_s = time.process_time()
+        network = train(run, labelled, samples, arguments.steps, arguments.work / run.name)
+        cpu_s = time.process_time() - start_s
+        miou = 100 * score(network, test, SIZE).miou()
+        rows.append({**asdict(run), 'name': run.name, 'miou': miou, 'cpu_s': cpu_s})
+        found = claims(rows, source, other)
+        result |= {
+            'question': 'orderings of Zhu et al. on street clips, mIoU in percent',
+            'setting': f'{len(labelled)} labelled frames, {len(test)} test frames of other clips, '
+            f'{SIZE[1]}x{SIZE[0]}, {arguments.steps} steps of {BATCH}, last step',
+            'rows': rows,
+            'claims': found,
+        }
+        write_json(arguments.out, result)
+        print(f'{run.name}: mIoU {miou:.2f}, {cpu_s:.0f} CPU-seconds', flush=True)
+    for claim in claims(rows, source, other):
+        print(f'{claim["verdict"]:20} {claim["claim"]}: {claim["gain"]:+.2f}')
+    if arguments.plot is not None:
+        draw(rows, source, arguments.plot)
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,247 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""How fast are propagated samples made, and what of the time is not motion?
+
+Usage::
+
+    python bench/propagation_speed.py DATA [--motion dis farneback CHECKPOINT]
+
+Frames of CamVid's dense clip, enlarged to 960x720 and 2048x1024, every fifth one labelled; samples
+at ±1 to ±2, joint. For each source of motion and size, in a process of its own and with one
+thread: frames a second of the bare motion estimate, the time of a whole job over that of its
+calls of the motion source, the share of each stage (by `cProfile`: the stages are few and long
+calls), and the peak of the memory. Then two clips by one worker and by two, one thread each.
+
+First the samples must be the same: those of one worker and of two.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+import cProfile
+from dataclasses import replace
+import multiprocessing
+from pathlib import Path
+import pstats
+import resource
+import shutil
+import statistics
+from tempfile import TemporaryDirectory
+import time
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from report import finish, surroundings, Target
+
+from vidseg_ros.core.fleet import run_jobs
+from vidseg_ros.core.label_map import resize_labels
+from vidseg_training.propagation.clip import list_clips
+from vidseg_training.propagation.manifest import MANIFEST
+from vidseg_training.propagation.motion import ClipFrame, FLOW_METHODS, open_motion
+from vidseg_training.propagation.propagate import (
+    propagate_clip,
+    PropagationJob,
+    PropagationSettings,
+)
+
+SIZES: Final = {'960x720': (960, 720), '2048x1024': (2048, 1024)}
+MOST_OVER_MOTION: Final = 1.2
+LEAST_SPEEDUP: Final = 1.6
+LABEL_STEP: Final = 5
+
+STAGES: Final = {
+    'motion': ('backward_flow',),
+    'decoding': ('read', 'fingerprint'),
+    'cuts': ('thumbnail', 'find_break'),
+    'occlusion': ('round_trip',),
+    'warping': ('chain', 'carry_labels', 'warp_image'),
+    'encoding and writing': ('_encode', 'write_atomically', 'sha256'),
+}
+"""Functions whose times, with all that they call, make a stage."""
+
+
+def make_clip(data: Path, folder: Path, size: tuple[int, int], frames: int) -> None:
+    """Write frames as JPEG, as cameras do, and every fifth label map as PNG."""
+    for name in ('clip', 'labels'):
+        (folder / name).mkdir(parents=True)
+    files = sorted((data / 'camvid' / 'val').glob('*.png'))
+    for index, file in enumerate(files[:frames]):
+        image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+        labels = cv2.imread(str(data / 'camvid' / 'valannot' / file.name), cv2.IMREAD_UNCHANGED)
+        assert image is not None
+        assert labels is not None
+        large = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / 'clip' / f'{index:04d}.jpg'), large)
+        if index % LABEL_STEP == 2:
+            ids = resize_labels(labels.astype(np.uint8), size[::-1])
+            cv2.imwrite(str(folder / 'labels' / f'{index:04d}.png'), ids)
+
+
+def make_job(folder: Path, motion: str, out: Path) -> PropagationJob:
+    """Return the job of a clip."""
+    settings = PropagationSettings(motion=_choice(motion), offset=2, accumulate=True)
+    (clip,) = list_clips(str(folder / 'clip'))
+    return PropagationJob(clip=clip, labels=folder / 'labels', settings=settings, out=out)
+
+
+def _choice(motion: str) -> str | Path:
+    return motion if motion in FLOW_METHODS else Path(motion)
+
+
+def time_motion(folder: Path, motion: str, rounds: int) -> float:
+    """Return the median time of a motion estimate of two frames that are in memory, s."""
+    source = open_motion(_choice(motion))
+    clip = list_clips(str(folder / 'clip'))[0].open(0)
+    images = [clip.read(position) for position in range(3)]
+    past, before, after = (
+        ClipFrame(at, image) for at, image in enumerate(images) if image is not None
+    )
+    times_s = []
+    for _ in range(rounds + 1):  # the first one warms up
+        start_s = time.perf_counter()
+        source.backward_flow(after, before, [past] * source.past_frames)
+        times_s.append(time.perf_counter() - start_s)
+    return statistics.median(times_s[1:])
+
+
+def profile_job(folder: Path, motion: str, out: Path) -> dict[str, Any]:
+    """Do a job under the profiler; return samples, seconds in all and of each stage."""
+    profiler = cProfile.Profile()
+    start_s = time.perf_counter()
+    profiler.enable()
+    summary = propagate_clip(make_job(folder, motion, out))
+    profiler.disable()
+    total_s = time.perf_counter() - start_s
+    times_s: dict[str, float] = dict.fromkeys(STAGES, 0.0)
+    stages = {name: stage for stage, names in STAGES.items() for name in names}
+    entries: Any = pstats.Stats(profiler)
+    for (file, _, name), (*_, callers) in entries.stats.items():
+        if name in stages and 'vidseg' in file:
+            times_s[stages[name]] += sum(
+                seconds for caller, (*_, seconds) in callers.items() if caller[2] not in stages
+            )
+    return {'samples': summary.made, 'total_s': total_s, 'stages_s': times_s}
+
+
+def measure(folder: str, motion: str, rounds: int, answers: Any) -> None:
+    """Measure one source at one size; runs in a process of its own."""
+    cv2.setNumThreads(1)
+    if motion not in FLOW_METHODS:
+        import torch  # noqa: PLC0415 - only where a network is measured
+
+        torch.set_num_threads(1)
+    result = {'motion_s': time_motion(Path(folder), motion, rounds)}
+    runs = []
+    for number in range(rounds):
+        runs.append(profile_job(Path(folder), motion, Path(folder) / f'out{number}'))
+        shutil.rmtree(Path(folder) / f'out{number}')
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    answers.put(result | {'runs': runs, 'peak_mib': peak_mib})
+
+
+def in_process(function: Callable[..., None], *arguments: object) -> Any:
+    """Call a function in a fresh process and return its answer."""
+    context = multiprocessing.get_context('spawn')
+    answers = context.Queue()
+    process = context.Process(target=function, args=(*arguments, answers))
+    process.start()
+    answer = answers.get(timeout=3600)
+    process.join()
+    return answer
+
+
+def race(folder: Path, motion: str, rounds: int) -> dict[int, list[float]]:
+    """Return wall times (s) of two clips by one worker and by two, whose samples are equal."""
+    walls: dict[int, list[float]] = {1: [], 2: []}
+    for number in range(rounds):
+        manifests = []
+        for workers, of_workers in walls.items():
+            out = folder / f'race{number}_{workers}'
+            job = make_job(folder, motion, out)
+            jobs = [replace(job, clip=job.clip._replace(name=name), threads=1) for name in 'ab']
+            start_s = time.perf_counter()
+            outcomes = run_jobs(propagate_clip, jobs, workers=workers, threads=1)
+            of_workers.append(time.perf_counter() - start_s)
+            assert all(outcome.error is None for outcome in outcomes), outcomes
+            manifests.append([(out / name / MANIFEST).read_bytes() for name in 'ab'])
+            shutil.rmtree(out)
+        if manifests[0] != manifests[1]:
+            msg = 'one worker and two make different samples: no times'
+            raise SystemExit(msg)
+    return walls
+
+
+def row(size: str, motion: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """Return what is published of a measurement; medians over the rounds."""
+    runs = answer['runs']
+    ratios = [run['total_s'] / run['stages_s']['motion'] for run in runs]
+    best = min(runs, key=lambda run: run['total_s'])
+    shares = {stage: value / best['total_s'] for stage, value in best['stages_s'].items()}
+    return {
+        'size': size,
+        'motion': Path(motion).name,
+        'motion_fps': 1 / answer['motion_s'],
+        'samples_per_s': best['samples'] / best['total_s'],
+        'job_over_motion': statistics.median(ratios),
+        'shares': shares | {'rest': 1 - sum(shares.values())},
+        'peak_mib': answer['peak_mib'],
+    }
+
+
+def targets_of(rows: Sequence[dict[str, Any]], walls: dict[int, list[float]]) -> list[Target]:
+    """Return what has to be reached."""
+    speedup = [one / two for one, two in zip(walls[1], walls[2], strict=True)]
+    return [
+        *(
+            Target(
+                what=f'a whole job / its motion calls, {item["motion"]} at {item["size"]}',
+                value=item['job_over_motion'],
+                limit=MOST_OVER_MOTION,
+                higher_is_better=False,
+            )
+            for item in rows
+        ),
+        Target(
+            what='speed of two workers / of one, one thread each',
+            value=statistics.median(speedup),
+            limit=LEAST_SPEEDUP,
+            higher_is_better=True,
+        ),
+    ]
+
+
+def main() -> int:
+    """Measure; return 1 if a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    parser.add_argument('data', type=Path)
+    parser.add_argument('--motion', nargs='+', default=list(FLOW_METHODS))
+    parser.add_argument('--frames', type=int, default=60, help='default: %(default)s')
+    parser.add_argument('--rounds', type=int, default=3, help='default: %(default)s')
+    parser.add_argument('--sizes', nargs='+', choices=SIZES, default=list(SIZES))
+    parser.add_argument('--out', type=Path, help='JSON file for the result')
+    arguments = parser.parse_args()
+    result = surroundings('numpy', 'torch')
+    rows = []
+    with TemporaryDirectory(prefix='vidseg_bench_') as work:
+        for size in arguments.sizes:
+            folder = Path(work, size)
+            make_clip(arguments.data, folder, SIZES[size], arguments.frames)
+            for motion in arguments.motion:
+                answer = in_process(measure, str(folder), motion, arguments.rounds)
+                rows.append(row(size, motion, answer))
+                print(rows[-1], flush=True)
+        walls = race(Path(work, arguments.sizes[0]), arguments.motion[0], arguments.rounds)
+    result |= {
+        'question': 'speed, memory and stages of propagation; speed of two workers',
+        'clip': f'CamVid val, {arguments.frames} frames, enlarged; samples at ±1 and ±2, joint',
+        'threads': 1,
+        'rounds': arguments.rounds,
+        'equal_samples': True,
+        'rows': rows,
+        'wall_s_by_workers': walls,
+    }
+    return finish(result, targets_of(rows, walls), name='propagation_speed', out=arguments.out)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
