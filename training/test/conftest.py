@@ -28,18 +28,6 @@ def camvid_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope='session')
-def moving_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return 7 frames of 48x64 of a smooth texture that moves 2 px to the left a frame."""
-    folder = tmp_path_factory.mktemp('clips') / 'drive'
-    folder.mkdir()
-    noise = np.random.default_rng(0).uniform(0, 255, (48, 80, 3)).astype(np.float32)
-    picture = cv2.GaussianBlur(noise, (0, 0), 2)
-    for index in range(7):
-        cv2.imwrite(str(folder / f'{index}.png'), picture[:, 2 * index : 2 * index + 64])
-    return folder
-
-
 @pytest.fixture
 def small_config(camvid_folder: Path) -> TrainConfig:
     """Return a run of a few seconds."""
@@ -72,3 +60,16 @@ def write_pair() -> Callable[..., None]:
         assert cv2.imwrite(str(labels), pixels)
 
     return write
+
+
+@pytest.fixture(scope='session')
+def moving_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of 12 frames of 72x96 px: one soft texture, 2 px further left in each."""
+    folder = tmp_path_factory.mktemp('moving')
+    noise = np.random.default_rng(0).uniform(0, 255, (72, 128, 3)).astype(np.float32)
+    soft = cv2.GaussianBlur(noise, (0, 0), 3)
+    texture = cv2.normalize(soft, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    for index in range(12):
+        frame = texture[:, 2 * index : 2 * index + 96]
+        cv2.imwrite(str(folder / f'drive_{index:03}.png'), frame)
+    return folder

@@ -19,6 +19,8 @@ from vidseg_training.data import Split
 from vidseg_training.evaluation import evaluate
 from vidseg_training.export import export
 from vidseg_training.fitting import run
+from vidseg_training.motion_config import MotionConfig
+from vidseg_training.motion_training import train_motion
 from vidseg_training.propagation.command import add_arguments as add_propagation_arguments
 from vidseg_training.propagation.command import propagate
 from vidseg_training.recipe_list import find_recipe, recipe_table
@@ -42,6 +44,12 @@ def _parser() -> argparse.ArgumentParser:
         )
         training.add_argument('recipe', help='one of vidseg-train list')
         training.add_argument('--out', type=Path, help='folder, by default runs/RECIPE')
+    motion = commands.add_parser(
+        'motion',
+        add_help=False,
+        help='train a motion network from unlabelled clips (--clips VIDEO_OR_FOLDER ...; --help)',
+    )
+    motion.add_argument('--out', type=Path, default=Path('runs/motion'), help='folder of the run')
     ship = commands.add_parser('export', help='write the model file of a finished run')
     ship.add_argument('run', type=Path, help='folder of the run')
     ship.add_argument('--data', type=Path, help='folder of the data set, if it has moved')
@@ -78,7 +86,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the commands fit, cross-validate, export, evaluate, list and propagate."""
+    """Run ``vidseg-train fit``, ``motion``, ``propagate``, ``export`` or another command."""
     logging.basicConfig(level=logging.ERROR, format='%(message)s')
     logging.getLogger('vidseg_training').setLevel(logging.INFO)
     parser = _parser()
@@ -86,6 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.command in TRAININGS:
             _train(arguments, rest)
+        elif arguments.command == 'motion':
+            motion = tyro.cli(MotionConfig, prog='vidseg-train motion', args=rest)
+            print(train_motion(motion, arguments.out))
         elif rest:
             parser.error(f'unknown arguments: {" ".join(rest)}')
         elif arguments.command == 'list':

@@ -181,7 +181,9 @@ def test_one_way_to_a_teacher_is_enough(config: TrainConfig) -> None:
 def test_blocks_survive_a_file_and_are_compared_by_their_fields(config: TrainConfig) -> None:
     again = parse_settings(settings_text(config))
     assert again == config
-    moved = replace(config.consistency, clips=(Path('elsewhere/drive'),))
+    moved = replace(
+        config.consistency, clips=(Path('elsewhere') / config.consistency.clips[0].name,)
+    )
     assert changed_settings(config, replace(config, consistency=moved)) == []
     other = replace(config.consistency, clips=(Path('other'),), temporal=1.0)
     changed = changed_settings(config, replace(config, consistency=other))
@@ -195,12 +197,12 @@ def test_the_card_names_clips_teacher_and_options(config: TrainConfig) -> None:
     words = describe_recipe(replace(config, distillation=spoken))
     assert '--distillation.no-cache' in words
     assert '--consistency.temporal 0.5' in words
-    assert '--consistency.clips drive' in words
+    assert f'--consistency.clips {config.consistency.clips[0].name}' in words
     assert '--distillation.multi-frame 0.5' in words
     sources = describe_sources(config, open_dataset(config, 'test'))
     described = [(source.name, source.use) for source in sources]
     assert described == [
         ('CamVid, SegNet split, train', 'training'),
-        ('video: drive', 'consistency'),
+        (f'video: {config.consistency.clips[0].name}', 'consistency'),
         ('CamVid, SegNet split, train', 'teacher, training'),
     ]

@@ -160,6 +160,10 @@ def open_motion(choice: MotionChoice, street: StreetClip | None = None) -> Motio
         return ExactStreetMotion(street)
     if choice in FLOW_METHODS:
         return FlowMotion(str(choice), FLOW_METHODS[str(choice)])
+    if Path(choice).exists():
+        from vidseg_training.propagation.learned import LearnedMotion  # noqa: PLC0415  # torch takes seconds
+
+        return LearnedMotion.load(Path(choice))
     names = ', '.join([*FLOW_METHODS, EXACT])
     msg = f'no motion source {choice!r}: give one of {names}, or the checkpoint of a network'
     raise ParameterError(msg)
