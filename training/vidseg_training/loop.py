@@ -228,7 +228,8 @@ class Run:
         if self.config.teacher is not None:
             loss = distillation_loss(outputs[0][: len(step.soft)], step.soft)
             terms['teacher'] = self.config.distillation_weight * loss
-        return terms | self._objective.weighted_terms(step, outputs[0])
+        progress = self.step / self.total_steps
+        return terms | self._objective.weighted_terms(step, outputs[0], progress)
 
     def _learn(self, batch: list[Tensor], clips: Triplets | None) -> dict[str, float]:
         """Do one step; return the terms of its loss over the joint batch.

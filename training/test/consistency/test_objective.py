@@ -1,5 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,15 @@ def test_the_temporal_term_compares_the_middle_frame_with_both_neighbours() -> N
     terms = objective.weighted_terms(step, logits)
     assert list(terms) == ['temporal']
     torch.testing.assert_close(terms['temporal'], 0.5 * expected)
+
+
+@pytest.mark.parametrize(('progress', 'factor'), [(0.0, 0.0), (0.1, 0.25), (0.4, 1.0), (0.9, 1.0)])
+def test_steadiness_is_asked_for_little_by_little(progress: float, factor: float) -> None:
+    rising = ConsistencyObjective(replace(CLIPS, ramp=0.4, equivariance=1.0), DistillationConfig())
+    step, logits = rising.arrange(_labelled(), _clips()), _logits(10)
+    whole = rising.weighted_terms(step, logits)
+    for name, value in rising.weighted_terms(step, logits, progress).items():
+        torch.testing.assert_close(value, factor * whole[name])
 
 
 def test_labels_of_clips_join_those_of_images() -> None:

@@ -93,18 +93,26 @@ class ConsistencyObjective(nn.Module):
             parts.append(view.altered)
         return StepImages(torch.cat(parts), labels, soft, clips, view)
 
-    def weighted_terms(self, step: StepImages, logits: Tensor) -> dict[str, Tensor]:
+    def weighted_terms(
+        self, step: StepImages, logits: Tensor, progress: float = 1.0
+    ) -> dict[str, Tensor]:
         """Compute the terms, times their weights.
 
         Args:
             step: What the network looked at.
             logits: (N + 3 B + V, C, h, w) float.
+            progress: Share of the run that is done, 0 to 1.
 
         Returns:
             A scalar for each term that has a weight; none for what only clips can tell, without.
         """
-        terms = self._terms(step, logits)
-        return {name: self.weights[name] * value for name, value in terms.items()}
+        ramp = self._consistency.ramp
+        risen = min(1.0, progress / ramp) if ramp else 1.0
+        factors = {'temporal': risen, 'equivariance': risen}
+        return {
+            name: factors.get(name, 1.0) * self.weights[name] * value
+            for name, value in self._terms(step, logits).items()
+        }
 
     def _terms(self, step: StepImages, logits: Tensor) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}

@@ -35,6 +35,9 @@ class ConsistencyConfig:
     equivariance: float = 0.0
     """Weight of the same loss under a camera that is moved by hand, on the labelled images
     (`vidseg_training.consistency.equivariance`); it needs no clips."""
+    ramp: float = 0.0
+    """Share of the run, from its start, in which these two weights rise to their full values:
+    there is little to agree on yet (as Tarvainen and Valpola, NeurIPS 2017, do)."""
     clips: tuple[Path, ...] = ()
     """Videos, and folders of images that are numbered as the frames of a video."""
     licence: str = ''
@@ -58,6 +61,9 @@ class ConsistencyConfig:
         _check_weights(self, ('temporal', 'equivariance'))
         if self.batch < 1 or self.max_gap < 1:
             msg = f'batch and max_gap must be 1 or more, not {self.batch} and {self.max_gap}'
+            raise ParameterError(msg)
+        if not 0 <= self.ramp <= 1:
+            msg = f'ramp is a share from 0 to 1, not {self.ramp}'
             raise ParameterError(msg)
         if self.motion == 'dis':
             msg = (
