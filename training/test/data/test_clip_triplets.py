@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -21,6 +22,9 @@ from vidseg_training.data.clip_triplets import (
     TripletDraw,
     TripletSampler,
 )
+from vidseg_training.motion_config import MotionConfig
+from vidseg_training.motion_weights import write_motion
+from vidseg_training.networks.motion import MotionNet
 
 
 def _texture(shift: int = 0) -> np.ndarray:
@@ -138,6 +142,22 @@ def test_an_unknown_source_of_motion_is_refused_at_once(
     dreaming = replace(config, consistency=replace(config.consistency, motion='dream'))
     with pytest.raises(ParameterError, match="no motion source 'dream': give one of dis"):
         AugmentedTriplets(moving, dreaming)
+
+
+@pytest.mark.parametrize('flow', ['none', 'dis'])
+def test_a_motion_network_may_train_unless_it_starts_from_dis(
+    moving: ClipFrames, config: TrainConfig, tmp_path: Path, flow: Literal['none', 'dis']
+) -> None:
+    path = tmp_path / 'motion.safetensors'
+    settings = MotionConfig(clips=('drive',), width=8, flow=flow)
+    write_motion(path, MotionNet(width=8), settings, 0)
+    learned = replace(config, consistency=replace(config.consistency, motion=str(path)))
+    if flow == 'dis':
+        with pytest.raises(ParameterError, match=r'motion\.safetensors starts from DIS'):
+            AugmentedTriplets(moving, learned)
+        return
+    triplet = AugmentedTriplets(moving, learned)[TripletDraw(0, 0, 3, 1)]
+    assert triplet.motion.abs().max() < 0.1  # untrained: nearly what it starts from, px
 
 
 @pytest.mark.parametrize('scales', [(0.2, 0.4), (0.75, 2.0)])

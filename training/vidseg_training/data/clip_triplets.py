@@ -18,11 +18,12 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from vidseg_ros.core.errors import ParameterError
-from vidseg_ros.core.motion import occlusion, warp_image
+from vidseg_ros.core.motion import dis_flow, occlusion, warp_image
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.temporal_loss import FramePair
 from vidseg_training.data.augment import augment, Sample
 from vidseg_training.data.clip_frames import ClipFrames
+from vidseg_training.propagation.learned import LearnedMotion
 from vidseg_training.propagation.motion import ClipFrame, MotionSource, open_motion
 from vidseg_training.propagation.scene_cuts import CUT_ERROR
 
@@ -150,11 +151,9 @@ class AugmentedTriplets(Dataset[Triplets]):
                 size.
 
         Raises:
-            ParameterError: If there is no such source of motion.
+            ParameterError: If there is no such source of motion, or it may not train.
         """
-        open_motion(
-            config.consistency.motion
-        )  # what is wrong with it is said now, not in a worker
+        open_training_motion(config.consistency.motion)  # complains now, not in a worker
         self._frames, self._soft = frames, soft
         height, width = frames.size
         low, high = config.scale_range
@@ -164,7 +163,7 @@ class AugmentedTriplets(Dataset[Triplets]):
 
     @cached_property
     def _motion(self) -> MotionSource:
-        return open_motion(self._config.consistency.motion)
+        return open_training_motion(self._config.consistency.motion)
 
     def __getitem__(self, draw: TripletDraw) -> Triplets:
         """Return one triplet.
@@ -200,6 +199,23 @@ class AugmentedTriplets(Dataset[Triplets]):
         back = self._motion.backward_flow(there, here, ())
         error = np.abs(current.astype(np.int16) - warp_image(neighbour, flow)).mean()
         return flow, ~occlusion(flow, back) & (error < CUT_ERROR)
+
+
+def open_training_motion(choice: str) -> MotionSource:
+    """Open a source of motion that steady masks may be learned from.
+
+    Raises:
+        ParameterError: If there is none, or it starts from DIS, with which steadiness is measured.
+        SourceError: If a motion network cannot be read.
+    """
+    source = open_motion(choice)
+    if isinstance(source, LearnedMotion) and source.flow is dis_flow:
+        msg = (
+            f'{choice} starts from DIS, with which temporal consistency is measured: train a '
+            'motion network with --flow none or farneback for this'
+        )
+        raise ParameterError(msg)
+    return source
 
 
 def allowed_gaps(
