@@ -52,7 +52,7 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
     'all of them': {key: value for part in INGREDIENTS.values() for key, value in part.items()},
 }
 
-BEGIN: Final = '<!-- table of bench/ablation.py -->'
+SCRIPT: Final = 'bench/ablation.py'
 END: Final = '<!-- end of the table -->'
 
 
@@ -122,19 +122,25 @@ def _percent(values: Sequence[float], style: str) -> str:
     return f'{100 * statistics.fmean(values):{style}} ({each})'
 
 
-def put_into(document: Path, text: str) -> None:
+def put_into(document: Path, text: str, script: str = SCRIPT) -> None:
     """Replace what stands between the two marks of a document.
+
+    Args:
+        document: Markdown.
+        text: The table.
+        script: Whose table it is; its name is in the first mark.
 
     Raises:
         SourceError: If the document lacks the marks.
     """
+    begin = f'<!-- table of {script} -->'
     whole = document.read_text(encoding='utf-8')
-    if BEGIN not in whole or END not in whole:
-        msg = f'{document} has no place for the table: lines "{BEGIN}" and "{END}"'
+    before, found, rest = whole.partition(begin)
+    _, end, after = rest.partition(END)
+    if not found or not end:
+        msg = f'{document} has no place for the table: lines "{begin}" and "{END}"'
         raise SourceError(msg)
-    before, _, rest = whole.partition(BEGIN)
-    after = rest.partition(END)[2]
-    document.write_text(f'{before}{BEGIN}\n{text}\n{END}{after}', encoding='utf-8')
+    document.write_text(f'{before}{begin}\n{text}\n{END}{after}', encoding='utf-8')
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -54,10 +54,11 @@ def test_the_table_has_means_seeds_and_differences(ablation: ModuleType) -> None
 
 def test_the_table_goes_between_its_marks(ablation: ModuleType, tmp_path: Path) -> None:
     document = tmp_path / 'training.md'
-    document.write_text(f'above\n{ablation.BEGIN}\nold\n{ablation.END}\nbelow\n', 'utf-8')
+    begin = '<!-- table of bench/ablation.py -->'
+    document.write_text(f'above\n{begin}\nold\n{ablation.END}\nbelow\n', 'utf-8')
     ablation.put_into(document, 'new')
     text = document.read_text('utf-8')
-    assert text == f'above\n{ablation.BEGIN}\nnew\n{ablation.END}\nbelow\n'
+    assert text == f'above\n{begin}\nnew\n{ablation.END}\nbelow\n'
     document.write_text('nothing', 'utf-8')
     with pytest.raises(SourceError, match='no place for the table'):
         ablation.put_into(document, 'new')

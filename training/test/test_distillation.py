@@ -17,7 +17,6 @@ from vidseg_training.config import TrainConfig
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.footage import WithFootage
 from vidseg_training.distillation import (
-    CITYSCAPES_AS_CAMVID,
     distillation_loss,
     SOFT_LABELS,
     soft_labels,
@@ -45,11 +44,6 @@ def video(tmp_path: Path) -> Path:
         writer.write(np.full((40, 80, 3), 30 * index, np.uint8))
     writer.release()
     return path
-
-
-def test_every_cityscapes_class_has_a_camvid_class() -> None:
-    assert tuple(CITYSCAPES_AS_CAMVID) == CITYSCAPES.names
-    assert set(CITYSCAPES_AS_CAMVID.values()) == set(CAMVID.names)
 
 
 def test_the_loss_is_the_cross_entropy_of_the_pixels_with_probabilities() -> None:

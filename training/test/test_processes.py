@@ -16,6 +16,7 @@ from torch import nn
 from vidseg_ros.core.errors import ParameterError
 from vidseg_training.checkpoints import settings_text
 from vidseg_training.config import TrainConfig
+from vidseg_training.consistency.settings import ConsistencyConfig, DistillationConfig
 from vidseg_training.fitting import run
 from vidseg_training.processes import join_batch_norms, joint_mean, JointBatchNorm, open_fabric
 
@@ -77,6 +78,33 @@ def test_two_processes_give_the_losses_of_one_on_the_joint_batch(
     ours = load_file(tmp_path / 'one' / 'last.safetensors')
     for name, value in load_file(tmp_path / 'two' / 'run' / 'last.safetensors').items():
         torch.testing.assert_close(value, ours[name], rtol=0.02, atol=0.005, msg=name)
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_clips_and_what_is_learned_of_them(
+    small_config: TrainConfig, moving_clip: Path, tmp_path: Path
+) -> None:
+    teacher = run(replace(small_config, epochs=1, seed=5), tmp_path / 'teacher')
+    config = replace(
+        small_config,
+        learning_rate=1e-3,
+        batch_size=4,
+        consistency=ConsistencyConfig(temporal=1.0, clips=(moving_clip,), licence='CC0', batch=2),
+        distillation=DistillationConfig(
+            teacher=(str(teacher),), pixel=1.0, pair=1.0, pair_frames=1.0, multi_frame=1.0
+        ),
+    )
+    run(config, tmp_path / 'one')
+    _run_together(config, tmp_path / 'two', 2)
+    names = ('labels', 'temporal', 'pixel', 'pair', 'pair_frames', 'multi_frame')
+    alone, together = (
+        [[record[name] for name in names] for record in _records(folder) if 'loss' in record]
+        for folder in (tmp_path / 'one', tmp_path / 'two' / 'run')
+    )
+    assert len(alone) == 3
+    assert together[0] == pytest.approx(alone[0], rel=1e-4)
+    for ours, theirs in zip(together, alone, strict=True):
+        assert ours == pytest.approx(theirs, rel=5e-3)
 
 
 def test_joint_batch_norm_is_batch_norm_where_there_is_one_process() -> None:

@@ -8,11 +8,11 @@ the one before it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 import json
 import os
 from pathlib import Path
-from typing import Any, Final, get_args, get_type_hints, NamedTuple
+from typing import Any, Final, get_args, get_type_hints, NamedTuple, TypeVar
 
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import save_file
@@ -21,6 +21,8 @@ from torch import nn, Tensor
 
 from vidseg_ros.core.errors import OutputError, SourceError
 from vidseg_training.config import TrainConfig
+
+_Settings = TypeVar('_Settings')
 
 CHECKPOINT: Final = 'last.ckpt'
 """What a run resumes from: weights, their average, optimizer, position, settings."""
@@ -41,7 +43,15 @@ FREELY: Final = (
 )
 """Settings that may change between two calls of one run: they do not touch its outcome."""
 
-MOVABLE: Final = ('init', 'teacher', 'unlabelled')
+MOVABLE: Final = (
+    'init',
+    'teacher',
+    'unlabelled',
+    'propagated',
+    'consistency.clips',
+    'consistency.motion',
+    'distillation.teacher',
+)
 """Settings that name files: those may lie elsewhere in the next call, but not be others."""
 
 
@@ -69,32 +79,50 @@ def parse_settings(text: str) -> TrainConfig:
     Raises:
         SourceError: If a setting is unknown or out of range.
     """
+    return _parse(TrainConfig, json.loads(text))
 
-    def typed(hint: object, value: Any) -> Any:  # noqa: ANN401  # JSON of any field
+
+def _parse(kind: type[_Settings], plain: dict[str, Any]) -> _Settings:
+    """Build settings from JSON."""
+
+    def typed(hint: Any, value: Any) -> Any:  # noqa: ANN401  # JSON of any field
+        if isinstance(value, dict):
+            return _parse(hint, value)
         if isinstance(value, list):
             return tuple(typed(hint, item) for item in value)
         names_file = Path in (hint, *get_args(hint))
         return Path(value) if names_file and value is not None else value
 
-    hints = get_type_hints(TrainConfig)
-    plain = json.loads(text)
+    hints = get_type_hints(kind)
     if unknown := sorted(set(plain) - set(hints)):
         msg = f'the settings {", ".join(unknown)} are unknown: the run is of another version'
         raise SourceError(msg)
-    return TrainConfig(**{name: typed(hints[name], value) for name, value in plain.items()})
+    return kind(**{name: typed(hints[name], value) for name, value in plain.items()})
+
+
+def flat_settings(settings: Any, prefix: str = '') -> dict[str, Any]:  # noqa: ANN401  # a dataclass
+    """Return settings by name; those of a block have its name before theirs, with a dot."""
+    flat: dict[str, Any] = {}
+    for name, value in vars(settings).items():
+        if is_dataclass(value):
+            flat |= flat_settings(value, f'{prefix}{name}.')
+        else:
+            flat[prefix + name] = value
+    return flat
 
 
 def changed_settings(before: TrainConfig, now: TrainConfig) -> list[str]:
     """Name the settings that decide a run's outcome and differ between two calls of it."""
 
-    def outcome(config: TrainConfig, name: str) -> object:
-        value = getattr(config, name)
+    def outcome(name: str, value: Any) -> object:  # noqa: ANN401  # of any setting
         if name in MOVABLE and value is not None:
-            return [path.name for path in ([value] if isinstance(value, Path) else value)]
+            paths = [value] if isinstance(value, str | Path) else value
+            return [Path(path).name for path in paths]
         return value
 
-    names = [name for name in sorted(vars(now)) if name not in FREELY]
-    return [name for name in names if outcome(before, name) != outcome(now, name)]
+    old, new = flat_settings(before), flat_settings(now)
+    names = [name for name in sorted(new) if name not in FREELY]
+    return [name for name in names if outcome(name, old[name]) != outcome(name, new[name])]
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

@@ -3,13 +3,14 @@
 """The settings of one training run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import tyro
 
 from vidseg_ros.core.errors import ParameterError
+from vidseg_training.consistency.settings import ConsistencyConfig, DistillationConfig
 
 _RANGES: Final[tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]] = (
     (
@@ -188,6 +189,10 @@ class TrainConfig:
     """Whether losses, rates, scores and pictures also go to TensorBoard's files."""
     workers: int = 0
     """Processes that load and augment images beside the training, for each device; 0: none."""
+    consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
+    """What neighbouring frames of a clip have to say to each other."""
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    """What a teacher has to say, also of the frames of clips."""
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -196,10 +201,10 @@ class TrainConfig:
             ParameterError: If a value is out of range; the message names it.
         """
         for fields, allowed, words in _RANGES:
-            for field in fields:
-                value = getattr(self, field)
+            for name in fields:
+                value = getattr(self, name)
                 if value is not None and not allowed(value):
-                    msg = f'{field} {words}, not {value}'
+                    msg = f'{name} {words}, not {value}'
                     raise ParameterError(msg)
         if self.boost_classes and not (self.dataset == 'cityscapes' and self.class_uniform):
             msg = 'boost_classes needs class_uniform crops, and the coarse images of cityscapes'
@@ -213,4 +218,7 @@ class TrainConfig:
             raise ParameterError(msg)
         if self.unlabelled and not (self.teacher and self.unlabelled_licence):
             msg = 'unlabelled video needs a teacher to learn from, and unlabelled_licence'
+            raise ParameterError(msg)
+        if self.teacher and self.distillation.teacher:
+            msg = 'teacher and distillation.teacher: give one of them'
             raise ParameterError(msg)

@@ -7,10 +7,8 @@ enough for it there, so it knows more than the same network at the student's own
 once over the training images; its class probabilities are kept in a file of the run.
 """
 
+from collections.abc import Iterator
 import hashlib
-import json
-import logging
-import os
 from pathlib import Path
 from typing import Final
 
@@ -19,42 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 import torch
-from torch import nn, Tensor
+from torch import Tensor
 import torch.nn.functional as F
 
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
+from vidseg_training.consistency.class_mapping import ClassMapping
+from vidseg_training.consistency.teacher_cache import keep_probabilities, to_bytes
+from vidseg_training.consistency.teachers import load_published
 from vidseg_training.data.footage import WithFootage
 from vidseg_training.networks import normalise
-from vidseg_training.networks.fddwnet import load_fddwnet
 from vidseg_training.processes import joint_mean
 
-_logger = logging.getLogger(__name__)
-
 SOFT_LABELS: Final = 'teacher.npy'
-
-CITYSCAPES_AS_CAMVID: Final = {
-    'road': 'road',
-    'sidewalk': 'pavement',
-    'building': 'building',
-    'wall': 'building',
-    'fence': 'fence',
-    'pole': 'pole',
-    'traffic light': 'sign',
-    'traffic sign': 'sign',
-    'vegetation': 'tree',
-    'terrain': 'tree',
-    'sky': 'sky',
-    'person': 'pedestrian',
-    'rider': 'bicyclist',
-    'car': 'car',
-    'truck': 'car',
-    'bus': 'car',
-    'train': 'car',
-    'motorcycle': 'bicyclist',
-    'bicycle': 'bicyclist',
-}
-"""The CamVid class of every Cityscapes class, in Cityscapes order."""
 
 
 class Teacher:
@@ -71,17 +46,9 @@ class Teacher:
             SourceError: If the weights cannot be read or do not fit.
         """
         self._height = height
-        self._rows = torch.tensor(
-            [CAMVID.names.index(CITYSCAPES_AS_CAMVID[name]) for name in CITYSCAPES.names]
-        )
-        try:
-            published = torch.load(weights, map_location='cpu', weights_only=True)
-            self._network: nn.Module = load_fddwnet(published['state_dict'], len(CITYSCAPES))
-        except Exception as error:
-            msg = f'cannot load the teacher {weights}: {error}'
-            raise SourceError(msg) from error
+        self._mapping = ClassMapping.between(CITYSCAPES.names, CAMVID.names)
         self._device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        self._network.eval().to(self._device)
+        self._network = load_published(weights).eval().to(self._device)
 
     def probabilities(self, image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
         """Return what the teacher thinks of an image and of its mirror image, averaged.
@@ -100,12 +67,8 @@ class Teacher:
         with torch.inference_mode():
             fine = self._network(normalise(batch)).softmax(1)
             fine += self._network(normalise(batch.flip(-1))).softmax(1).flip(-1)
-            merged = fine.new_zeros(1, len(CAMVID), height, width)
-            merged.index_add_(1, self._rows.to(self._device), fine / 2)
-            coarse = F.interpolate(merged, size=size, mode='area')
-        soft: NDArray[np.uint8] = (
-            (coarse[0] * 255).round().permute(1, 2, 0).to(torch.uint8).cpu().numpy()
-        )
+            coarse = F.interpolate(self._mapping.apply(fine / 2), size=size, mode='area')
+        soft: NDArray[np.uint8] = to_bytes(coarse)[0].permute(1, 2, 0).cpu().numpy()
         return soft
 
 
@@ -127,7 +90,6 @@ def soft_labels(
         SourceError: If the weights or a video cannot be read, or the folder has what another
             teacher said, or what was said of other images.
     """
-    path, described = folder / SOFT_LABELS, folder / f'{SOFT_LABELS}.json'
     shape = (len(images), *images[0][1].shape, len(CAMVID))
     try:
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -137,26 +99,16 @@ def soft_labels(
     origin = {
         'weights': digest,
         'height': height,
-        'shape': list(shape),
         'videos': images.videos,
         'step': images.step,
     }
-    if not path.is_file():
+
+    def ask() -> Iterator[NDArray[np.uint8]]:
         teacher = Teacher(weights, height)
-        partial = path.with_suffix('.partial')
-        table = np.lib.format.open_memmap(partial, 'w+', np.uint8, shape)
-        originals = track(images.originals(), description='teacher', total=len(images))
-        for index, image in enumerate(originals):
-            table[index] = teacher.probabilities(image, shape[1:3])
-        table.flush()
-        described.write_text(json.dumps(origin), encoding='utf-8')
-        os.replace(partial, path)  # noqa: PTH105  # atomic on POSIX
-        _logger.info('the teacher looked at %d images: %s', len(images), path)
-    if not described.is_file() or json.loads(described.read_text('utf-8')) != origin:
-        msg = f'{path} has what another teacher said, or of other images; choose another --out'
-        raise SourceError(msg)
-    kept: NDArray[np.uint8] = np.load(path, mmap_mode='r')
-    return kept
+        for image in track(images.originals(), description='teacher', total=len(images)):
+            yield teacher.probabilities(image, shape[1:3])
+
+    return keep_probabilities(folder / SOFT_LABELS, origin, shape, ask)
 
 
 def distillation_loss(logits: Tensor, soft: Tensor) -> Tensor:
@@ -173,5 +125,17 @@ def distillation_loss(logits: Tensor, soft: Tensor) -> Tensor:
     """
     if logits.shape[-2:] != soft.shape[-2:]:
         logits = F.interpolate(logits, size=soft.shape[-2:], mode='bilinear', align_corners=False)
-    target = soft.to(logits.dtype) / 255
+    return soft_cross_entropy(logits, soft.to(logits.dtype) / 255)
+
+
+def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy against probabilities, mean over their sum.
+
+    Args:
+        logits: (B, C, H, W) float.
+        target: (B, C, H, W) float probabilities; all 0 where there are none.
+
+    Returns:
+        Scalar, see `vidseg_training.processes.joint_mean`.
+    """
     return joint_mean(-(target * logits.log_softmax(1)).sum(), target.sum())

@@ -138,7 +138,8 @@ def load_run(
     test = open_dataset(config, 'test')
     network = NETWORKS[config.network](len(test.label_set))
     load_weights(network, trained.state, path)
-    if config.class_weight_offset is not None and config.teacher is None:
+    taught = config.teacher is not None or config.distillation.pixel
+    if config.class_weight_offset is not None and not taught:
         # Under weights w the network learns p(class) * w; this gives p(class) back
         # (logit adjustment, Menon et al., ICLR 2021). What a teacher says is not weighted, so with
         # one there is nothing exact to take out; docs/models.md has what validation says.

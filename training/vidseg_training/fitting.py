@@ -7,10 +7,11 @@ from pathlib import Path
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import CAMVID
 from vidseg_training.config import TrainConfig
+from vidseg_training.consistency.lessons import Lessons, open_lessons
 from vidseg_training.data import open_dataset
 from vidseg_training.data.footage import WithFootage
 from vidseg_training.data.propagated import WithPropagated
-from vidseg_training.data.sampling import TrainingSet
+from vidseg_training.data.sampling import LabelledImages, TrainingSet
 from vidseg_training.distillation import soft_labels
 from vidseg_training.loop import fit
 from vidseg_training.networks import POOLING, STRIDES
@@ -42,11 +43,22 @@ def run(config: TrainConfig, folder: Path) -> Path:
     if config.teacher is not None and labelled.label_set != CAMVID:
         msg = 'teacher: it knows the classes of CamVid only'
         raise ParameterError(msg)
+    with open_fabric(config).rank_zero_first():  # one process asks the teacher, for all
+        train, lessons = _open_sources(config, labelled, folder)
+    return fit(config, network, train, validation, folder, lessons=lessons)
+
+
+def _open_sources(
+    config: TrainConfig, labelled: LabelledImages, folder: Path
+) -> tuple[TrainingSet, Lessons]:
+    """Open what goes with the labelled images: samples, video, clips, what a teacher says."""
+    kept = config.distillation.teacher and config.distillation.cache
+    if config.propagation != 'off' and (config.teacher is not None or kept):
+        msg = 'propagation and teacher: a run has one of them, unless with distillation.no-cache'
+        raise ParameterError(msg)
+    lessons = open_lessons(config, labelled, folder)
     if config.propagation != 'off':
         assert config.propagated is not None
-        if config.teacher is not None:
-            msg = 'propagation and teacher: a run has one of them'
-            raise ParameterError(msg)
         mixed = WithPropagated(
             labelled,
             config.propagated,
@@ -54,11 +66,10 @@ def run(config: TrainConfig, folder: Path) -> Path:
             config.offset,
             accumulate=config.accumulate,
         )
-        return fit(config, network, TrainingSet(mixed, real=mixed.real), validation, folder)
+        return TrainingSet(mixed, real=mixed.real), lessons
     if config.teacher is None:
-        return fit(config, network, TrainingSet(labelled), validation, folder)
-    train = WithFootage(labelled, config.unlabelled, config.unlabelled_step)
+        return TrainingSet(labelled, lessons.soft_images), lessons
+    images = WithFootage(labelled, config.unlabelled, config.unlabelled_step)
     folder.mkdir(parents=True, exist_ok=True)
-    with open_fabric(config).rank_zero_first():  # one process asks the teacher, for all
-        soft = soft_labels(config.teacher, config.teacher_height, train, folder)
-    return fit(config, network, TrainingSet(train, soft), validation, folder)
+    soft = soft_labels(config.teacher, config.teacher_height, images, folder)
+    return TrainingSet(images, soft), lessons

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import logging
 from math import inf, isfinite
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from rich.progress import (
     BarColumn,
@@ -34,10 +34,12 @@ from vidseg_training.checkpoints import (
     write_weights,
 )
 from vidseg_training.config import TrainConfig
+from vidseg_training.consistency.lessons import ClipBatches, Lessons, NO_LESSONS
+from vidseg_training.consistency.objective import ConsistencyObjective
 from vidseg_training.data.class_uniform import class_centroids, leave_boosted
+from vidseg_training.data.clip_triplets import Triplets
 from vidseg_training.data.sampling import (
     build_loader,
-    class_weights,
     EpochSampler,
     label_maps,
     LabelledImages,
@@ -46,9 +48,14 @@ from vidseg_training.data.sampling import (
     warn_of_absent,
 )
 from vidseg_training.distillation import distillation_loss
-from vidseg_training.losses import segmentation_loss
+from vidseg_training.losses import class_ids, LabelLoss
 from vidseg_training.networks import normalise
-from vidseg_training.processes import join_batch_norms, open_fabric, sum_over_processes
+from vidseg_training.processes import (
+    average_gradients,
+    join_batch_norms,
+    open_fabric,
+    sum_over_processes,
+)
 from vidseg_training.run_log import RunLog
 from vidseg_training.sample_pictures import draw_samples
 from vidseg_training.schedule import build_optimizer, poly_learning_rate
@@ -72,13 +79,15 @@ class Run:
         skipped: Steps that were left out because loss or gradient were not finite.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the last by name
         self,
         config: TrainConfig,
         network: nn.Module,
         train: TrainingSet,
         folder: Path,
         validation: LabelledImages | None = None,
+        *,
+        lessons: Lessons = NO_LESSONS,
     ) -> None:
         """Prepare the run, from its checkpoint if the folder holds one.
 
@@ -88,10 +97,12 @@ class Run:
             train: Training set.
             folder: Receives checkpoints, weights, pictures and the log; created if needed.
             validation: Set that is only scored, or None.
+            lessons: What is learned from beside the labels.
 
         Raises:
             ParameterError: If the folder holds a run with other settings, a strict class is
-                unknown, the images do not fill a batch, or a batch not the processes.
+                unknown, the images do not fill a batch, a batch not the processes, or no clip
+                has three frames.
             SourceError: If the checkpoint is damaged or another network's.
         """
         self.config, self._folder, self._validation = config, folder, validation
@@ -99,7 +110,7 @@ class Run:
         self._best = -inf
         self._names, self._label_set = train.images.names, train.images.label_set
         self.fabric = open_fabric(config)
-        self._strict = self._class_ids('strict_classes')
+        self._label_loss = LabelLoss(config, train.images, self.fabric.device)
         self._sampler = self._epoch_sampler(train.images)
         self.batches = len(self._sampler) // config.batch_size
         if self.batches == 0:
@@ -111,7 +122,9 @@ class Run:
             build_loader(train, config, self._sampler, self.fabric.world_size),
             use_distributed_sampler=False,
         )
-        self._weights = self._class_weights(train.images)
+        self._clips = ClipBatches(lessons, config, self.batches, self.fabric)
+        objective = ConsistencyObjective(config.consistency, config.distillation, lessons.teacher)
+        self._objective = objective.to(self.fabric.device)
         self._set_up(network)
         folder.mkdir(parents=True, exist_ok=True)
         self._restore()
@@ -121,18 +134,13 @@ class Run:
         """Bring network, optimizer and average to the device."""
         network = join_batch_norms(network, self.fabric.device)
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types only the 4-d tensor call
-        optimizer = build_optimizer(network.parameters(), self.config)
+        parameters = [*network.parameters(), *self._objective.parameters()]
+        optimizer = build_optimizer(parameters, self.config)
         self.network, self._optimizer = self.fabric.setup(network, optimizer)
         self._average = None
         if self.config.ema_decay is not None:
             average = get_ema_multi_avg_fn(self.config.ema_decay)  # type: ignore[no-untyped-call]  # torch left it untyped
             self._average = AveragedModel(network, multi_avg_fn=average, use_buffers=True)
-
-    def _class_weights(self, images: LabelledImages) -> Tensor | None:
-        if self.config.class_weight_offset is None:
-            return None
-        weights = class_weights(images, self.config.class_weight_offset)
-        return torch.from_numpy(weights).to(self.fabric.device)
 
     @property
     def step(self) -> int:
@@ -149,13 +157,6 @@ class Run:
         """Whether this process is the one that writes files."""
         return self.fabric.is_global_zero
 
-    def _class_ids(self, setting: Literal['strict_classes', 'boost_classes']) -> list[int]:
-        names, wanted = self._label_set.names, getattr(self.config, setting)
-        if unknown := sorted(set(wanted) - set(names)):
-            msg = f'{setting}: {", ".join(unknown)} not among {", ".join(names)}'
-            raise ParameterError(msg)
-        return [names.index(name) for name in wanted]
-
     def _epoch_sampler(self, images: LabelledImages) -> EpochSampler:
         config, fabric = self.config, self.fabric
         if config.batch_size % fabric.world_size:
@@ -169,7 +170,7 @@ class Run:
             centroids = class_centroids(
                 label_maps(images, len(images)), len(self._label_set), config.class_uniform_tile
             )
-            boosted = self._class_ids('boost_classes')
+            boosted = class_ids('boost_classes', config.boost_classes, self._label_set.names)
             centroids = leave_boosted(centroids, trained_images(images), boosted)
             warn_of_absent(images, [len(of_class) for of_class in centroids])
         part = (fabric.global_rank, fabric.world_size)
@@ -189,6 +190,7 @@ class Run:
             raise ParameterError(msg)
         load_weights(self.network.module, checkpoint['network'], path)
         self._optimizer.load_state_dict(checkpoint['optimizer'])
+        self._objective.load_state_dict(checkpoint.get('objective', {}))
         if self._average is not None:
             self._average.load_state_dict(checkpoint['average'])
         self.fabric.strategy.precision.load_state_dict(checkpoint.get('precision', {}))
@@ -204,6 +206,7 @@ class Run:
         state = {
             'network': self.network.module.state_dict(),
             'optimizer': self._optimizer.state_dict(),
+            'objective': self._objective.state_dict(),
             'precision': self.fabric.strategy.precision.state_dict(),
             'settings': settings_text(self.config),
             'classes': list(self._label_set.names),
@@ -216,27 +219,20 @@ class Run:
             state['average'] = self._average.state_dict()
         write_atomically(self._folder / CHECKPOINT, lambda partial: torch.save(state, partial))
 
-    def _loss(self, images: Tensor, labels: Tensor, soft: Tensor) -> Tensor:
-        config = self.config
-        share = config.relaxed_share
-        relaxed = self.epoch < config.epochs * share if share else None
+    def _terms(self, batch: list[Tensor], clips: Triplets | None) -> dict[str, Tensor]:
+        """Return the terms of the loss, weighted, by name."""
+        step = self._objective.arrange(batch, clips)
+        outputs = self.network(normalise(step.images))
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        terms = {'labels': self._label_loss(outputs, step.labels, self.epoch)}
+        if self.config.teacher is not None:
+            loss = distillation_loss(outputs[0][: len(step.soft)], step.soft)
+            terms['teacher'] = self.config.distillation_weight * loss
+        progress = self.step / self.total_steps
+        return terms | self._objective.weighted_terms(step, outputs[0], progress)
 
-        def against_labels(logits: Tensor) -> Tensor:
-            return segmentation_loss(
-                logits, labels, self._weights, relaxed=relaxed, strict=self._strict
-            )
-
-        outputs = self.network(normalise(images))
-        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
-        loss = against_labels(logits)
-        for other in auxiliary:
-            loss = loss + config.auxiliary_weight * against_labels(other)
-        if soft.shape[1]:
-            loss = loss + config.distillation_weight * distillation_loss(logits, soft)
-        return loss
-
-    def _learn(self, images: Tensor, labels: Tensor, soft: Tensor) -> float:
-        """Do one step; return its loss over the joint batch.
+    def _learn(self, batch: list[Tensor], clips: Triplets | None) -> dict[str, float]:
+        """Do one step; return the terms of its loss over the joint batch.
 
         Weights, their average and the statistics of batch norms stay as they are if loss or
         gradient are not finite.
@@ -244,11 +240,14 @@ class Run:
         buffers = list(self.network.buffers())
         before = [buffer.clone() for buffer in buffers]
         self._optimizer.zero_grad()
-        loss = self._loss(images, labels, soft)
-        value = (sum_over_processes(loss) / self.fabric.world_size).item()
-        finite = isfinite(value)
+        terms = self._terms(batch, clips)
+        parts = torch.stack(list(terms.values()))
+        joint = (sum_over_processes(parts) / self.fabric.world_size).tolist()
+        values = dict(zip(terms, joint, strict=True))
+        finite = all(map(isfinite, joint))
         if finite:
-            self.fabric.backward(loss)
+            self.fabric.backward(parts.sum())
+            average_gradients(self._objective)
             norm = self.fabric.clip_gradients(
                 self.network,
                 self._optimizer,
@@ -266,15 +265,15 @@ class Run:
         else:
             for buffer, kept in zip(buffers, before, strict=True):
                 buffer.copy_(kept)
-            self._count_skipped(value)
-        return value
+            self._count_skipped([name for name in values if not isfinite(values[name])])
+        return values
 
-    def _count_skipped(self, loss: float) -> None:
-        """Count a step without a finite loss or gradient, and name its images."""
+    def _count_skipped(self, terms: list[str]) -> None:
+        """Count a step without a finite gradient or with terms that are not; name its images."""
         self.skipped += 1
         self._skipped_in_a_row += 1
         images = [self._names[draw.image] for draw in self._sampler.joint_batch(self.batch)]
-        what = 'gradient' if isfinite(loss) else 'loss'
+        what = f'loss ({", ".join(terms)})' if terms else 'gradient'
         if self._leads:
             self._log.write(self.step, skipped=what, images=images)
         _logger.warning(
@@ -315,14 +314,19 @@ class Run:
         self.network.train()
         while self.epoch < config.epochs:
             self._sampler.epoch, self._sampler.first_batch = self.epoch, self.batch
-            for images, labels, soft in self._loader:
+            clips_of = self._clips.rest(self.epoch, self.batch)
+            for batch, clips in zip(self._loader, clips_of):  # noqa: B905  # may be endless
                 rate = poly_learning_rate(self.step, self.total_steps, config)
                 for group in self._optimizer.param_groups:
                     group['lr'] = rate
                 torch.manual_seed((config.seed << 32) + self.step)  # what dropout draws
-                loss = self._learn(images, labels, soft)
+                terms = self._learn(batch, clips)
+                loss = sum(terms.values())
                 if self._leads and isfinite(loss):
-                    self._log.write(self.step, loss=loss, learning_rate=rate)
+                    parts: dict[str, float] = terms if len(terms) > 1 else {}
+                    if clips is not None:
+                        parts['hidden_pairs'] = clips.hidden_pairs()
+                    self._log.write(self.step, loss=loss, learning_rate=rate, **parts)
                 self.batch += 1
                 if self.batch == self.batches:
                     self.epoch, self.batch = self.epoch + 1, 0
@@ -347,12 +351,14 @@ class Run:
         write_weights(path, self.shipped(), self.config, self.epoch, classes=classes)
 
 
-def fit(
+def fit(  # noqa: PLR0913  # the last by name
     config: TrainConfig,
     network: nn.Module,
     train: TrainingSet,
     validation: LabelledImages | None,
     folder: Path,
+    *,
+    lessons: Lessons = NO_LESSONS,
 ) -> Path:
     """Train to the end with a progress bar; scores on ``validation`` go into the log.
 
@@ -362,6 +368,7 @@ def fit(
         train: Training set.
         validation: Set that is only scored, or None.
         folder: Receives checkpoints, weights, pictures and the log; created if needed.
+        lessons: What is learned from beside the labels.
 
     Returns:
         Path of the weights that ship, after the last epoch (safetensors).
@@ -371,7 +378,7 @@ def fit(
         SourceError: If data or the folder's checkpoint cannot be read.
         OutputError: If a file cannot be written; the one before it stays.
     """
-    run = Run(config, network, train, folder, validation)
+    run = Run(config, network, train, folder, validation, lessons=lessons)
     columns = (
         TextColumn('{task.description}'),
         BarColumn(),

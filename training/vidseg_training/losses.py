@@ -4,10 +4,14 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 import torch.nn.functional as F
 
+from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import IGNORE_ID
+from vidseg_training.config import TrainConfig
+from vidseg_training.data.sampling import class_weights, LabelledImages
 from vidseg_training.processes import joint_mean
 from vidseg_training.relaxation import boundary_cross_entropy, relaxed_cross_entropy
 
@@ -46,3 +50,70 @@ def segmentation_loss(
     if weights is not None:
         pixel_weights = pixel_weights * weights[labels.clamp(max=len(weights) - 1)]
     return joint_mean((losses * pixel_weights).sum(), pixel_weights.sum())
+
+
+def class_ids(setting: str, wanted: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Return the ids of the classes that a setting names.
+
+    Args:
+        setting: Name of the setting, for the message.
+        wanted: Its value.
+        names: Names of all classes.
+
+    Raises:
+        ParameterError: If one is unknown.
+    """
+    if unknown := sorted(set(wanted) - set(names)):
+        msg = f'{setting}: {", ".join(unknown)} not among {", ".join(names)}'
+        raise ParameterError(msg)
+    return [names.index(name) for name in wanted]
+
+
+class LabelLoss:
+    """The loss against labels that a configuration asks for."""
+
+    def __init__(self, config: TrainConfig, images: LabelledImages, device: torch.device) -> None:
+        """Prepare class weights.
+
+        Args:
+            config: The settings.
+            images: Training set, whose label maps are counted for the weights.
+            device: Of the labels.
+
+        Raises:
+            ParameterError: If a strict class is unknown.
+        """
+        self._config = config
+        names = images.label_set.names
+        self._strict = class_ids('strict_classes', config.strict_classes, names)
+        self._weights = None
+        if config.class_weight_offset is not None:
+            weights = class_weights(images, config.class_weight_offset)
+            self._weights = torch.from_numpy(weights).to(device)
+
+    def __call__(self, outputs: Sequence[Tensor], labels: Tensor, epoch: int) -> Tensor:
+        """Return the loss of a network's outputs.
+
+        Args:
+            outputs: Logits (B, C, h, w), then those of auxiliary heads.
+            labels: (b, H, W) int64 ids of the first b <= B images, 255 ignored.
+            epoch: Epoch from 0: relaxation ends with its share of them.
+
+        Returns:
+            Scalar: main loss and weighted auxiliary losses.
+        """
+        share = self._config.relaxed_share
+        relaxed = epoch < self._config.epochs * share if share else None
+        main, *auxiliary = (
+            segmentation_loss(
+                logits[: len(labels)],
+                labels,
+                self._weights,
+                relaxed=relaxed,
+                strict=self._strict,
+            )
+            for logits in outputs
+        )
+        for other in auxiliary:
+            main = main + self._config.auxiliary_weight * other
+        return main

@@ -67,6 +67,13 @@ def sum_over_processes(values: Tensor) -> Tensor:
     return total
 
 
+def average_gradients(module: nn.Module) -> None:
+    """Take the mean of gradients over all processes, for a module outside of Fabric's network."""
+    for parameter in module.parameters():
+        if parameter.grad is not None:
+            parameter.grad = sum_over_processes(parameter.grad) / process_count()
+
+
 def joint_mean(total: Tensor, weight: Tensor) -> Tensor:
     """Return the weighted mean over the joint batch, as far as this process adds to it.
 

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the model card says of where the weights come from, told by the run's own settings."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 import shlex
 from typing import Final
 
 from vidseg_ros.core.errors import VidsegError
 from vidseg_ros.core.model_card import DataSource
-from vidseg_training.checkpoints import read_weights
+from vidseg_training.checkpoints import flat_settings, read_weights
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset, TrainingData
 from vidseg_training.recipes import RECIPES
@@ -19,6 +19,8 @@ FREE: Final = 'Apache-2.0'
 
 NON_COMMERCIAL: Final = ('non-commercial', 'BY-NC')
 """What a licence says that keeps weights from commercial use."""
+
+_UNKNOWN: Final = 'unknown, so non-commercial use until somebody knows better'
 
 INITIAL_WEIGHTS: Final = DataSource(
     name='FDDWNet weights trained on Cityscapes, '
@@ -49,12 +51,23 @@ def describe_sources(config: TrainConfig, test: TrainingData) -> tuple[DataSourc
                 use='training',
             )
         )
+    if config.consistency.clips:
+        names = ', '.join(path.name for path in config.consistency.clips)
+        licence = config.consistency.licence
+        sources.append(DataSource(name=f'video: {names}', licence=licence, use='consistency'))
     published = config.init is not None and config.network == 'fddwnet' and not is_run(config.init)
-    uses = {'starting weights': published, 'teacher': config.teacher is not None}
+    teachers = config.distillation.teacher
+    taught = config.teacher is not None or any(place.endswith('.pth') for place in teachers)
+    uses = {'starting weights': published, 'teacher': taught}
     if used := [use for use, is_used in uses.items() if is_used]:
         sources.append(replace(INITIAL_WEIGHTS, use=' and '.join(used)))
     if config.init is not None and not published:
         sources += _starting_sources(config.init)
+    for place in teachers:
+        if is_run(Path(place)):
+            sources += _sources_of_run(Path(place), 'teacher')
+        elif not place.endswith('.pth'):
+            sources.append(DataSource(name=place, licence=_UNKNOWN, use='teacher'))
     return tuple(sources)
 
 
@@ -64,13 +77,17 @@ def _starting_sources(init: Path) -> list[DataSource]:
         name = f'{init.name}, backbone trained on ImageNet'
         licence = 'ImageNet, non-commercial research (Deng et al. 2009)'
         return [DataSource(name=name, licence=licence, use='starting weights')]
+    return _sources_of_run(init, 'starting weights')
+
+
+def _sources_of_run(path: Path, use: str) -> list[DataSource]:
+    """Name what a run was trained on, as its settings say."""
     try:
-        before = read_weights(init).config
+        before = read_weights(path).config
         known = describe_sources(before, open_dataset(before, 'test'))
     except VidsegError:  # weights or data have gone: what they allow is not known
-        licence = 'unknown, so non-commercial use until somebody knows better'
-        return [DataSource(name=f'the run {init.name}', licence=licence, use='starting weights')]
-    return [replace(source, use=f'starting weights, {source.use}') for source in known]
+        return [DataSource(name=f'the run {path.name}', licence=_UNKNOWN, use=use)]
+    return [replace(source, use=f'{use}, {source.use}') for source in known]
 
 
 def licence_of(sources: tuple[DataSource, ...]) -> str:
@@ -85,11 +102,15 @@ def licence_of(sources: tuple[DataSource, ...]) -> str:
 def describe_recipe(config: TrainConfig) -> str:
     """Write the command that repeats a run; paths are given by their last part."""
     words = ['vidseg-train', 'fit', config.name]
-    recipe = asdict(RECIPES[config.name]())
-    for field, value in asdict(config).items():
+    recipe = flat_settings(RECIPES[config.name]())
+    for field, value in flat_settings(config).items():
         if value != recipe[field]:
+            block, dot, name = field.replace('_', '-').rpartition('.')
+            if isinstance(value, bool):
+                words.append(f'--{block}{dot}{"" if value else "no-"}{name}')
+                continue
             values = value if isinstance(value, tuple) else (value,)
-            words.append(f'--{field.replace("_", "-")}')
+            words.append(f'--{block}{dot}{name}')
             words += [item.name if isinstance(item, Path) else str(item) for item in values]
     return shlex.join(words)
 

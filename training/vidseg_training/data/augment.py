@@ -21,7 +21,8 @@ class Sample(NamedTuple):
     labels: NDArray[np.uint8]
     """(H, W) uint8 ids, 255 void."""
     soft: NDArray[np.uint8] | None = None
-    """(H, W, C) uint8 class probabilities of a teacher, 255 = 1; all 0 where there are none."""
+    """(h, w, C) uint8 class probabilities of a teacher, 255 = 1, at any size; all 0 where there
+    are none."""
 
 
 def _first_pixel(side: int, crop: int, contain: int | None, rng: np.random.Generator) -> int:

@@ -7,7 +7,7 @@ Nothing random has to be saved, so a killed run resumes exactly where its checkp
 
 from collections.abc import Iterator, Sequence
 import logging
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -23,6 +23,8 @@ from vidseg_training.data.class_uniform import Centroid, draw_epoch
 from vidseg_training.data.image_pairs import ImagePairs
 
 _logger = logging.getLogger(__name__)
+
+_Batch = TypeVar('_Batch')
 
 
 class LabelledImages(Protocol):
@@ -50,7 +52,8 @@ class TrainingSet(NamedTuple):
     images: LabelledImages
     """Images with label maps."""
     soft: NDArray[np.uint8] | None = None
-    """(N, H, W, C) uint8 probabilities of a teacher for each image, 255 = 1; None: no teacher."""
+    """(N, h, w, C) uint8 probabilities of a teacher for each image, 255 = 1, at any size; None: no
+    teacher."""
     real: int | None = None
     """So many images, from the first, are labelled ones and not propagated; None: all."""
 
@@ -178,12 +181,27 @@ def build_loader(
         sampler: Says which samples.
         processes: Number of processes that share a batch.
     """
-    beside = config.workers > 0
+    images = AugmentedImages(train, config)
+    return load_beside(images, config.batch_size // processes, sampler, config.workers)
+
+
+def load_beside(
+    dataset: Dataset[_Batch], batch_size: int, sampler: Sampler[Any], workers: int
+) -> DataLoader[_Batch]:
+    """Return what loads batches of a data set, in processes beside the training if there are some.
+
+    Args:
+        dataset: Gives the samples.
+        batch_size: Samples of a batch in this process.
+        sampler: Says which samples.
+        workers: Processes beside the training; 0: none.
+    """
+    beside = workers > 0
     return DataLoader(
-        AugmentedImages(train, config),
-        batch_size=config.batch_size // processes,
+        dataset,
+        batch_size=batch_size,
         sampler=sampler,
-        num_workers=config.workers,
+        num_workers=workers,
         persistent_workers=beside,
         multiprocessing_context='spawn' if beside else None,  # a fork would copy held locks
         worker_init_fn=_use_one_core if beside else None,

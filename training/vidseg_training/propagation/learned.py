@@ -28,6 +28,7 @@ class LearnedMotion:
         name: Mode of the network and the start of the SHA-256 of its file.
         past_frames: It makes use of one frame beyond the source, and does without.
         network: In evaluation mode.
+        flow: Its first guess; None: no motion.
     """
 
     past_frames = 1
@@ -40,7 +41,7 @@ class LearnedMotion:
             network: Trained; put into evaluation mode.
             flow: The first guess it was trained with; None: no motion.
         """
-        self.name, self.network, self._flow = name, network.eval(), flow
+        self.name, self.network, self.flow = name, network.eval(), flow
 
     @classmethod
     def load(cls, path: Path, flow: 'FlowMethod | None' = None) -> 'LearnedMotion':
@@ -69,7 +70,7 @@ class LearnedMotion:
         """See `MotionSource`."""
         previous = past[0] if past else source
         window = Window(previous.image, source.image, target.image)
-        guess = first_guess(window, self.network.mode, self._flow)
+        guess = first_guess(window, self.network.mode, self.flow)
         batch = to_batch(window, guess, next(self.network.parameters()).device)
         with torch.inference_mode():
             return to_flow(self.network(*batch))

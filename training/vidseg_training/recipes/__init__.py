@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from vidseg_training.config import TrainConfig
-from vidseg_training.recipes import camvid, cityscapes, kitti, mapillary, own, vspw
+from vidseg_training.recipes import camvid, cityscapes, consistent, kitti, mapillary, own, vspw
 
 RECIPES: Final[dict[str, Callable[[], TrainConfig]]] = {
     recipe.__name__: recipe
@@ -27,6 +27,10 @@ RECIPES: Final[dict[str, Callable[[], TrainConfig]]] = {
         cityscapes.cityscapes_pspnet_mobilenet_v2,
         cityscapes.cityscapes_pspnet_resnet101,
         cityscapes.cityscapes_pspnet_resnet18,
+        consistent.camvid_consistent,
+        consistent.camvid_etc,
+        consistent.cityscapes_etc,
+        consistent.vspw_etc,
         kitti.kitti_dual_resolution,
         mapillary.mapillary_dual_resolution,
         own.own_compact,

@@ -1,0 +1,242 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""What do the terms of consistency and distillation bring, and what do the alternatives cost?
+
+Usage::
+
+    python bench/consistency_ablation.py DATA/camvid --teacher DATA/weights/fddwnet_cityscapes.pth
+
+The small setting of `ablation.py`, augmented: CompactNet at 240x176, random weights, CamVid train.
+TC (DIS, forward-backward masked), VC and flips by the protocol ``clip_halves``: the images of one
+half of CamVid's dense clip train, without labels, the other half scores, then the other way round;
+numbers are the mean. mIoU is that of CamVid test and, beside it, of the scored halves. Motion
+comes from Farneback's flow or a motion network, never from DIS. Two rows have the same networks as
+the baseline and make their masks steady afterwards, at the cost of time: key frames and frame
+averages. A killed run goes on where it stood.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+import json
+from pathlib import Path
+import statistics
+from typing import Any, Final, NamedTuple
+
+from ablation import baseline, put_into
+from report import RESULTS, surroundings
+from steadiness import FrameAverage, HALVES, KeyFrames, PerFrame, score_clip, Segmenter
+
+from vidseg_ros.evaluation.results_folder import write_json
+from vidseg_training.config import TrainConfig
+from vidseg_training.consistency.lessons import OF_CLIPS, OF_IMAGES
+from vidseg_training.consistency.settings import ConsistencyConfig, DistillationConfig
+from vidseg_training.data.camvid import CamVid
+from vidseg_training.export import load_run
+from vidseg_training.fitting import run
+from vidseg_training.scoring import score
+
+SCRIPT: Final = 'bench/consistency_ablation.py'
+LICENCE: Final = 'CC BY-NC 4.0, research use (Brostow et al. 2009)'
+
+
+class Row(NamedTuple):
+    """What a row adds to the baseline."""
+
+    consistency: dict[str, Any]
+    """Weights of `ConsistencyConfig`."""
+    distillation: dict[str, float]
+    """Weights of `DistillationConfig`."""
+    matters: bool = False
+    """Whether it is run with every seed, others with the first."""
+
+    @property
+    def needs_clips(self) -> bool:
+        """Whether anything of it is learned from clips."""
+        pairs = self.distillation.keys() & {'pair_frames', 'multi_frame'}
+        return bool(pairs) or 'temporal' in self.consistency
+
+
+TEMPORAL: Final = {'temporal': 10.0}
+SINGLE_FRAME: Final = {'pixel': 0.5, 'pair': 1.0}
+PAIR_FRAMES: Final = {'pair_frames': 1.0}
+MULTI_FRAME: Final = {'multi_frame': 1.0}
+
+ROWS: Final[dict[str, Row]] = {
+    'baseline': Row({}, {}, matters=True),
+    '+ temporal loss': Row(TEMPORAL, {}, matters=True),
+    '+ single frame (SF)': Row({}, SINGLE_FRAME),
+    '+ pair-wise frames (PF)': Row({}, PAIR_FRAMES),
+    '+ multi-frame (MF)': Row({}, MULTI_FRAME),
+    'all of these': Row(TEMPORAL, {**SINGLE_FRAME, **PAIR_FRAMES, **MULTI_FRAME}, matters=True),
+    '+ equivariance': Row({'equivariance': 10.0}, {}),
+}
+
+FOILS: Final[dict[str, Callable[[PerFrame, tuple[int, int]], Segmenter]]] = {
+    'baseline, key frames (every 5th, flow between)': KeyFrames,
+    'baseline, mean of 3 frames': lambda frame, _: FrameAverage(frame),
+}
+
+COLUMNS: Final = {
+    'test_miou': ('mIoU test', 100, '.1f'),
+    'miou': ('mIoU clip', 100, '.1f'),
+    'tc': ('TC', 100, '.1f'),
+    'vc8': ('VC8', 100, '.1f'),
+    'vc16': ('VC16', 100, '.1f'),
+    'flips_per_s': ('flips/s', 1, '.3f'),
+    'ms_mean': ('ms mean', 1, '.1f'),
+    'ms_worst': ('ms worst', 1, '.1f'),
+}
+"""Heading, factor and format of each score in the table."""
+
+
+def configuration(row: Row, clip: Path, seed: int, args: argparse.Namespace) -> TrainConfig:
+    """Return the settings of a run whose clips, if any, are the images of a folder."""
+    clips = {'clips': (clip,), 'licence': LICENCE} if row.needs_clips else {}
+    teacher = {'teacher': (str(args.teacher),), 'scale': args.scale} if row.distillation else {}
+    return replace(
+        baseline(args.data, args.epochs),
+        name='consistency_ablation',
+        scale_range=(0.375, 1.0),
+        color_jitter=0.25,
+        seed=seed,
+        consistency=ConsistencyConfig(**row.consistency, **clips, motion=args.motion),
+        distillation=DistillationConfig(**row.distillation, **teacher),
+    )
+
+
+def lend_clip(images: Path, half: int, folder: Path) -> Path:
+    """Make a folder with links to the images of one half of the clip."""
+    clip = folder / f'half{half}'
+    clip.mkdir(parents=True, exist_ok=True)
+    files = sorted(images.glob('*.png'))
+    for file in (files[index] for index in HALVES[half]):
+        link = clip / file.name
+        if not link.is_symlink():
+            link.symlink_to(file.resolve())
+    return clip
+
+
+def share_answers(name: str, giver: Path, taker: Path) -> None:
+    """Let a run have what the teacher has already said; it checks that it is its own teacher.
+
+    Args:
+        name: Of the file of answers.
+        giver: Folder that may have it.
+        taker: Folder that may lack it; created if needed.
+    """
+    taker.mkdir(parents=True, exist_ok=True)
+    if (giver / name).exists() and not (taker / name).exists():
+        for file in (f'{name}.json', name):
+            (taker / file).unlink(missing_ok=True)
+            (taker / file).hardlink_to(giver / file)
+
+
+def train(config: TrainConfig, folder: Path, answers: Mapping[str, Path]) -> None:
+    """Do a run, or what is left of it.
+
+    Args:
+        config: The settings.
+        folder: Of the run.
+        answers: For each file of answers of a teacher the folder that keeps it for other runs.
+    """
+    for name, kept in answers.items():
+        share_answers(name, kept, folder)
+    run(config, folder)
+    for name, kept in answers.items():
+        share_answers(name, folder, kept)
+
+
+def train_and_score(
+    row: Row, seed: int, folder: Path, args: argparse.Namespace
+) -> dict[str, list[dict[str, Any]]]:
+    """Do the runs of a row and a seed: one, or one for each half of the clip that trains.
+
+    Returns:
+        For ``alone`` and, of the baseline, each foil: scores for both scored halves.
+    """
+    clip = CamVid(args.data, 'val')
+    ways = {'alone': lambda frame, _: frame, **(FOILS if row == ROWS['baseline'] else {})}
+    result: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
+    for half in (0, 1) if row.needs_clips else (0,):
+        config = configuration(row, lend_clip(args.data / 'val', half, args.runs), seed, args)
+        place = folder / f'half{half}' if row.needs_clips else folder
+        answers = {OF_IMAGES: args.runs / 'answers', OF_CLIPS: args.runs / f'answers{half}'}
+        train(config, place, answers if row.distillation else {})
+        _, network, test = load_run(place)
+        whole = {
+            'test_miou': score(network, test, config.input_size).miou(),
+            'parameters': sum(parameter.numel() for parameter in network.parameters()),
+        }
+        for scored in (1 - half,) if row.needs_clips else (0, 1):
+            for name, way in ways.items():
+                segment = way(PerFrame(network, config.input_size), config.input_size)
+                result[name].append({**whole, **score_clip(segment, clip, HALVES[scored])})
+    return result
+
+
+def table(runs: Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]) -> str:
+    """Write the runs as a Markdown table: means, and for several seeds the spread of their means.
+
+    Args:
+        runs: By row, then by seed, the scores of both halves.
+    """
+    headings = [heading for heading, _, _ in COLUMNS.values()]
+    lines = [f'| setting | seeds | {" | ".join(headings)} |', '|---' * (len(headings) + 2) + '|']
+    for row, by_seed in runs.items():
+        cells = []
+        for name, (_, factor, style) in COLUMNS.items():
+            means = [
+                factor * statistics.fmean(half[name] for half in halves)
+                for halves in by_seed.values()
+            ]
+            spread = f' ±{(max(means) - min(means)) / 2:{style}}' if len(means) > 1 else ''
+            cells.append(f'{statistics.fmean(means):{style}}{spread}')
+        lines.append(f'| {row} | {len(by_seed)} | {" | ".join(cells)} |')
+    return '\n'.join(lines)
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
+    parser.add_argument('data', type=Path, help='folder of CamVid (SegNet split)')
+    parser.add_argument('--teacher', type=Path, required=True, help='run, or published weights')
+    parser.add_argument('--scale', type=float, default=2.0, help='of images for the teacher')
+    parser.add_argument('--motion', default='farneback', help='farneback or a motion network')
+    parser.add_argument('--runs', type=Path, default=Path('runs/consistency_ablation'))
+    parser.add_argument('--epochs', type=int, default=24)
+    parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument('--rows', nargs='+', choices=ROWS, default=list(ROWS))
+    parser.add_argument('--out', type=Path, default=RESULTS / 'consistency_ablation.json')
+    parser.add_argument('--table', type=Path, help='document that gets the table')
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train what is missing, then write result and table after each row."""
+    args = _arguments(argv)
+    result: dict[str, Any] = {
+        **surroundings('torch', 'lightning'),
+        'epochs': args.epochs,
+        'motion': args.motion,
+        'rows': {row: ROWS[row]._asdict() for row in args.rows},
+        'runs': {},
+    }
+    for seed in range(args.seeds):
+        for name in (row for row in args.rows if seed == 0 or ROWS[row].matters):
+            folder = args.runs / f'{name.strip("+ ").replace(" ", "_")}-{seed}'
+            done = folder / 'result.json'
+            if not done.is_file():
+                write_json(done, train_and_score(ROWS[name], seed, folder, args))
+            for way, halves in json.loads(done.read_text(encoding='utf-8')).items():
+                row = name if way == 'alone' else way
+                result['runs'].setdefault(row, {})[str(seed)] = halves
+            write_json(args.out, result)
+            text = table(result['runs'])
+            print(f'{text}\n')
+            if args.table is not None:
+                put_into(args.table, text, SCRIPT)
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

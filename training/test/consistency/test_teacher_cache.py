@@ -1,0 +1,82 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+import pytest
+import torch
+
+from vidseg_ros.core.errors import SourceError
+from vidseg_training.consistency.class_mapping import ClassMapping
+from vidseg_training.consistency.teacher_cache import (
+    keep_probabilities,
+    resize_probabilities,
+    whole_image,
+)
+from vidseg_training.consistency.teachers import MappedTeacher
+
+SHAPE = (3, 2, 2, 4)
+
+
+def _answers() -> Iterator[NDArray[np.uint8]]:
+    return (np.full(SHAPE[1:], index, np.uint8) for index in range(3))
+
+
+def _no_answers() -> Iterator[NDArray[np.uint8]]:
+    pytest.fail('the teacher is asked again')
+
+
+def test_a_teacher_is_asked_once(tmp_path: Path) -> None:
+    path = tmp_path / 'teacher.npy'
+    said = keep_probabilities(path, {'teacher': 'x'}, SHAPE, _answers)
+    assert said[:, 0, 0, 0].tolist() == [0, 1, 2]
+    again = keep_probabilities(path, {'teacher': 'x'}, SHAPE, _no_answers)
+    np.testing.assert_array_equal(again, said)
+
+
+def test_what_another_teacher_said_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / 'teacher.npy'
+    keep_probabilities(path, {'teacher': 'x'}, SHAPE, _answers)
+    for origin, shape in (({'teacher': 'y'}, SHAPE), ({'teacher': 'x'}, (2, *SHAPE[1:]))):
+        with pytest.raises(SourceError, match='another teacher said, or of other images; choose'):
+            keep_probabilities(path, origin, shape, _answers)
+    (tmp_path / 'teacher.npy.json').unlink()
+    with pytest.raises(SourceError, match='another teacher said'):
+        keep_probabilities(path, {'teacher': 'x'}, SHAPE, _answers)
+
+
+def test_a_teacher_that_was_interrupted_starts_again(tmp_path: Path) -> None:
+    def interrupted() -> Iterator[NDArray[np.uint8]]:
+        yield np.zeros(SHAPE[1:], np.uint8)
+        raise KeyboardInterrupt
+
+    path = tmp_path / 'teacher.npy'
+    with pytest.raises(KeyboardInterrupt):
+        keep_probabilities(path, {}, SHAPE, interrupted)
+    assert list(tmp_path.iterdir()) == []
+    assert keep_probabilities(path, {}, SHAPE, _answers)[2].max() == 2
+
+
+def test_sizes_of_probabilities_by_hand() -> None:
+    fine = torch.tensor([[[[0.0, 1.0], [0.5, 0.5]]]])
+    assert resize_probabilities(fine, (1, 1)).item() == 0.5
+    assert resize_probabilities(fine, (2, 2)) is fine
+    coarse = torch.tensor([[[[0.0, 1.0]]]])
+    wide = resize_probabilities(coarse, (1, 4))
+    assert wide.flatten().tolist() == [0.0, 0.25, 0.75, 1.0]
+
+
+def test_a_whole_image_is_answered_in_bytes() -> None:
+    class Half:
+        names, checksum = ('road', 'sky'), 'x'
+
+        def probabilities(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(images), 2, 5, 6), 0.5, device=images.device)
+
+    teacher = MappedTeacher(Half(), ClassMapping.between(Half.names, ('sky', 'car')))
+    said = whole_image(teacher, np.zeros((40, 48, 3), np.uint8), (20, 24))
+    assert said.shape == (20, 24, 2)
+    assert np.unique(said[..., 0]).tolist() == [128]
+    assert said[..., 1].max() == 0

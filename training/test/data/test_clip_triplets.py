@@ -1,0 +1,206 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from vidseg_ros.core.errors import ParameterError
+from vidseg_training.config import TrainConfig
+from vidseg_training.consistency.settings import ConsistencyConfig
+from vidseg_training.consistency.temporal_loss import photometric_weight
+from vidseg_training.data.camvid import CamVid
+from vidseg_training.data.clip_frames import ClipFrames
+from vidseg_training.data.clip_triplets import (
+    allowed_gaps,
+    AugmentedTriplets,
+    TripletDraw,
+    TripletSampler,
+)
+from vidseg_training.motion_config import MotionConfig
+from vidseg_training.motion_weights import write_motion
+from vidseg_training.networks.motion import MotionNet
+
+
+def _texture(shift: int = 0) -> np.ndarray:
+    """Return a smooth random picture of 48x64, moved to the left by whole pixels."""
+    noise = np.random.default_rng(1).uniform(0, 255, (48, 128, 3)).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 3)
+    smooth = (smooth - smooth.min()) * 255 / (smooth.max() - smooth.min())
+    return smooth[:, shift : shift + 64].astype(np.uint8)
+
+
+def _write(folder: Path, pictures: list[np.ndarray]) -> Path:
+    folder.mkdir()
+    for index, picture in enumerate(pictures):
+        cv2.imwrite(str(folder / f'f_{index}.png'), picture[..., ::-1])
+    return folder
+
+
+@pytest.fixture
+def config(small_config: TrainConfig) -> TrainConfig:
+    return replace(
+        small_config, consistency=ConsistencyConfig(clips=(Path('drive'),), licence='CC0', batch=4)
+    )
+
+
+@pytest.fixture
+def moving(tmp_path: Path, camvid_folder: Path) -> ClipFrames:
+    """Return a clip of 7 frames in which everything moves 2 px to the left a frame."""
+    folder = _write(tmp_path / 'moving', [_texture(2 * index) for index in range(7)])
+    return ClipFrames([folder], CamVid(camvid_folder, 'train'))
+
+
+def test_gaps_end_at_the_borders_of_a_clip_and_at_missing_frames(
+    tmp_path: Path, camvid_folder: Path
+) -> None:
+    folder = _write(tmp_path / 'drive', [_texture()] * 8)
+    (folder / 'f_5.png').unlink()
+    frames = ClipFrames([folder, camvid_folder / 'train'], CamVid(camvid_folder, 'train'))
+    gaps = dict(allowed_gaps(frames, 3, labelled_middle=False))
+    assert gaps == {
+        1: [1],
+        2: [1, 2],
+        3: [1, 3],
+        4: [2, 3],
+        9: [1],
+        10: [1, 2],
+        11: [1, 2],
+        12: [1],
+    }
+    labelled = dict(allowed_gaps(frames, 1, labelled_middle=True))
+    assert labelled == {9: [1], 10: [1], 11: [1], 12: [1]}
+
+
+def test_clips_without_three_frames_are_refused(tmp_path: Path, camvid_folder: Path) -> None:
+    labelled = CamVid(camvid_folder, 'train')
+    short = ClipFrames([_write(tmp_path / 'short', [_texture()] * 2)], labelled)
+    with pytest.raises(ParameterError, match='no clip has three frames in a row'):
+        allowed_gaps(short, 3, labelled_middle=False)
+    unlabelled = ClipFrames([_write(tmp_path / 'drive', [_texture()] * 5)], labelled)
+    with pytest.raises(ParameterError, match='a labelled frame with both neighbours in a row'):
+        allowed_gaps(unlabelled, 3, labelled_middle=True)
+
+
+def test_the_processes_share_what_one_draws(config: TrainConfig) -> None:
+    gaps = [(1, [1]), (2, [1, 2]), (3, [1, 2, 3])]
+    whole = list(TripletSampler(gaps, 50, config))
+    parts = [list(TripletSampler(gaps, 50, config, (index, 2))) for index in range(2)]
+    assert [*parts[0][:2], *parts[1][:2]] == whole[:4]
+    assert sorted(parts[0] + parts[1]) == sorted(whole)
+    sampler = TripletSampler(gaps, 50, config)
+    sampler.first_batch = 30
+    assert list(sampler) == whole[120:]
+    sampler.epoch = 1
+    assert list(sampler) != whole[120:]
+    counted = Counter(draw.gap for draw in whole if draw.frame == 3)
+    assert min(counted[gap] for gap in (1, 2, 3)) > 10
+    with pytest.raises(ParameterError, match=r'batch 4 is the joint one: .* multiple of the 3'):
+        TripletSampler(gaps, 50, config, (0, 3))
+
+
+def test_the_frames_of_a_triplet_are_augmented_alike(
+    moving: ClipFrames, config: TrainConfig
+) -> None:
+    """Whatever scale, crop and mirror image: along its motion each frame explains the others."""
+    triplets = AugmentedTriplets(moving, config)
+    signs = set()
+    for position in range(6):
+        triplet = triplets[TripletDraw(0, position, 3, 1)]
+        assert triplet.frames.shape == (3, 3, 32, 48)
+        batch = type(triplet)(*(part[None] for part in triplet))
+        for which in (0, 1):
+            pair = batch.pair(which)
+            assert pair.visible.float().mean() > 0.6
+            assert photometric_weight(pair)[pair.visible].mean() > 0.9
+        before, after = (triplet.motion[which, 0].median().item() for which in (0, 1))
+        assert before * after < 0
+        assert 1 < abs(after) < 4
+        signs.add(after > 0)
+    assert signs == {True, False}  # mirrored or not
+
+
+def test_what_is_drawn_depends_on_its_place_in_the_run_only(
+    moving: ClipFrames, config: TrainConfig
+) -> None:
+    first = AugmentedTriplets(moving, config)[TripletDraw(2, 5, 3, 2)]
+    again = AugmentedTriplets(moving, config)[TripletDraw(2, 5, 3, 2)]
+    for one, other in zip(first, again, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    other = AugmentedTriplets(moving, config)[TripletDraw(2, 6, 3, 2)]
+    assert not torch.equal(other.frames, first.frames)
+
+
+def test_an_unknown_source_of_motion_is_refused_at_once(
+    moving: ClipFrames, config: TrainConfig
+) -> None:
+    dreaming = replace(config, consistency=replace(config.consistency, motion='dream'))
+    with pytest.raises(ParameterError, match="no motion source 'dream': give one of dis"):
+        AugmentedTriplets(moving, dreaming)
+
+
+@pytest.mark.parametrize('flow', ['none', 'dis'])
+def test_a_motion_network_may_train_unless_it_starts_from_dis(
+    moving: ClipFrames, config: TrainConfig, tmp_path: Path, flow: Literal['none', 'dis']
+) -> None:
+    path = tmp_path / 'motion.safetensors'
+    settings = MotionConfig(clips=('drive',), width=8, flow=flow)
+    write_motion(path, MotionNet(width=8), settings, 0)
+    learned = replace(config, consistency=replace(config.consistency, motion=str(path)))
+    if flow == 'dis':
+        with pytest.raises(ParameterError, match=r'motion\.safetensors starts from DIS'):
+            AugmentedTriplets(moving, learned)
+        return
+    triplet = AugmentedTriplets(moving, learned)[TripletDraw(0, 0, 3, 1)]
+    assert triplet.motion.abs().max() < 0.1  # untrained: nearly what it starts from, px
+
+
+@pytest.mark.parametrize('scales', [(0.2, 0.4), (0.75, 2.0)])
+def test_a_crop_lies_within_the_picture(
+    tmp_path: Path, camvid_folder: Path, config: TrainConfig, scales: tuple[float, float]
+) -> None:
+    white = _write(tmp_path / 'white', [np.full((48, 64, 3), 255, np.uint8)] * 3)
+    frames = ClipFrames([white], CamVid(camvid_folder, 'train'))
+    bright = replace(config, scale_range=scales, color_jitter=0.0, night=1.0)
+    triplet = AugmentedTriplets(frames, bright)[TripletDraw(0, 0, 1, 1)]
+    assert triplet.frames.min() == 255
+
+
+@pytest.mark.parametrize('level', [0, 128])
+def test_black_and_static_clips_are_nothing_special(
+    tmp_path: Path, camvid_folder: Path, config: TrainConfig, level: int
+) -> None:
+    folder = _write(tmp_path / 'still', [np.full((48, 64, 3), level, np.uint8)] * 3)
+    frames = ClipFrames([folder], CamVid(camvid_folder, 'train'))
+    triplet = AugmentedTriplets(frames, config)[TripletDraw(0, 0, 1, 1)]
+    assert triplet.motion.abs().max() == 0
+    assert triplet.visible.all()
+
+
+def test_across_a_scene_cut_nothing_is_visible(
+    tmp_path: Path, camvid_folder: Path, config: TrainConfig
+) -> None:
+    pictures = [_texture(), _texture(2), 255 - _texture(40)]
+    frames = ClipFrames([_write(tmp_path / 'cut', pictures)], CamVid(camvid_folder, 'train'))
+    triplet = AugmentedTriplets(frames, config)[TripletDraw(0, 0, 1, 1)]
+    assert triplet.visible[0].float().mean() > 0.5
+    assert not triplet.visible[1].any()
+
+
+def test_labels_and_the_teachers_word_go_with_their_frame(
+    camvid_folder: Path, config: TrainConfig
+) -> None:
+    """The teacher says the level of the label in its first channel: equal after augmentation."""
+    labelled = CamVid(camvid_folder, 'train')
+    frames = ClipFrames([camvid_folder / 'train'], labelled)
+    soft = np.stack([np.repeat(labelled[index][1][..., None], 2, -1) for index in range(6)])
+    triplet = AugmentedTriplets(frames, config, soft)[TripletDraw(0, 0, 2, 2)]
+    assert triplet.soft.shape == (3, 2, 32, 48)
+    same = triplet.soft[:, 0].long() == triplet.labels
+    assert same.float().mean() > 0.8  # the rest are borders, which are interpolated
+    assert len(triplet.labels[1].unique()) > 1

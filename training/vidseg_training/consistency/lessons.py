@@ -1,0 +1,151 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""What a run learns from beside its labels: clips, and a teacher."""
+
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from lightning.fabric import Fabric
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from vidseg_ros.core.errors import ParameterError
+from vidseg_training.config import TrainConfig
+from vidseg_training.consistency.class_mapping import ClassMapping
+from vidseg_training.consistency.teacher_cache import keep_probabilities, whole_image
+from vidseg_training.consistency.teachers import MappedTeacher, open_teacher
+from vidseg_training.data.clip_frames import ClipFrames
+from vidseg_training.data.clip_triplets import (
+    allowed_gaps,
+    AugmentedTriplets,
+    Triplets,
+    TripletSampler,
+)
+from vidseg_training.data.sampling import LabelledImages, load_beside
+
+OF_IMAGES: Final = 'teacher_images.npy'
+"""File of a run with what its teacher says of the labelled images."""
+OF_CLIPS: Final = 'teacher_clips.npy'
+"""File of a run with what its teacher says of the frames of clips."""
+
+_KEPT: Final = 2
+"""What a teacher says is kept at this part of the images' height and width: logits are coarser."""
+
+
+class Lessons(NamedTuple):
+    """What a run learns from beside its labels."""
+
+    clips: ClipFrames | None = None
+    """Frames of video."""
+    teacher: MappedTeacher | None = None
+    """Who has something to say."""
+    soft_images: NDArray[np.uint8] | None = None
+    """(N, h, w, C) uint8: what it said of the labelled images, 255 = 1; None: ask it."""
+    soft_clips: NDArray[np.uint8] | None = None
+    """(N, h, w, C) uint8: what it said of the frames."""
+
+
+NO_LESSONS: Final = Lessons()
+"""The labels alone."""
+
+
+def open_lessons(config: TrainConfig, labelled: LabelledImages, folder: Path) -> Lessons:
+    """Open clips and teacher; with a cache the teacher says all it has to say, if it has not yet.
+
+    Args:
+        config: The settings.
+        labelled: The labelled images, all of one size.
+        folder: Of the run; keeps what the teacher says.
+
+    Raises:
+        ParameterError: If a source is not named, or the teacher knows none of the classes.
+        SourceError: If a clip or a teacher cannot be read, or the folder has what another teacher
+            said.
+    """
+    settings = config.distillation
+    config.consistency.check_sources()
+    settings.check_sources(clips=bool(config.consistency.clips))
+    clips = ClipFrames(config.consistency.clips, labelled) if config.consistency.clips else None
+    if not settings.teacher:
+        return Lessons(clips)
+    speaker = open_teacher(settings.teacher, settings.scale)
+    names = labelled.label_set.names
+    mapping = ClassMapping.between(speaker.names, names, _table(settings.classes))
+    teacher = MappedTeacher(speaker, mapping)
+    if not settings.cache:
+        return Lessons(clips, teacher)
+    folder.mkdir(parents=True, exist_ok=True)
+    soft_images = _ask(teacher, labelled, labelled.names, folder / OF_IMAGES)
+    soft_clips = None if clips is None else _ask(teacher, clips, clips.names, folder / OF_CLIPS)
+    return Lessons(clips, teacher, soft_images, soft_clips)
+
+
+def _table(classes: Sequence[str]) -> dict[str, str] | None:
+    if wrong := [pair for pair in classes if pair.count('=') != 1]:
+        msg = f'distillation.classes are given as TEACHER=OURS, not {wrong[0]}'
+        raise ParameterError(msg)
+    return dict(pair.split('=') for pair in classes) if classes else None
+
+
+def _ask(
+    teacher: MappedTeacher, images: LabelledImages | ClipFrames, names: Sequence[str], path: Path
+) -> NDArray[np.uint8]:
+    """Ask about all images; where a clip lacks a frame, nothing is said."""
+    height, width = images.size if isinstance(images, ClipFrames) else images[0][1].shape
+    size = (height // _KEPT, width // _KEPT)
+    shape = (len(images), *size, teacher.mapping.classes)
+    origin = {
+        'teacher': teacher.teacher.checksum,
+        'classes': list(teacher.mapping.rows),
+        'names': list(names),
+    }
+
+    def said() -> Iterator[NDArray[np.uint8]]:
+        for index in track(range(len(images)), description='teacher'):
+            if isinstance(images, ClipFrames) and not images.has(index):
+                yield np.zeros(shape[1:], np.uint8)
+            else:
+                yield whole_image(teacher, images[index][0], size)
+
+    return keep_probabilities(path, origin, shape, said)
+
+
+class ClipBatches:
+    """The clips that go with each batch of labelled images."""
+
+    def __init__(
+        self, lessons: Lessons, config: TrainConfig, batches: int, fabric: Fabric
+    ) -> None:
+        """Prepare the loader.
+
+        Args:
+            lessons: Gives clips and what the teacher said of them.
+            config: The settings.
+            batches: Batches of an epoch.
+            fabric: Knows processes and device.
+
+        Raises:
+            ParameterError: If no clip has three frames in a row, or the clips of a step cannot
+                be shared among the processes.
+        """
+        self._sampler = None
+        if lessons.clips is None:
+            return
+        settings, part = config.consistency, (fabric.global_rank, fabric.world_size)
+        gaps = allowed_gaps(
+            lessons.clips, settings.max_gap, labelled_middle=settings.labelled_middle
+        )
+        self._sampler = TripletSampler(gaps, batches, config, part)
+        triplets = AugmentedTriplets(lessons.clips, config, lessons.soft_clips)
+        loader = load_beside(triplets, self._sampler.share, self._sampler, config.workers)
+        self._loader: Any = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+
+    def rest(self, epoch: int, first_batch: int) -> Iterator[Triplets | None]:
+        """Yield the clips of an epoch's batches from one on; without clips, None for ever."""
+        if self._sampler is None:
+            return repeat(None)
+        self._sampler.epoch, self._sampler.first_batch = epoch, first_batch
+        return iter(self._loader)

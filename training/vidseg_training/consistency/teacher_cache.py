@@ -1,0 +1,102 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""What a teacher said of images, kept on disk: it is asked once and not in every step."""
+
+from collections.abc import Callable, Iterable, Mapping
+import json
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+import torch.nn.functional as F
+
+from vidseg_ros.core.errors import SourceError
+from vidseg_training.consistency.teachers import MappedTeacher
+
+_logger = logging.getLogger(__name__)
+
+
+def keep_probabilities(
+    path: Path,
+    origin: Mapping[str, object],
+    shape: tuple[int, ...],
+    ask: Callable[[], Iterable[NDArray[np.uint8]]],
+) -> NDArray[np.uint8]:
+    """Ask a teacher about images, or open what it said before.
+
+    Args:
+        path: File of the probabilities; beside it stands whose they are, in ``.json``.
+        origin: Whose they are and of which images: plain types.
+        shape: (N, H, W, C), of all images.
+        ask: Gives the probabilities of each image, (H, W, C) uint8, 255 = 1.
+
+    Returns:
+        (N, H, W, C) uint8, read from the file as needed.
+
+    Raises:
+        SourceError: If the file has what another teacher said, or what was said of other images.
+    """
+    described = path.with_name(f'{path.name}.json')
+    whose = {**origin, 'shape': list(shape)}
+    if not path.is_file():
+        # Processes of one run ask at the same time, each for its own file; the last one stays.
+        partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
+        note = partial.with_suffix('.json')
+        try:
+            table = np.lib.format.open_memmap(partial, 'w+', np.uint8, shape)
+            for index, probabilities in enumerate(ask()):
+                table[index] = probabilities
+            table.flush()
+            note.write_text(json.dumps(whose), encoding='utf-8')
+            note.replace(described)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+            note.unlink(missing_ok=True)
+        _logger.info('the teacher looked at %d images: %s', shape[0], path)
+    if not described.is_file() or json.loads(described.read_text('utf-8')) != whose:
+        msg = f'{path} has what another teacher said, or of other images; choose another --out'
+        raise SourceError(msg)
+    kept: NDArray[np.uint8] = np.load(path, mmap_mode='r')
+    return kept
+
+
+def whole_image(
+    teacher: MappedTeacher, image: NDArray[np.uint8], size: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Ask a teacher about a whole image.
+
+    Args:
+        teacher: Whom to ask.
+        image: (H, W, 3) uint8 RGB.
+        size: Height and width of the answer.
+
+    Returns:
+        (height, width, C) uint8 probabilities, 255 = 1.
+    """
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)  # 1 3 H W
+    said = resize_probabilities(teacher.probabilities(batch), size)
+    return to_bytes(said)[0].permute(1, 2, 0).cpu().numpy()
+
+
+def resize_probabilities(probabilities: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Bring (B, C, h, w) probabilities to a size: means of areas if it is smaller, else bilinear.
+
+    Args:
+        probabilities: (B, C, h, w) float.
+        size: Height and width.
+    """
+    if probabilities.shape[-2:] == size:
+        return probabilities
+    if size[0] < probabilities.shape[-2]:
+        return F.interpolate(probabilities, size, mode='area')
+    return F.interpolate(probabilities, size, mode='bilinear', align_corners=False)
+
+
+def to_bytes(probabilities: torch.Tensor) -> torch.Tensor:
+    """Return probabilities as uint8, 255 = 1."""
+    return (probabilities * 255).round().to(torch.uint8)

@@ -1,0 +1,123 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""The frames of clips, one after the other, with the label maps that some of them have."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.image_codec import IMAGE_TYPES
+from vidseg_ros.core.label_map import resize_labels
+from vidseg_ros.core.labels import IGNORE_ID
+from vidseg_training.data.sampling import LabelledImages
+from vidseg_training.propagation.clip import Clip, ImageSequence, list_clips
+
+
+class ClipFrames:
+    """All frames of all clips, by one index.
+
+    Frames are brought to one size, whatever their aspect ratio, as the model file brings every
+    camera image to the size of its network. Those of a folder are read when they are needed, those
+    of a video stay in memory.
+
+    Attributes:
+        size: Height and width in pixels.
+        bounds: For every frame the first and the last index of its clip.
+        names: Of the clips.
+    """
+
+    def __init__(self, paths: Sequence[Path], labelled: LabelledImages) -> None:
+        """Open clips.
+
+        Args:
+            paths: Videos, folders of images, and folders of such folders.
+            labelled: Gives the size; and the label map to every frame of a folder that has the
+                file name of one of its images, and lies in its folder if that has a name as well.
+
+        Raises:
+            SourceError: If a clip cannot be read.
+        """
+        self._labelled = labelled
+        self.size: tuple[int, int] = labelled[0][1].shape
+        self._files: dict[int, tuple[ImageSequence, int]] = {}
+        self._memory: dict[int, NDArray[np.uint8]] = {}
+        self._labels: dict[int, int] = {}  # frame -> image of the data set
+        self.bounds: list[tuple[int, int]] = []
+        self.names: list[str] = []
+        by_name = {
+            (*Path(name).parts[:-1], Path(name).stem): index
+            for index, name in enumerate(labelled.names)
+        }
+        for place in (one for path in paths for one in _places(path)):
+            for reference in list_clips(str(place)):
+                self._add(reference.open(reach=0), place.parts, by_name)
+
+    def _add(
+        self, clip: Clip, folders: tuple[str, ...], by_name: dict[tuple[str, ...], int]
+    ) -> None:
+        first = len(self.bounds)
+        self.names.append(clip.name)
+        self.bounds += [(first, first + len(clip) - 1)] * len(clip)
+        for position in range(len(clip)):
+            frame = first + position
+            if not isinstance(clip, ImageSequence):
+                image = clip.read(position)
+                if image is not None:
+                    self._memory[frame] = self._resized(image)
+            elif clip.has(position):
+                self._files[frame] = (clip, position)
+                name = clip.frame_name(position)
+                for key in ((name,), *((folder, name) for folder in folders)):
+                    if key in by_name:
+                        self._labels[frame] = by_name[key]
+
+    def __len__(self) -> int:
+        """Return the number of positions, with those that have no frame."""
+        return len(self.bounds)
+
+    def has(self, frame: int) -> bool:
+        """Whether there is a frame at an index."""
+        return frame in self._files or frame in self._memory
+
+    def labelled(self, frame: int) -> bool:
+        """Whether a frame has a label map."""
+        return frame in self._labels
+
+    def __getitem__(self, frame: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return image (H, W, 3) uint8 RGB and labels (H, W) uint8, all void without a label map.
+
+        Raises:
+            SourceError: If the frame cannot be read.
+        """
+        image = self._memory[frame] if frame in self._memory else self._read(*self._files[frame])
+        if frame not in self._labels:
+            return image, np.full(self.size, IGNORE_ID, np.uint8)
+        return image, resize_labels(self._labelled[self._labels[frame]][1], self.size)
+
+    def _read(self, clip: ImageSequence, position: int) -> NDArray[np.uint8]:
+        image = clip.read(position)
+        if image is None:
+            msg = (
+                f'cannot read frame {clip.frame_name(position)} of the clip {clip.name}: remove '
+                'it, then frames beside it have no neighbour there'
+            )
+            raise SourceError(msg)
+        return self._resized(image)
+
+    def _resized(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if image.shape[:2] == self.size:
+            return image
+        resized = cv2.resize(image, self.size[::-1], interpolation=cv2.INTER_LINEAR)
+        return resized.astype(np.uint8, copy=False)
+
+
+def _places(path: Path) -> list[Path]:
+    """Return a video or a folder of images; of a folder of folders those that have images."""
+    if not path.is_dir() or any(file.suffix.lower() in IMAGE_TYPES for file in path.iterdir()):
+        return [path]
+    folders = sorted(folder for folder in path.iterdir() if folder.is_dir())
+    return [place for folder in folders for place in _places(folder)] or [path]
