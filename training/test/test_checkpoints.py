@@ -137,7 +137,7 @@ def test_files_that_are_no_weights_are_named(small_config: TrainConfig, tmp_path
     with pytest.raises(SourceError, match=r'cannot read the checkpoint .*last\.ckpt'):
         run(small_config, tmp_path)
     torch.save({'state_dict': {}}, tmp_path / CHECKPOINT)
-    with pytest.raises(SourceError, match='is no checkpoint of vidseg-train fit'):
+    with pytest.raises(SourceError, match='is no checkpoint of vidseg-train'):
         read_weights(tmp_path)
     (tmp_path / WEIGHTS).write_bytes(b'x' * 64)
     with pytest.raises(SourceError, match=r'cannot read the weights .*last\.safetensors'):

@@ -15,11 +15,11 @@ from safetensors.torch import load_file
 import torch
 
 from vidseg_ros.core.errors import ParameterError, SourceError
+from vidseg_training.checkpoints import CHECKPOINT
 from vidseg_training.cli import main
 from vidseg_training.data.clips import Scene
 from vidseg_training.motion_config import MotionConfig
 from vidseg_training.motion_training import (
-    CHECKPOINT,
     split_scenes,
     train_motion,
     validation_windows,
@@ -106,7 +106,7 @@ def test_a_damaged_checkpoint_is_refused(config: MotionConfig, tmp_path: Path) -
     with pytest.raises(SourceError, match='cannot read the checkpoint'):
         train_motion(config, tmp_path)
     torch.save({'network': {}}, tmp_path / CHECKPOINT)
-    with pytest.raises(SourceError, match='is no checkpoint of vidseg-train motion'):
+    with pytest.raises(SourceError, match='is no checkpoint of vidseg-train'):
         train_motion(config, tmp_path)
 
 

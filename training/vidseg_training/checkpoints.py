@@ -180,7 +180,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         msg = f'cannot read the checkpoint {path}: {error}'
         raise SourceError(msg) from error
     if not {'settings', 'epoch', 'network'} <= set(state):
-        msg = f'{path} is no checkpoint of vidseg-train fit'
+        msg = f'{path} is no checkpoint of vidseg-train'
         raise SourceError(msg)
     return state
 
@@ -199,7 +199,7 @@ def read_weights(path: Path) -> TrainedWeights:
         msg = f'no checkpoint {path}; train first: vidseg-train fit RECIPE --out {path.parent}'
         raise SourceError(msg)
     if path.suffix == '.safetensors':
-        return _read_safetensors(path)
+        return _read_shipped(path)
     checkpoint = load_checkpoint(path)
     state = checkpoint['network']
     if 'average' in checkpoint:
@@ -213,7 +213,12 @@ def read_weights(path: Path) -> TrainedWeights:
     return TrainedWeights(config, checkpoint['epoch'], state, tuple(classes))
 
 
-def _read_safetensors(path: Path) -> TrainedWeights:
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the state dict of a file, and what the file says of itself.
+
+    Raises:
+        SourceError: If it is missing or damaged.
+    """
     try:
         with safe_open(path, 'pt') as file:
             about = file.metadata() or {}
@@ -221,6 +226,11 @@ def _read_safetensors(path: Path) -> TrainedWeights:
     except (OSError, SafetensorError) as error:
         msg = f'cannot read the weights {path}: {error}'
         raise SourceError(msg) from error
+    return state, about
+
+
+def _read_shipped(path: Path) -> TrainedWeights:
+    state, about = read_safetensors(path)
     if not {'settings', 'epoch', 'classes'} <= set(about):
         msg = f'{path} does not say which run it comes from; give a file that vidseg-train wrote'
         raise SourceError(msg)

@@ -14,9 +14,9 @@ from rich.progress import Progress, TimeElapsedColumn
 import torch
 from torch.utils.data import DataLoader
 
-from vidseg_ros.core.errors import ParameterError, SourceError
+from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.motion import FlowMethod
-from vidseg_training.checkpoints import load_weights, write_atomically
+from vidseg_training.checkpoints import CHECKPOINT, load_checkpoint, load_weights, write_atomically
 from vidseg_training.data.clips import describe_faults, read_scenes, Scene, Window
 from vidseg_training.data.motion_windows import MotionSample, MotionWindows
 from vidseg_training.motion_config import MotionConfig
@@ -30,9 +30,6 @@ from vidseg_training.run_log import RunLog
 from vidseg_training.warping import backward_warp
 
 _logger = logging.getLogger(__name__)
-
-CHECKPOINT: Final = 'last.ckpt'
-"""What a run resumes from: weights, optimizer, position, settings."""
 
 _FREE: Final = ('workers', 'checkpoint_steps', 'tensorboard')
 """Settings that may change between two calls of one run: they do not touch its outcome."""
@@ -119,7 +116,7 @@ class MotionRun:
         path = self._folder / CHECKPOINT
         if not path.is_file():
             return
-        checkpoint = _read_checkpoint(path)
+        checkpoint = load_checkpoint(path)
         before, now = json.loads(checkpoint['settings']), json.loads(settings_text(self.config))
         if changed := [name for name in now if _outcome(name, now) != _outcome(name, before)]:
             msg = (
@@ -137,6 +134,7 @@ class MotionRun:
             'network': self.network.module.state_dict(),
             'optimizer': self._optimizer.state_dict(),
             'settings': settings_text(self.config),
+            'epoch': self.step // self._steps_per_epoch,
             'step': self.step,
         }
         write_atomically(self._folder / CHECKPOINT, lambda partial: torch.save(state, partial))
@@ -216,18 +214,6 @@ def _outcome(name: str, settings: dict[str, Any]) -> object:
     if name in ('clips', 'validation'):
         return [Path(path).name for path in value or ()]
     return None if name in _FREE else value
-
-
-def _read_checkpoint(path: Path) -> dict[str, Any]:
-    try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
-        msg = f'cannot read the checkpoint {path}: {error}'
-        raise SourceError(msg) from error
-    if not {'network', 'optimizer', 'settings', 'step'} <= set(checkpoint):
-        msg = f'{path} is no checkpoint of vidseg-train motion; choose another --out'
-        raise SourceError(msg)
-    return checkpoint
 
 
 def train_motion(config: MotionConfig, folder: Path, flow: 'FlowMethod | None' = None) -> Path:

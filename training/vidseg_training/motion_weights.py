@@ -7,11 +7,10 @@ import json
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from safetensors import safe_open, SafetensorError
 from safetensors.torch import save_file
 
 from vidseg_ros.core.errors import SourceError
-from vidseg_training.checkpoints import load_weights, write_atomically
+from vidseg_training.checkpoints import load_weights, read_safetensors, write_atomically
 from vidseg_training.motion_config import MotionConfig
 from vidseg_training.networks.motion import MotionNet
 
@@ -58,13 +57,7 @@ def read_motion(path: Path) -> StoredMotion:
     Raises:
         SourceError: If there is no such file, or it is damaged or not ours.
     """
-    try:
-        with safe_open(path, 'pt') as file:
-            about = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    except (OSError, SafetensorError) as error:
-        msg = f'cannot read the motion network {path}: {error}'
-        raise SourceError(msg) from error
+    state, about = read_safetensors(path)
     if _KEY not in about:
         msg = f'{path} is no motion network; give what vidseg-train motion wrote'
         raise SourceError(msg)

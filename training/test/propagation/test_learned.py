@@ -84,9 +84,9 @@ def test_prediction_does_not_look_at_the_target(moving_clip: Path, tmp_path: Pat
 def test_files_that_are_no_motion_network_are_refused(tmp_path: Path, weights: Path) -> None:
     damaged = tmp_path / 'damaged.safetensors'
     damaged.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(SourceError, match=r'cannot read the motion network .*damaged'):
+    with pytest.raises(SourceError, match=r'cannot read the weights .*damaged'):
         LearnedMotion.load(damaged)
-    with pytest.raises(SourceError, match='cannot read the motion network'):
+    with pytest.raises(SourceError, match='cannot read the weights'):
         LearnedMotion.load(tmp_path)
     foreign = tmp_path / 'foreign.safetensors'
     save_file({'weight': torch.zeros(3)}, foreign)
