@@ -32,6 +32,7 @@ from rclpy.parameter import Parameter
 from rclpy.utilities import get_rmw_implementation_identifier, ok, try_shutdown
 
 from vidseg_ros.core.errors import ImageError, VidsegError
+from vidseg_ros.core.malloc import keep_freed_memory
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.inference.engine import AUTO
 from vidseg_ros.inference.prediction import SegmentationEngine
@@ -43,7 +44,6 @@ from vidseg_ros.nodes.health_report import HealthReport, read_clock
 from vidseg_ros.nodes.label_info import LabelInfoTopic
 from vidseg_ros.nodes.lifecycle import lifecycle_step, refuse_impossible_transitions
 from vidseg_ros.nodes.log_throttle import LogThrottle
-from vidseg_ros.nodes.malloc import keep_freed_memory
 from vidseg_ros.nodes.messages import (
     CameraMessage,
     decode_message,

@@ -23,6 +23,7 @@ from vidseg_ros.core.atomic_file import write_atomically
 from vidseg_ros.core.errors import OutputError, ParameterError, SourceError
 from vidseg_ros.core.fleet import Progress
 from vidseg_ros.core.labels import IGNORE_ID
+from vidseg_ros.core.malloc import keep_freed_memory
 from vidseg_ros.core.motion import warp_image
 from vidseg_training.propagation.clip import Clip, ClipReference, StreetSequence
 from vidseg_training.propagation.correspondence import (
@@ -148,6 +149,7 @@ def propagate_clip(job: PropagationJob, progress: Progress | None = None) -> Cli
             motion source.
         OutputError: If a sample cannot be written; what is done stays, and a rerun goes on.
     """
+    keep_freed_memory()  # every sample takes the same large blocks
     work = _ClipWork(job)
     positions = work.labels.positions
     for number, position in enumerate(positions, start=1):

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from vidseg_ros.nodes import malloc
+from vidseg_ros.core import malloc
 
 FAULTS = """
 import resource, sys
-from vidseg_ros.nodes.malloc import keep_freed_memory
+from vidseg_ros.core.malloc import keep_freed_memory
 if sys.argv[1] == 'kept':
     assert keep_freed_memory()
 for number in range(60):
