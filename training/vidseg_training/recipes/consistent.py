@@ -115,7 +115,7 @@ def camvid_consistent() -> TrainConfig:
         camvid_dual_resolution_small(),
         name='camvid_consistent',
         epochs=400,
-        consistency=ConsistencyConfig(temporal=10.0, equivariance=10.0, ramp=0.25),
+        consistency=ConsistencyConfig(temporal=3.0, equivariance=1.0, ramp=0.25),
         distillation=DistillationConfig(
             scale=2.0, pixel=0.5, pair=1.0, pair_frames=1.0, multi_frame=1.0
         ),
