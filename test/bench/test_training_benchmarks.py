@@ -28,13 +28,13 @@ SMALL = [
 
 @pytest.fixture
 def camvid(tmp_path: Path) -> Path:
-    """Return a tiny CamVid: 4 images of 48x64 a split."""
+    """Return a tiny CamVid: 8 images of 48x64 a split."""
     folder = tmp_path / 'camvid'
     rng = np.random.default_rng(0)
     for split in ('train', 'val', 'test'):
         for name, shape, most in ((split, (48, 64, 3), 256), (f'{split}annot', (48, 64), 12)):
             (folder / name).mkdir(parents=True)
-            for index in range(4):
+            for index in range(8):
                 pixels = rng.integers(0, most, shape).astype(np.uint8)
                 cv2.imwrite(str(folder / name / f'{index}.png'), pixels)
     return folder
@@ -57,7 +57,7 @@ def test_camvid_recipes_are_trained_scored_and_not_done_twice(
     result = json.loads((out / f'{name}.json').read_text(encoding='utf-8'))
     assert 0 <= result['miou'] < 0.2
     assert result['parameters'] < 1_000_000
-    assert 'epoch 1 of 1, CamVid test (4 images)' in result['protocol']
+    assert 'epoch 1 of 1, CamVid test (8 images)' in result['protocol']
     assert (out / f'{name}.safetensors').stat().st_size > 2 * result['parameters']
     monkeypatch.setattr(bench, 'train', None)
     assert bench.main([*arguments, '--', *SMALL]) == 0
@@ -94,3 +94,27 @@ def test_both_loops_train_the_same(script: Callable[[str], ModuleType], camvid: 
     difference, rates = bench.measure(config, steps=2, warm_up=2)
     assert difference < bench.EQUAL
     assert set(rates) == {'ours', 'bare', 'loader_alone'}
+
+
+@pytest.mark.slow
+def test_the_ablation_goes_on_where_it_stood(
+    script: Callable[[str], ModuleType],
+    camvid: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = script('ablation')
+    document = tmp_path / 'training.md'
+    document.write_text(f'{bench.BEGIN}\n{bench.END}\n', encoding='utf-8')
+    arguments = [str(camvid), '--runs', str(tmp_path / 'runs'), '--epochs', '1', '--seeds', '1']
+    arguments += ['--out', str(tmp_path / 'result.json'), '--table', str(document)]
+    assert bench.main(arguments) == 0
+    result = json.loads((tmp_path / 'result.json').read_text(encoding='utf-8'))
+    assert list(result['runs']) == list(bench.ROWS)
+    assert all(0 <= row['0']['miou'] < 0.3 for row in result['runs'].values())
+    assert all(row['0']['cpu_s'] > 0 for row in result['runs'].values())
+    table = document.read_text(encoding='utf-8')
+    assert table.count('\n') == 2 + 2 + len(bench.ROWS)
+    monkeypatch.setattr(bench, 'train_and_score', None)
+    assert bench.main(arguments) == 0
+    assert document.read_text(encoding='utf-8') == table

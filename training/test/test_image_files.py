@@ -36,6 +36,7 @@ def test_a_palette_gives_its_indices(tmp_path: Path) -> None:
     picture.putpalette([255 - value // 3 for value in range(768)])
     picture.save(tmp_path / 'ids.png')
     np.testing.assert_array_equal(read_ids(tmp_path / 'ids.png'), ids)
+    assert read_colors(tmp_path / 'ids.png')[1, 1].tolist() == [246, 246, 246]  # of index 9
 
 
 def test_other_channels_are_refused(tmp_path: Path) -> None:
@@ -43,7 +44,7 @@ def test_other_channels_are_refused(tmp_path: Path) -> None:
     cv2.imwrite(str(path), np.zeros((8, 8), np.uint16))
     with pytest.raises(SourceError, match=r'mode I;16; expected one 8-bit channel'):
         read_ids(path)
-    with pytest.raises(SourceError, match=r'mode I;16; expected RGB colours'):
+    with pytest.raises(SourceError, match=r'mode I;16; expected colours that stand'):
         read_colors(path)
     cv2.imwrite(str(path), np.full((8, 8, 3), (1, 2, 3), np.uint8))
     assert read_colors(path)[0, 0].tolist() == [3, 2, 1]

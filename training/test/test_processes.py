@@ -18,7 +18,7 @@ from vidseg_training.checkpoints import settings_text
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.settings import ConsistencyConfig, DistillationConfig
 from vidseg_training.fitting import run
-from vidseg_training.processes import join_batch_norms, joint_mean, JointBatchNorm
+from vidseg_training.processes import join_batch_norms, joint_mean, JointBatchNorm, open_fabric
 
 _SCRIPT = """
 import json, sys
@@ -107,10 +107,7 @@ def test_two_processes_share_the_clips_and_what_is_learned_of_them(
         assert ours == pytest.approx(theirs, rel=5e-3)
 
 
-def test_joint_batch_norm_is_batch_norm_where_there_is_one_process(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr('vidseg_training.processes.all_reduce', lambda values: values)
+def test_joint_batch_norm_is_batch_norm_where_there_is_one_process() -> None:
     torch.manual_seed(0)
     plain, joint = nn.BatchNorm2d(3), JointBatchNorm(3)
     weight = torch.rand(3)
@@ -167,3 +164,11 @@ def test_a_batch_that_processes_cannot_share_is_refused(
     monkeypatch.setattr('vidseg_training.loop.open_fabric', lambda _: ThreeProcesses())
     with pytest.raises(ParameterError, match=r'batch_size 2 is the joint one: .* the 3 processes'):
         run(small_config, tmp_path / 'run')
+
+
+def test_scaled_half_precision_without_a_gpu_is_refused(
+    small_config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(ParameterError, match='16-mixed needs a GPU; bf16-mixed works'):
+        open_fabric(replace(small_config, precision='16-mixed'))

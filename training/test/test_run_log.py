@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.errors import OutputError, ParameterError
 from vidseg_training.config import TrainConfig
 from vidseg_training.fitting import run
 from vidseg_training.run_log import RunLog
@@ -52,3 +52,9 @@ def test_missing_tensorboard_is_named(
     monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', None)
     with pytest.raises(ParameterError, match=r"pip install 'vidseg-training\[tensorboard\]'"):
         run(replace(small_config, tensorboard=True), tmp_path)
+
+
+def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / 'log.jsonl').mkdir()
+    with pytest.raises(OutputError, match=r'cannot write .*log\.jsonl.*make room'):
+        RunLog(tmp_path, 0).write(0, loss=1.0)

@@ -11,8 +11,8 @@ import os
 from lightning.fabric import Fabric
 import torch
 from torch import distributed, nn, Tensor
-from torch.distributed.nn.functional import all_reduce
 
+from vidseg_ros.core.errors import ParameterError
 from vidseg_training.config import TrainConfig
 
 
@@ -21,7 +21,13 @@ def open_fabric(config: TrainConfig) -> Fabric:
 
     Args:
         config: Gives the precision.
+
+    Raises:
+        ParameterError: If there is no GPU for half precision with scaled losses.
     """
+    if config.precision == '16-mixed' and not torch.cuda.is_available():
+        msg = 'precision 16-mixed needs a GPU; bf16-mixed works everywhere'
+        raise ParameterError(msg)
     total = int(os.environ.get('WORLD_SIZE', '1'))
     here = int(os.environ.get('LOCAL_WORLD_SIZE', '1'))
     fabric = Fabric(
@@ -85,9 +91,20 @@ def joint_mean(total: Tensor, weight: Tensor) -> Tensor:
     return total / joint.clamp(min=torch.finfo(joint.dtype).tiny)
 
 
+class _JointSum(torch.autograd.Function):
+    """The sum over all processes, with its gradient: what all of them say of it, summed."""
+
+    @staticmethod
+    def forward(_context: object, values: Tensor) -> Tensor:
+        return sum_over_processes(values)
+
+    @staticmethod
+    def backward(_context: object, gradient: Tensor) -> Tensor:
+        return sum_over_processes(gradient)
+
+
 def _joint_sum(values: Tensor) -> Tensor:
-    """Return the sum over all processes, with its gradient."""
-    total: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]  # torch left it untyped
+    total: Tensor = _JointSum.apply(values)  # type: ignore[no-untyped-call]  # torch left it untyped
     return total
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.errors import OutputError, ParameterError
 from vidseg_training.checkpoints import write_atomically
 
 LOG: Final = 'log.jsonl'
@@ -50,9 +50,17 @@ class RunLog:
         Args:
             step: Step from 0.
             record: What else the line says.
+
+        Raises:
+            OutputError: If it cannot be written.
         """
-        with (self._folder / LOG).open('a', encoding='utf-8') as log:
-            log.write(json.dumps({'step': step, **record}) + '\n')
+        path = self._folder / LOG
+        try:
+            with path.open('a', encoding='utf-8') as log:
+                log.write(json.dumps({'step': step, **record}) + '\n')
+        except OSError as error:
+            msg = f'cannot write {path}: {error}; make room, then give the same command again'
+            raise OutputError(msg) from error
         if self._board is not None:
             for name, value in record.items():
                 if isinstance(value, int | float):

@@ -39,17 +39,20 @@ def read_colors(path: Path) -> NDArray[np.uint8]:
     """Read a mask whose colours stand for classes: (H, W, 3) uint8 RGB.
 
     Raises:
-        SourceError: If it is missing, cut short, or not RGB.
+        SourceError: If it is missing, cut short, or neither RGB nor of a palette.
     """
-    return _read_mask(path, ('RGB',), 'RGB colours that stand for classes')
+    expected = 'colours that stand for classes, RGB or with a palette'
+    return _read_mask(path, ('RGB', 'P'), expected, as_mode='RGB')
 
 
-def _read_mask(path: Path, modes: Sequence[str], expected: str) -> NDArray[np.uint8]:
+def _read_mask(
+    path: Path, modes: Sequence[str], expected: str, *, as_mode: str | None = None
+) -> NDArray[np.uint8]:
     # By Pillow: OpenCV knows no indices, it gives the colours of the palette.
     try:
         with Image.open(path) as image:
             mode = image.mode
-            pixels = np.asarray(image) if mode in modes else None
+            pixels = np.asarray(image.convert(as_mode or mode)) if mode in modes else None
     except (OSError, SyntaxError) as error:  # a syntax error: what Pillow calls a broken chunk
         msg = f'cannot read the mask {path}: {error}'
         raise SourceError(msg) from error

@@ -10,10 +10,9 @@ def kitti_dual_resolution() -> TrainConfig:
 
     Their settings: gradient descent at 1e-3 with a linear decay, crops of 360, scales 1 to 2,
     batches of 16, 90 epochs, class weights, half of the crops class-uniform out of tiles of 300;
-    ten-fold cross-validation to choose settings, and one network trained on all images
-    (``--train-split trainval``) to submit, no ensemble.
+    ten networks, each without a tenth of the images, of which one is handed in.
 
-    Command::
+    Command, for one tenth; ``cross-validate`` instead of ``fit``, without ``--fold``, does all::
 
         vidseg-train fit kitti_dual_resolution --data KITTI --fold 0
             --init runs/cityscapes_dual_resolution
