@@ -204,7 +204,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         path,
         x='k, frames of 1/15 s',
         y='mIoU of carried labels, %',
-        title='CamVid clip, halves; hidden pixels agree (solid), void (dotted), keep (dashed)',
+        title='CamVid clip; hidden pixels: agree (solid), void (dotted), keep (dashed)',
     ) as axes:
         for number, line in enumerate(lines):
             for rule, style in (('agree', '-'), ('void', ':'), ('keep', '--')):

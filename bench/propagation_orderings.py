@@ -249,10 +249,12 @@ def main() -> int:
     parser.add_argument('--plot', type=Path, help='SVG file for a drawing')
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    checkpoints = {
+        'reconstruction': arguments.reconstruction,
+        'prediction': arguments.prediction,
+    }
     motions: dict[str, str | Path] = {'dis': 'dis', 'exact': 'exact'}
-    for name in ('reconstruction', 'prediction'):
-        if getattr(arguments, name) is not None:
-            motions[name] = getattr(arguments, name)
+    motions |= {name: path for name, path in checkpoints.items() if path is not None}
     source = 'reconstruction' if 'reconstruction' in motions else 'dis'
     other = 'prediction' if 'prediction' in motions else None
     result = surroundings('numpy', 'torch')
@@ -281,11 +283,15 @@ def main() -> int:
         }
         write_json(arguments.out, result)
         print(f'{run.name}: mIoU {miou:.2f}, {cpu_s:.0f} CPU-seconds', flush=True)
-    for claim in claims(rows, source, other):
-        print(f'{claim["verdict"]:20} {claim["claim"]}: {claim["gain"]:+.2f}')
-    if arguments.plot is not None:
-        draw(rows, source, arguments.plot)
+    _report(rows, source, other, arguments.plot)
     return 0
+
+
+def _report(rows: Sequence[Row], main: str, other: str | None, plot: Path | None) -> None:
+    for claim in claims(rows, main, other):
+        print(f'{claim["verdict"]:20} {claim["claim"]}: {claim["gain"]:+.2f}')
+    if plot is not None:
+        draw(rows, main, plot)
 
 
 if __name__ == '__main__':

@@ -54,28 +54,7 @@ class WithPropagated:
         self.real = len(labelled)
         self._labelled = labelled
         self._size = labelled[0][1].shape
-        least = 1 if accumulate else offset
-        self._samples: list[tuple[Path, dict[str, Any]]] = []
-        there: set[int] = set()
-        for path in sorted(folder.glob(f'*/{MANIFEST}')):
-            header, records = read_manifest(path)
-            if header and header['mode'] != mode:
-                msg = f'{path.parent} was made by --mode {header["mode"]}, not {mode}'
-                raise ParameterError(msg)
-            for record in records.values():
-                if 'skipped' in record:
-                    continue
-                distance = abs(record['offset'])
-                there.add(distance)
-                if least <= distance <= offset:
-                    self._samples.append((path.parent, record))
-        if not self._samples:
-            offsets = ', '.join(f'±{distance}' for distance in sorted(there)) or 'none at all'
-            msg = (
-                f'no samples at ±{offset} in {folder}, there are {offsets}; make them by '
-                'vidseg-train propagate'
-            )
-            raise SourceError(msg)
+        self._samples = _choose(folder, mode, 1 if accumulate else offset, offset)
         self.names = [
             *getattr(labelled, 'names', [str(index) for index in range(self.real)]),
             *(f'{clip.name}/{record["name"]}' for clip, record in self._samples),
@@ -107,3 +86,29 @@ class WithPropagated:
             resized = cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_LINEAR)
             image = resized.astype(np.uint8, copy=False)
         return image, labels
+
+
+def _choose(folder: Path, mode: str, least: int, most: int) -> list[tuple[Path, dict[str, Any]]]:
+    """Return clip folder and record of the samples that are ±least to ±most frames away."""
+    samples: list[tuple[Path, dict[str, Any]]] = []
+    there: set[int] = set()
+    for path in sorted(folder.glob(f'*/{MANIFEST}')):
+        header, records = read_manifest(path)
+        if header and header['mode'] != mode:
+            msg = f'{path.parent} was made by --mode {header["mode"]}, not {mode}'
+            raise ParameterError(msg)
+        for record in records.values():
+            if 'skipped' in record:
+                continue
+            distance = abs(record['offset'])
+            there.add(distance)
+            if least <= distance <= most:
+                samples.append((path.parent, record))
+    if not samples:
+        offsets = ', '.join(f'±{distance}' for distance in sorted(there)) or 'none at all'
+        msg = (
+            f'no samples at ±{most} in {folder}, there are {offsets}; make them by '
+            'vidseg-train propagate'
+        )
+        raise SourceError(msg)
+    return samples

@@ -96,23 +96,15 @@ def chain(step: Correspondence, before: Correspondence) -> Correspondence:
     Returns:
         Of frame c in frame a; the confidence is that of the least sure step.
     """
+    x, y = flow_targets(step.flow)
     flow, gap = (
-        np.asarray(of_step + _fetch(of_before, step.flow), np.float32)
+        np.asarray(
+            of_step
+            + cv2.remap(of_before, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+            np.float32,
+        )
         for of_step, of_before in ((step.flow, before.flow), (step.gap, before.gap))
     )
-    sure = _fetch_nearest(before.confidence, step.flow)
-    return Correspondence(flow, np.minimum(step.confidence, sure), gap)
-
-
-def _fetch(field: NDArray[np.float32], flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fetch vectors between pixels, those of the border outside of the picture."""
-    x, y = flow_targets(flow)
-    fetched = cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(fetched, np.float32)
-
-
-def _fetch_nearest(confidence: NDArray[np.uint8], flow: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Fetch the nearest confidence, 0 outside of the picture."""
-    x, y = (np.rint(side) for side in flow_targets(flow))
-    fetched = cv2.remap(confidence, x, y, cv2.INTER_NEAREST, borderValue=0)
-    return fetched.astype(np.uint8, copy=False)
+    sure = cv2.remap(before.confidence, np.rint(x), np.rint(y), cv2.INTER_NEAREST, borderValue=0)
+    confidence = np.minimum(step.confidence, sure).astype(np.uint8, copy=False)
+    return Correspondence(flow, confidence, gap)

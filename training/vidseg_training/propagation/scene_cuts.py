@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from vidseg_ros.core.motion import dis_flow_fast, warp_image
 
 CUT_ERROR: Final = 16.0
-"""Least reconstruction error of two consecutive frames that means a cut, grey levels: it lies
-between the largest one of driving video at 25 Hz (11) and the least one of two videos (18)."""
+"""Least reconstruction error of two consecutive frames that means a cut, grey levels: more than
+fast driving has at 25 Hz, and less than frames of two drives have."""
 
 _WIDTH: Final = 320
 _BLANK: Final = 2.0
