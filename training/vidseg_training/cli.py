@@ -95,7 +95,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command in TRAININGS:
             _train(arguments, rest)
         elif arguments.command == 'motion':
-            motion = tyro.cli(MotionConfig, prog='vidseg-train motion', args=rest)
+            motion = tyro.cli(
+                MotionConfig,
+                prog='vidseg-train motion',
+                description='Train a motion network from unlabelled clips into --out DIR, by '
+                'default runs/motion.',
+                args=rest,
+            )
             print(train_motion(motion, arguments.out))
         elif rest:
             parser.error(f'unknown arguments: {" ".join(rest)}')
