@@ -1,14 +1,15 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""Does TensorRT on this GPU agree with the model, and what do one and six cameras take?
+r"""Does TensorRT on this GPU agree with the model, and what do one and six cameras take?
 
 Usage::
 
-    python bench/tensorrt_gpu.py --check DATA/camvid/test --size 1200x1920
+    python bench/tensorrt_gpu.py --check DATA/camvid/test --labels DATA/camvid/testannot \
+        --calibration DATA/camvid/train --size 1200x1920
 
-A model in fp32, and converted to fp16: each is built for one camera and for several, compared
-with ONNX Runtime on the same frames, then timed as `vidseg benchmark` does. The engines stay in
-the cache.
+A model in fp32, and converted to fp16 and, with ``--calibration``, to int8: each is built for one
+camera and for several, compared with ONNX Runtime on the same frames, then timed as `vidseg
+benchmark` does. The engines stay in the cache.
 """
 
 import argparse
@@ -27,13 +28,16 @@ from vidseg_ros.cli.arguments import (
     number,
     parse_with_check,
 )
+from vidseg_ros.cli.convert import CALIBRATION_FRAMES
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.core.timing import LatencySummary
 from vidseg_ros.evaluation.benchmark import Benchmark, run_benchmark
+from vidseg_ros.evaluation.samples import footage_samples
 from vidseg_ros.inference.agreement import Sample, street_frames
 from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.inference.precision import convert_to_fp16
+from vidseg_ros.inference.quantization import convert_to_int8
 
 COPIES: Final = 1.3
 """What end to end may take of the copies, besides the computation."""
@@ -57,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add('--cameras', type=number, default=6, metavar='N', help='default: %(default)s')
     add('--seconds', type=float, default=10.0, help='for each run; default: %(default)s')
     add('--out', type=Path, help='JSON file for the result')
+    add('--calibration', type=Path, metavar='SOURCE', help='real frames: measures int8 as well')
     add_check_arguments(parser)
     args = parse_with_check(parser, argv)
     result = surroundings('numpy', 'onnxruntime', 'tensorrt', 'cuda-python', 'nvidia-ml-py')
@@ -66,15 +71,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(args: argparse.Namespace) -> Runs:
-    """Run the benchmark of both precisions with one and with all cameras."""
+    """Run the benchmark of each precision with one and with all cameras."""
     source = find_model(args.model)
     card = read_model(source).card
     samples = check_samples(args, card) or [
         Sample(image=image) for image in street_frames(card.input_order)
     ]
     with TemporaryDirectory() as folder:
-        half = Path(folder) / f'{source.stem}_fp16.onnx'
-        convert_to_fp16(source, half, samples)
+        models = {'fp32': source, 'fp16': Path(folder) / f'{source.stem}_fp16.onnx'}
+        convert_to_fp16(source, models['fp16'], samples)
+        if args.calibration:
+            models['int8'] = Path(folder) / f'{source.stem}_int8.onnx'
+            frames = footage_samples(
+                args.calibration, args.topic, card.input_order, most=CALIBRATION_FRAMES
+            )
+            convert_to_int8(source, models['int8'], [item.image for item in frames], samples)
         return {
             precision: {
                 name: run_benchmark(
@@ -86,7 +97,7 @@ def measure(args: argparse.Namespace) -> Runs:
                 )
                 for name, cameras in (('one', 1), ('all', args.cameras))
             }
-            for precision, model in (('fp32', source), ('fp16', half))
+            for precision, model in models.items()
         }
 
 

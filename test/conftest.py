@@ -5,13 +5,16 @@
 from collections.abc import Callable
 from functools import cache
 from importlib import util
+import os
 from pathlib import Path
+import shutil
 import sys
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper, TensorProto
+import onnxruntime
 import pytest
 
 from vidseg_ros.core.labels import LabelSet
@@ -21,17 +24,18 @@ from vidseg_ros.inference.model_builder import build_model
 from vidseg_ros.inference.model_file import OPSET
 
 
-@pytest.fixture(scope='session')
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a model file whose labels are known: the strongest channel of each pixel.
+def _color_model(path: Path, nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray]) -> Path:
+    """Write a model file whose classes are red (0), green (1) and blue (2), 12x16, rgb8.
 
-    Classes red (0), green (1) and blue (2), network size 12x16 (height, width), colour order
-    rgb8. Frames made of one-coloured 4x4 blocks keep exact labels when 48x64 or 12x16 large.
+    Args:
+        path: The file.
+        nodes: From ``image``, colours divided by 10, to ``logits``, both (N, 3, 12, 16).
+        weights: Initialisers by name.
     """
     names = ('red', 'green', 'blue')
     card = ModelCard(
-        name='tiny',
-        network='a 1x1 convolution',
+        name=path.stem,
+        network='1x1 convolutions',
         labels=LabelSet(names=names, colors=((255, 0, 0), (0, 255, 0), (0, 0, 255))),
         input_order='rgb8',
         input_size=(12, 16),
@@ -41,18 +45,65 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         datasets=(),
         scores=(),
     )
-    weight = numpy_helper.from_array(np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1), 'weight')
     graph = helper.make_graph(
-        [helper.make_node('Conv', ['image', 'weight'], ['logits'])],
-        'tiny',
+        nodes,
+        path.stem,
         [helper.make_tensor_value_info('image', TensorProto.FLOAT, ['N', 3, 12, 16])],
         [helper.make_tensor_value_info('logits', TensorProto.FLOAT, ['N', 3, 12, 16])],
-        [weight],
+        [numpy_helper.from_array(array.astype('f4'), name) for name, array in weights.items()],
     )
     network = helper.make_model(graph, opset_imports=[helper.make_opsetid('', OPSET)])
-    path = tmp_path_factory.mktemp('models') / 'tiny.onnx'
     onnx.save(build_model(network, card, mean=(0, 0, 0), std=(10, 10, 10)), path)
     return path
+
+
+@pytest.fixture(scope='session')
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model file whose labels are known: the strongest channel of each pixel.
+
+    Classes red (0), green (1) and blue (2), network size 12x16 (height, width), colour order
+    rgb8. Frames made of one-coloured 4x4 blocks keep exact labels when 48x64 or 12x16 large.
+    """
+    node = helper.make_node('Conv', ['image', 'weight'], ['logits'])
+    weights = {'weight': np.eye(3).reshape(3, 3, 1, 1)}
+    return _color_model(tmp_path_factory.mktemp('models') / 'tiny.onnx', [node], weights)
+
+
+@pytest.fixture(scope='session')
+def layered_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return `tiny_model` in three layers, between which green is 40 times as large, blue 1/40.
+
+    One scale for all three channels, as int8 has it, would lose the blue one.
+    """
+    nodes = [
+        helper.make_node('Conv', ['image', 'first', 'bias'], ['spread'], 'Conv_first'),
+        helper.make_node('Relu', ['spread'], ['positive'], 'Relu'),
+        helper.make_node('Conv', ['positive', 'depthwise'], ['same'], 'Conv_depthwise', group=3),
+        helper.make_node('Conv', ['same', 'last'], ['logits'], 'Conv_last'),
+    ]
+    spread = np.diag([1, 40, 1 / 40]).reshape(3, 3, 1, 1)
+    weights = {
+        'first': spread,
+        'bias': np.zeros(3),
+        'depthwise': np.ones((3, 1, 1, 1)),
+        'last': np.diag([1, 1 / 40, 40]).reshape(3, 3, 1, 1),
+    }
+    return _color_model(tmp_path_factory.mktemp('models') / 'layered.onnx', nodes, weights)
+
+
+@pytest.fixture(scope='session')
+def chromium() -> str | None:
+    """Return the system's Chromium; None: the one that playwright installed. Skips without one."""
+    sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+    if found := shutil.which('chromium') or shutil.which('google-chrome'):
+        return found
+    with sync_api.sync_playwright() as playwright:
+        if Path(playwright.chromium.executable_path).is_file():
+            return None
+    reason = 'no Chromium: apt install chromium, or make browser'
+    if 'playwright' in os.environ.get('VIDSEG_REQUIRE', '').split():
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @cache
@@ -84,6 +135,27 @@ def fake_gpu(
     gpu.cache = tmp_path / 'engines'
     monkeypatch.setenv('VIDSEG_ENGINE_CACHE', str(gpu.cache))
     return gpu
+
+
+@pytest.fixture
+def fake_cuda_provider(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Let ONNX Runtime have CUDA, which runs on the CPU; return the providers asked for."""
+    asked: list[Any] = []
+
+    class Session(onnxruntime.InferenceSession):  # type: ignore[misc]  # untyped
+        def __init__(self, model: Any, options: Any, providers: list[Any] | None = None) -> None:
+            asked.append(providers)
+            self.cuda = providers is not None and len(providers) > 1
+            super().__init__(model, options, providers=['CPUExecutionProvider'])
+
+        def get_providers(self) -> list[str]:
+            found: list[str] = super().get_providers()
+            return ['CUDAExecutionProvider', *found] if self.cuda else found
+
+    available = ['CUDAExecutionProvider', 'CPUExecutionProvider']
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: available)
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', Session)
+    return asked
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 import pytest
 
+from vidseg_ros import pipeline
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.model_card import ModelCard
@@ -146,6 +147,28 @@ def test_mailbox_between_two_threads_loses_no_frame_uncounted() -> None:
         assert values == sorted(set(values)), 'out of order or twice'
         assert len(values) + mailbox.replaced().get(camera, 0) == count // 2
         assert values[-1] == count - 2 + parity, 'the newest frame got lost'
+
+
+def test_who_puts_a_frame_lets_a_waiting_thread_take_it_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipeline, 'HAND_OVER_S', 10.0)
+    mailbox = Mailbox()
+    taken: list[list[Frame]] = []
+
+    def take_twice() -> None:
+        taken.extend(mailbox.take() for _ in range(2))
+
+    taker = threading.Thread(target=take_twice)
+    taker.start()
+    for value in range(2):
+        deadline_s = time.monotonic() + 10
+        while not mailbox._taker_waits and time.monotonic() < deadline_s:
+            time.sleep(0.001)
+        mailbox.put(plain('left', value))
+        assert not mailbox._slots
+    taker.join(10)
+    assert [[frame.context for frame in frames] for frames in taken] == [[0], [1]]
 
 
 def test_labels_are_the_known_ones_at_camera_size(engine: SegmentationEngine) -> None:

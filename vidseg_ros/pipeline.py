@@ -28,6 +28,9 @@ REPLACED: Final = 'replaced'
 """Reason under which frames are counted that a newer one replaced before their turn."""
 
 
+HAND_OVER_S: Final = 0.002
+"""Longest time for which `Mailbox.put` lets a waiting thread go first, s."""
+
 Place = Callable[[int, int], NDArray[np.uint8]]
 """Gives the memory for labels of so many rows and columns: (height, width) uint8, contiguous."""
 
@@ -75,17 +78,26 @@ class Mailbox:
         """Start empty."""
         self._slots: dict[str, Frame] = {}
         self._replaced: Counter[str] = Counter()
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._changed, self._taken = threading.Condition(lock), threading.Condition(lock)
+        self._taker_waits = False
         self._closed = False
 
     def put(self, frame: Frame) -> None:
-        """Leave a frame; one of the same camera that still waits is dropped."""
+        """Leave a frame; one of the same camera that still waits is dropped.
+
+        If a thread waits in `take`, this lets it go first: it returns once that thread has the
+        frame. Otherwise the caller would keep the interpreter's lock for whatever it does next,
+        and the frame would wait for that.
+        """
         with self._changed:
             if frame.camera in self._slots:
                 self._replaced[frame.camera] += 1
                 del self._slots[frame.camera]
             self._slots[frame.camera] = frame
             self._changed.notify()
+            if self._taker_waits:
+                self._taken.wait(HAND_OVER_S)
 
     def take(self, timeout_s: float | None = None) -> list[Frame]:
         """Wait for frames, then empty every slot.
@@ -98,9 +110,12 @@ class Mailbox:
             once the mailbox is closed.
         """
         with self._changed:
+            self._taker_waits = True
             self._changed.wait_for(lambda: self._slots or self._closed, timeout_s)
+            self._taker_waits = False
             frames = [] if self._closed else list(self._slots.values())
             self._slots.clear()
+            self._taken.notify_all()
             return frames
 
     def close(self) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from vidseg_ros.core.timing import LatencySummary
@@ -15,11 +17,15 @@ from vidseg_ros.core.timing import LatencySummary
 Load = Callable[[str], ModuleType]
 
 
-def test_both_precisions_with_one_and_several_cameras(
-    fake_gpu: Any, script: Load, tiny_model: Path, tmp_path: Path
+def test_all_precisions_with_one_and_several_cameras(
+    fake_gpu: Any, script: Load, layered_model: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / 'result.json'
-    options = ['--model', str(tiny_model), '--size', '12x16', '--cameras', '2']
+    out, drive = tmp_path / 'result.json', tmp_path / 'drive'
+    drive.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+    cv2.imwrite(str(drive / '0.png'), noise)
+    options = ['--model', str(layered_model), '--size', '12x16', '--cameras', '2']
+    options += ['--calibration', str(drive), '--check', str(drive)]
     options += ['--seconds', '0.001', '--out', str(out)]
     plain_status = script('tensorrt_gpu').main(options)
     plain = json.loads(out.read_text())
@@ -29,11 +35,14 @@ def test_both_precisions_with_one_and_several_cameras(
         ('fp32', 'all'),
         ('fp16', 'one'),
         ('fp16', 'all'),
+        ('int8', 'one'),
+        ('int8', 'all'),
     ]
     assert plain['runs']['fp16']['all']['cameras'] == 2
     assert plain['runs']['fp16']['one']['agreement']['pixels'] > 0.99
-    assert len(plain['targets']) == 6
-    assert fake_gpu.builds == 4
+    assert plain['runs']['int8']['one']['engine']['precision'].startswith('int8')
+    assert len(plain['targets']) == 9
+    assert fake_gpu.builds == 6
 
 
 def latency(p50_ms: float, p99_ms: float = 9.0) -> LatencySummary:

@@ -38,7 +38,9 @@ def test_a_table_and_its_json(
         'host_peak_bytes',
         'gpu_used_bytes',
         'power_w',
+        'against',
     ]
+    assert plain['against'] == []
     assert plain['schema'] == 1
     assert plain['frames'] == {'source': 'made-up streets', 'cameras': 2, 'size': [12, 16]}
     assert plain['model']['input_size'] == [12, 16]
@@ -53,6 +55,27 @@ def test_tensorrt_has_more_rows(
     for row in ('tensorrt', 'from pinned frames', 'copy in', 'compute', 'copy out', 'GPU memory'):
         assert row in text
     assert '1 x 12x16' in text
+    assert fake_gpu.builds == 1
+
+
+def test_other_engines_stand_beside_it(
+    fake_gpu: Any,
+    fake_cuda_provider: list[Any],
+    tiny_model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / 'tiny.json'
+    command = ['benchmark', str(tiny_model), '--seconds', '0.001', '--json', str(out)]
+    assert main([*command, '--against', 'onnxruntime-cuda', 'onnxruntime']) == 0
+    text, progress = capsys.readouterr()
+    assert 'the same, onnxruntime-cuda' in text
+    assert progress.splitlines() == ['Building engine', 'comparing with ONNX Runtime']
+    plain = json.loads(out.read_text())
+    assert plain['engine']['name'] == 'tensorrt'
+    assert [item['engine']['device'] for item in plain['against']] == ['GPU 0', 'CPU']
+    assert all(item['latency']['count'] and not item['stages'] for item in plain['against'])
+    assert fake_cuda_provider
     assert fake_gpu.builds == 1
 
 

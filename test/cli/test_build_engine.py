@@ -70,7 +70,7 @@ def test_json_is_the_side_car(
     [
         (
             ['--precision', 'int8'],
-            'give a model file that is int8 (vidseg convert makes fp16 of fp32)',
+            'made by vidseg convert FP32_MODEL --precision int8 --calibration DRIVE --out FILE',
         ),
         (['--frames', '9'], '1 to 8 frames'),
         (['--device', '3'], 'there is no GPU of that number'),
@@ -123,4 +123,25 @@ def test_a_converted_file_is_built_in_its_precision(
     assert main(['convert', str(tiny_model), '--precision', 'fp16', '--out', half]) == 0
     assert main(['build-engine', half, '--precision', 'fp16', '--json']) == 0
     assert json.loads(capsys.readouterr().out)['key']['precision'] == 'fp16'
+    assert fake_gpu.builds == 1
+
+
+@pytest.mark.parametrize('fake_gpu', ['8.5.3.1', '11.4.0.106'], indirect=True)
+def test_an_int8_file_is_built_and_one_for_onnx_runtime_is_refused(
+    fake_gpu: Any,
+    layered_model: Path,
+    footage: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = str(tmp_path / 'int8.onnx')
+    convert = ['convert', str(layered_model), '--precision', 'int8', '--out', out]
+    convert += ['--calibration', str(footage)]
+    assert main(convert) == 0
+    assert main(['build-engine', out, '--precision', 'int8', '--check', str(footage)]) == 0
+    assert 'int8' in capsys.readouterr().out
+    assert fake_gpu.builds == 1
+    assert main([*convert, '--engine', 'onnxruntime']) == 0
+    assert main(['build-engine', out]) == 2
+    assert 'was made for ONNX Runtime, and TensorRT cannot read it' in capsys.readouterr().err
     assert fake_gpu.builds == 1

@@ -45,10 +45,69 @@ def test_without_footage_it_is_checked_on_made_up_streets(
     assert 'is fp16 already' in capsys.readouterr().err
 
 
-def test_arguments_that_are_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def drive(tmp_path: Path) -> Path:
+    """Return a folder of one-coloured images."""
+    folder = tmp_path / 'drive'
+    folder.mkdir()
+    for number, color in enumerate([(200, 40, 10), (40, 200, 10), (10, 40, 200)] * 2):
+        cv2.imwrite(str(folder / f'{number}.png'), np.full((12, 16, 3), color[::-1], np.uint8))
+    return folder
+
+
+def test_int8_is_calibrated_and_checked_on_other_frames_of_a_drive(
+    layered_model: Path, drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / 'int8.onnx'
+    command = ['convert', str(layered_model), '--precision', 'int8', '--out', str(out)]
+    command += ['--calibration', str(drive), '--calibration-frames', '3']
+    assert main(command) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == ['ranges of channels', 'ranges of activations']
+    assert lines[-3].startswith(f'{out}: {out.stat().st_size:,} bytes, int8; {layered_model} has ')
+    assert lines[-2] == f'3 of 3 layers are int8, by 3 frames of {drive}, for tensorrt'
+    assert lines[-1] == (
+        'the two agree on 100.00% of the pixels of 3 frames, mIoU 1.0000; '
+        f'frames of {drive} that were not calibrated on'
+    )
+    assert main([*command, '--check', str(drive), '--engine', 'onnxruntime']) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-2] == f'3 of 3 layers are int8, by 3 frames of {drive}, for onnxruntime'
+    assert lines[-1].endswith(f'of 6 frames, mIoU 1.0000; frames of {drive}')
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--precision', 'int4'], "invalid choice: 'int4'"),
+        (['--precision', 'int8'], '--precision int8 needs --calibration SOURCE: real frames'),
+        (['--precision', 'fp16', '--calibration', 'x'], 'fp16 needs none'),
+        (['--precision', 'fp16', '--labels', 'y'], '--labels needs --check SOURCE'),
+    ],
+)
+def test_arguments_that_are_wrong(
+    capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
     with pytest.raises(SystemExit, match='2'):
-        main(['convert', 'street', '--precision', 'int8', '--out', 'x.onnx'])
-    assert "invalid choice: 'int8'" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match='2'):
-        main(['convert', 'street', '--precision', 'fp16', '--out', 'x.onnx', '--labels', 'y'])
-    assert '--labels needs --check SOURCE' in capsys.readouterr().err
+        main(['convert', 'street', '--out', 'x.onnx', *options])
+    assert message in capsys.readouterr().err
+
+
+def test_a_calibration_that_is_not_there(
+    layered_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ['convert', str(layered_model), '--precision', 'int8', '--calibration', 'absent']
+    assert main([*command, '--out', str(tmp_path / 'x.onnx')]) == 2
+    assert 'absent' in capsys.readouterr().err
+
+
+def test_one_frame_is_too_few_to_calibrate_and_compare_on(
+    layered_model: Path, drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in sorted(drive.iterdir())[1:]:
+        path.unlink()
+    command = ['convert', str(layered_model), '--precision', 'int8', '--calibration', str(drive)]
+    command += ['--out', str(tmp_path / 'int8.onnx')]
+    assert main(command) == 2
+    assert 'has one frame only; name others to compare on with --check' in capsys.readouterr().err
+    assert main([*command, '--check', str(drive)]) == 0

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`vidseg evaluate`: what it writes and prints, its exit codes, and what it says to bad input."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import json
 from pathlib import Path
 import re
@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 import pytest
 
-from vidseg_ros.bag_io import BagWriter
+from vidseg_ros.bag_io import BagWriter, LABEL_INFO_TYPE
 from vidseg_ros.cli.evaluate import _parse
 from vidseg_ros.cli.main import main
+from vidseg_ros.core.fleet import run_jobs
+from vidseg_ros.core.labels import LabelSet
 
 COLORS: Final = np.array(((255, 0, 0), (0, 255, 0), (0, 0, 255)), np.uint8)
 Evaluate = Callable[..., tuple[int, str, str]]
@@ -29,9 +31,18 @@ def golden(index: int) -> NDArray[np.uint8]:
     return ids.repeat(4, axis=0).repeat(4, axis=1)
 
 
-def record(name: str, frames: int = 4) -> Path:
-    """Write a bag whose last frame has wrong labels in the right half."""
+def record(name: str, frames: int = 4, classes: Sequence[str] | bytes = ()) -> Path:
+    """Write a bag whose last frame has wrong labels in the right half.
+
+    Classes of the labels are names, none, or a LabelInfo as it is.
+    """
     with BagWriter(Path(name)) as bag:
+        if isinstance(classes, bytes):
+            bag.write_raw('/label_info', LABEL_INFO_TYPE, classes, 0)
+        elif classes:
+            colors = ((0, 0, 0),) * len(classes)
+            names = LabelSet(names=tuple(classes), colors=colors)
+            bag.write_label_info('/label_info', names, stamp_ns=0)
         for index in range(frames):
             ids = golden(index)
             rest: dict[str, Any] = {'stamp_ns': index * 100_000_000, 'frame_id': 'front'}
@@ -136,8 +147,12 @@ def test_a_rerun_and_another_run_in_the_same_folder(evaluate: Evaluate) -> None:
     evaluate(bag, '--topic', '/camera')
     table = Path('out/sources/one/frames-a.csv')
     written_ns = table.stat().st_mtime_ns
-    assert evaluate(bag, '--topic', '/camera')[0] == 0
+    status, out, _ = evaluate(bag, '--topic', '/camera')
+    assert status == 0
     assert table.stat().st_mtime_ns == written_ns
+    assert (
+        '\n1 of 1 sources were skipped: done by an earlier run, with the same contents and' in out
+    )
     status, _, err = evaluate(bag, '--topic', '/camera', '--limit', '2')
     assert (status, err) == (
         2,
@@ -158,7 +173,12 @@ def test_an_ended_rerun_keeps_what_was_done(
         raise KeyboardInterrupt
 
     monkeypatch.setattr('vidseg_ros.cli.evaluate.run_jobs', end)
-    assert evaluate(*call)[0] == 130
+    status, out, err = evaluate(*call)
+    assert (status, out) == (130, '')
+    assert err == (
+        'vidseg: 1 of 1 sources are done and kept; the same command goes on with the others\n'
+        'vidseg: interrupted\n'
+    )
     (after,) = results()['sources']
     assert after.pop('problems') == ['result of an earlier run: not checked']
     assert before.pop('problems') == []
@@ -166,6 +186,25 @@ def test_an_ended_rerun_keeps_what_was_done(
     assert evaluate(*call, '--labels', '/truth')[0] == 130
     (other,) = results()['sources']
     assert other['problems'] == ['not done: the run was ended']
+
+
+def test_an_ended_run_counts_what_is_kept_and_not_what_failed(
+    evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path('bad.mp4').touch()
+    camera = ('--topic', '/camera', '--no-report')
+    evaluate(record('one'), *camera)
+
+    def end_after_the_first(*arguments: Any, on_result: Any, **options: Any) -> None:
+        function, jobs, *_ = arguments
+        run_jobs(function, jobs[:1], on_result=on_result, **options)
+        assert not Path('out/results.json').exists(), 'until the run ends'
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('vidseg_ros.cli.evaluate.run_jobs', end_after_the_first)
+    status, _, err = evaluate('bad.mp4', 'one', record('two'), *camera)
+    assert status == 130
+    assert err.startswith('vidseg: 1 of 3 sources are done and kept; the same command goes on')
 
 
 def test_a_source_that_fails_does_not_disturb_the_others(evaluate: Evaluate) -> None:
@@ -176,7 +215,7 @@ def test_a_source_that_fails_does_not_disturb_the_others(evaluate: Evaluate) -> 
     assert err.startswith('vidseg: 2 of 3 sources were not evaluated:\nbad.mp4: cannot read video')
     assert 'notes.txt: notes.txt is of no known type' in err
     assert [source['frames'] for source in results()['sources']] == [4, 0, 0]
-    assert 'bad: cannot read video' in out
+    assert 'cannot read video' not in out, 'said once, on stderr'
     assert results()['overall']['a']['tc'] is not None
 
 
@@ -202,6 +241,51 @@ def test_class_lists_and_maps(evaluate: Evaluate) -> None:
     Path('map.yaml').write_text('sky: blue\n')
     assert evaluate(*labels, '--class-map', 'map.yaml')[0] == 0
     assert results()['overall']['a']['accuracy'] == 1 - 0.5 / 4
+
+
+def test_the_class_list_of_a_bag_may_be_the_one_that_is_scored(evaluate: Evaluate) -> None:
+    labels = (record('named', classes=('warm', 'green', 'cold')), '--labels', '/truth')
+    Path('map.yaml').write_text('red: warm\n')
+    status, _, err = evaluate(*labels, '--class-map', 'map.yaml')
+    assert status == 2
+    assert re.match(r'vidseg: classes of model .* scored: blue \(scored: warm, green, cold\)', err)
+    Path('map.yaml').write_text('red: warm\nblue: cold\n')
+    assert evaluate(*labels, '--class-map', 'map.yaml')[0] == 0
+    assert [item['name'] for item in results()['classes']] == ['warm', 'green', 'cold']
+    assert results()['overall']['a']['accuracy'] == 1 - 0.5 / 4
+
+
+@pytest.mark.parametrize(
+    ('classes', 'message'),
+    [
+        (('x', 'y'), r'odd: classes of the labels /truth are not .*: x, y \(scored: red, gr'),
+        (b'\0\1\0\0garbage', r'odd: cannot read the class list on /label_info in odd: '),
+    ],
+    ids=['foreign', 'damaged'],
+)
+def test_a_bag_with_a_class_list_that_does_not_fit_is_one_failed_source(
+    evaluate: Evaluate, classes: Sequence[str] | bytes, message: str
+) -> None:
+    bags = [record('odd', classes=classes), record('good', classes=('red', 'green', 'blue'))]
+    labels = ('--topic', '/camera', '--labels', '/truth', '--no-report')
+    status, _, err = evaluate(*bags, *labels)
+    assert status == 2
+    assert re.match(rf'vidseg: 1 of 2 sources were not evaluated:\n{message}', err), err
+    assert {source['key']: source['labelled'] for source in results()['sources']} == {
+        'good': 4,
+        'odd': None,
+    }
+    status, out, _ = evaluate(*reversed(bags), *labels)
+    assert (status, '1 of 2 sources were skipped' in out) == (2, True), 'still the same run'
+
+
+def test_a_setting_may_be_corrected_after_a_run_that_came_to_nothing(evaluate: Evaluate) -> None:
+    bag = record('one')
+    status, out, err = evaluate(bag, '--labels', '/nolabels')
+    assert (status, 'results are in out' in out) == (2, True)
+    assert 'no label maps on /nolabels in one' in err
+    assert err.count('no label maps') == 1, 'both cameras have the same trouble'
+    assert evaluate(bag, '--labels', '/truth', '--limit', '2')[0] == 0
 
 
 @pytest.mark.parametrize(

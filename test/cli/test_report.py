@@ -3,6 +3,7 @@
 """`vidseg report` writes the page of a real, small evaluation again."""
 
 from pathlib import Path
+import re
 
 import cv2
 import numpy as np
@@ -46,3 +47,8 @@ def test_no_report(drive: Path, tiny_model: Path, tmp_path: Path) -> None:
 def test_no_evaluation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['report', str(tmp_path)]) == 2
     assert 'run vidseg evaluate first' in capsys.readouterr().err
+    assert main(['report', str(tmp_path / 'nothere')]) == 2
+    assert re.fullmatch(
+        r'vidseg: there is no folder .*/nothere; name the --out of vidseg evaluate\n',
+        capsys.readouterr().err,
+    )

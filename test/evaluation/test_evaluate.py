@@ -235,7 +235,7 @@ def test_a_wrong_topic_lists_what_there_is(tmp_path: Path, job_for: JobFor) -> N
     bag = record(tmp_path / 'bag', truth={0: golden(0)})
     with pytest.raises(SourceError, match=r'no images on topic /front .* /camera \(sensor_msgs'):
         evaluate_source(job_for(bag, topic='/front'))
-    with pytest.raises(SourceError, match=r'no images on topic /label .* /truth \(sensor_msgs'):
+    with pytest.raises(SourceError, match=r'no label maps on /label .* /truth \(sensor_msgs'):
         evaluate_source(job_for(bag, topic='/camera', labels='/label'))
 
 

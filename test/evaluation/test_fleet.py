@@ -186,7 +186,7 @@ def test_of_a_truncated_mcap_what_can_be_read_is_evaluated_and_the_rest_reported
     assert result.labelled >= 3
     (problem,) = result.problems
     assert 'unfinished or damaged' in problem
-    assert 'unfinished or damaged' in caplog.text
+    assert not caplog.messages, 'said once, among the problems'
 
 
 @pytest.mark.parametrize('workers', [1, 2])
@@ -210,7 +210,10 @@ def test_ctrl_c_keeps_what_is_done(
         run.wait()
 
     assert run.returncode == 130
-    assert said.splitlines()[-1] == 'vidseg: interrupted'
+    assert said.splitlines()[-2:] == [
+        'vidseg: 1 of 3 sources are done and kept; the same command goes on with the others',
+        'vidseg: interrupted',
+    ]
     wait_for(lambda: not alive(run.pid))
     sources = {
         entry['key']: entry for entry in json.loads((out / 'results.json').read_text())['sources']

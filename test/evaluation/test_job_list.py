@@ -2,27 +2,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """One job for each camera of each source, each with a folder and labels of its own."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 import re
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pytest
 
 from vidseg_ros.bag_io import BagWriter
-from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.core.labels import CAMVID
 from vidseg_ros.evaluation.evaluate import evaluate_source, EvaluationSettings, SourceJob
 from vidseg_ros.evaluation.job_list import list_jobs
+from vidseg_ros.evaluation.source_survey import survey_sources
 
 SETTINGS: Final = EvaluationSettings(models=(Path('m.onnx'),), classes=CAMVID)
 OUT: Final = Path('out')
 
 
-def record(path: Path, *topics: str) -> Path:
+def record(path: Path, *topics: str, info: str = '/seg/info') -> Path:
     with BagWriter(path) as bag:
-        bag.write_label_info('/info', CAMVID, stamp_ns=0)
+        bag.write_label_info(info, CAMVID, stamp_ns=0)
         for topic in topics:
             if topic.endswith('compressed'):
                 bag.write_compressed(topic, b'', encoding='jpeg', stamp_ns=0, frame_id='')
@@ -32,8 +34,10 @@ def record(path: Path, *topics: str) -> Path:
     return path
 
 
-def jobs(*paths: Path, **options: Any) -> list[SourceJob]:
-    return list_jobs(paths, SETTINGS, OUT, **options)
+def jobs(*paths: Path, labels: str | None = None, topics: Sequence[str] = ()) -> list[SourceJob]:
+    topic = None if labels is None or Path(labels).is_dir() else labels
+    sources = survey_sources(paths, topics=topics, labels=topic)
+    return list_jobs(sources, SETTINGS, OUT, labels=labels)
 
 
 def test_every_camera_of_a_bag_is_a_job(tmp_path: Path) -> None:
@@ -52,6 +56,27 @@ def test_every_camera_of_a_bag_is_a_job(tmp_path: Path) -> None:
     ]
 
 
+def test_label_maps_and_what_is_made_of_them_are_no_cameras(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = ('/a/label_map', '/a/confidence', '/a/overlay/compressed', '/gt/ids')
+    bag = record(tmp_path / 'bag', '/a/image', '/image', *made, info='/gt/label_info')
+    assert [job.topic for job in jobs(bag, labels='/gt/ids')] == ['/a/image', '/image']
+    (line,) = caplog.messages
+    assert line.startswith(f'{bag}: label maps and what is made of them are no cameras, skipped: ')
+    assert [name in line for name in made] == [True, True, True, False], 'but for the labels'
+    (forced,) = jobs(bag, topics=['/a/label_map'])
+    assert forced.topic == '/a/label_map'
+    (alone,) = jobs(record(tmp_path / 'masks', '/seg/label_map'))
+    with pytest.raises(SourceError, match=r'no camera in .*/masks, only .*/seg/label_map .*--top'):
+        evaluate_source(replace(alone, settings=replace(SETTINGS, models=()), out=tmp_path))
+
+
+def test_topics_are_for_bags(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r'--topic /a chooses .*none of the sources is a bag'):
+        jobs(tmp_path, topics=['/a'])
+
+
 def test_what_cannot_be_read_does_not_disturb_the_others(tmp_path: Path) -> None:
     good = record(tmp_path / 'good', '/a')
     bad = tmp_path / 'bad.mcap'
@@ -62,7 +87,7 @@ def test_what_cannot_be_read_does_not_disturb_the_others(tmp_path: Path) -> None
     assert [job.topic for job in jobs(good, topics=['/a', '/b'])] == ['/a', '/b']
     for job, message in (
         (found[1], r'cannot read bag .*bad\.mcap'),
-        (found[2], r'no image topic in .*/none; recorded: /info'),
+        (found[2], r'no image topic in .*/none; recorded: /seg/info'),
         (found[3], r'no image topic in .*one besides the labels on /truth'),
         (jobs(good, topics=['/b'])[0], r'no images on topic /b .* recorded: /a'),
     ):

@@ -207,7 +207,7 @@ def test_mask_bag_holds_the_golden_labels_under_the_recorded_headers(
     with open_source(clip(tmp_path / 'clip', 'bag')) as source:
         run(engine, source, outputs)
     with BagReader(outputs.folder / 'masks') as bag:
-        images = list(bag.images(bag.image_topic()))
+        images = list(bag.images('/segmentation/label_map'))
     assert len(images) == FRAMES
     for index, image in enumerate(images):
         np.testing.assert_array_equal(image.label_map(), golden(index))
@@ -379,7 +379,7 @@ def test_what_was_written_is_complete_after_an_interruption(
     assert len(read_video(outputs.folder / 'overlay.mp4')) == 5
     assert (outputs.folder / 'contact_sheet.png').is_file()
     with BagReader(outputs.folder / 'masks') as bag:
-        assert {topic.name: topic.count for topic in bag.topics}[bag.image_topic()] == 5
+        assert {topic.name: topic.count for topic in bag.topics}['/segmentation/label_map'] == 5
 
 
 @pytest.mark.parametrize('first', ['png', 'bag'])

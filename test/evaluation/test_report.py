@@ -35,11 +35,14 @@ def test_report_of_two_models(evaluation_folder: EvaluationFolder) -> None:
     assert write_report(out) == out / 'report.html'
     page = (out / 'report.html').read_text()
     found = content(page)
-    assert found['subtitle'] == 'net-a against net-b, 1 source, 20 frames'
-    assert [model['label'] for model in found['models']] == ['A: net-a', 'B: net-b']
+    assert found['subtitle'] == 'net-a (a.onnx) against net-b (b.onnx), 1 source, 20 frames'
+    assert [model['label'] for model in found['models']] == [
+        'A: net-a (a.onnx)',
+        'B: net-b (b.onnx)',
+    ]
     assert found['overall']['b']['miou'] == 0.6
     (source,) = found['sources']
-    assert (source['name'], source['dropped'], source['note']) == ('drive.mcap', 1, '')
+    assert (source['key'], source['dropped'], source['note']) == ('drive', 1, '')
     assert source['series']['a']['inference_ms'] == list(range(10, 30))
     assert len(source['clip']['parts'][0]['t']) == 20
     assert carried(page) == ['clip0-0000-video', 'clip0-0000-masks', 'plotly']
@@ -105,15 +108,16 @@ def test_sources_without_pictures_or_numbers(evaluation_folder: EvaluationFolder
     assert found['worst'] == []
     assert [source['clip'] for source in found['sources']] == [None, None]
     assert found['sources'][0]['note'] == 'No pictures were kept of this source.'
-    assert found['sources'][1]['name'] == 'x.mcap /front'
+    assert [source['key'] for source in found['sources']] == ['drive', 'broken']
 
 
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        (None, r'no evaluation in .*run vidseg evaluate first'),
-        ('{', r'no evaluation in .*run vidseg evaluate first'),
-        ('[]', r'results\.json does not say vidseg\.results/1'),
+        (None, r'no evaluation in .*\(results\.json: No such file.*\); run vidseg evaluate first'),
+        ('{', r'results\.json is damaged: .*run vidseg evaluate again'),
+        ('[]', r'results\.json does not say vidseg\.results/2'),
+        ('{"schema": "vidseg.results/1"}', r'of another version; run vidseg evaluate again'),
         ('{"schema": "vidseg.results/9"}', r'it is of another version; run vidseg evaluate again'),
     ],
 )

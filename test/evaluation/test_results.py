@@ -15,9 +15,10 @@ import pytest
 from rich.console import Console
 
 from vidseg_ros.core.errors import OutputError
+from vidseg_ros.core.fleet import write_record
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.evaluation.evaluate import EvaluationSettings, SourceJob
-from vidseg_ros.evaluation.results import claim_run, SCHEMA, write_results
+from vidseg_ros.evaluation.results import claim_run, overall_scores, SCHEMA, write_results
 from vidseg_ros.evaluation.results_table import results_table
 from vidseg_ros.evaluation.source_evaluation import SourceResult
 from vidseg_ros.evaluation.tally import ModelOutput, ModelTally
@@ -62,7 +63,7 @@ def test_what_is_written(tmp_path: Path, settings: EvaluationSettings) -> None:
     results = [result('one', 0, 0), result('two', 1, 0, ('a [b]',))]
     content = write_results(tmp_path, settings, results, [(failed, 'no such file')])
     assert json.loads((tmp_path / 'results.json').read_text()) == content
-    assert content['schema'] == SCHEMA == 'vidseg.results/1'
+    assert content['schema'] == SCHEMA == 'vidseg.results/2'
     assert content['classes'][1] == {'name': 'green', 'color': [0, 255, 0]}
     (model,) = content['models']
     digest = hashlib.sha256(settings.models[0].read_bytes()).hexdigest()
@@ -84,7 +85,8 @@ def test_what_is_written(tmp_path: Path, settings: EvaluationSettings) -> None:
         ('overall', 'a'),
     ]
     assert (rows[0]['miou'], rows[0]['tc'], rows[0]['inference_ms_p50']) == ('1.0', '', '3.0')
-    assert (rows[2]['iou_red'], rows[2]['share_red'], rows[2]['frames']) == ('0.5', '1.0', '')
+    assert (rows[2]['iou_red'], rows[2]['share_red']) == ('0.5', '1.0')
+    assert (rows[2]['frames'], rows[2]['labelled'], rows[2]['duration_s']) == ('2', '2', '0.0')
 
 
 def test_results_of_one_source_are_not_changed_by_the_sum(
@@ -93,6 +95,20 @@ def test_results_of_one_source_are_not_changed_by_the_sum(
     first = result('one', 0, 0)
     write_results(tmp_path, settings, [first, result('two', 1, 0)], [])
     assert first.tallies['a'].confusion.pixels == 4
+
+
+def test_the_overall_mean_may_lie_above_that_of_every_source() -> None:
+    drives = [result('one', 0, 0), result('two', 0, 0)]
+    for drive, matrix in zip(
+        drives, ([[9000, 0, 0], [90, 10, 0]], [[10, 90, 0], [0, 9000, 0]]), strict=True
+    ):
+        drive.tallies['a'].confusion.matrix[:] = [*matrix, [0, 0, 0]]
+    alone = [drive.tallies['a'].scores() for drive in drives]
+    overall = overall_scores(drives)['a']
+    assert [scores['miou'] for scores in alone] == [pytest.approx(0.545, abs=1e-3)] * 2
+    assert overall['miou'] == pytest.approx(9010 / 9190)
+    for number, value in enumerate(overall['iou'][:2]):
+        assert min(s['iou'][number] for s in alone) < value < max(s['iou'][number] for s in alone)
 
 
 def test_without_any_result(tmp_path: Path, settings: EvaluationSettings) -> None:
@@ -116,18 +132,32 @@ def printed(content: dict[str, Any]) -> str:
 
 
 def test_the_table_for_people(tmp_path: Path, settings: EvaluationSettings) -> None:
-    results = [result('[one]', 0, 0), result('two', 1, 0, ('a [b]',))]
+    results = [result('[one]', 0, 0, ('a [b]',)), result('two', 1, 0, ('a [b]', 'c'))]
     content = write_results(tmp_path, settings, results, [])
     text = printed(content)
     assert '[one]' in text
-    assert 'two: a [b]' in text
+    assert '\n[one], two: a [b]\ntwo: c\n' in text, 'the same of two sources is said once'
+    assert 'has no class' not in text
     assert 'overall' in text
     assert '25.00' in text
     assert 'TC %' not in text, 'a column that no row has'
     assert 'p50 ms: inference' in text
+    more = LabelSet(names=(*CLASSES.names, 'sky'), colors=(*CLASSES.colors, (9, 9, 9)))
+    content = write_results(tmp_path, replace(settings, classes=more), [], [])
+    assert content['models'][0]['lacks'] == ['sky']
+    assert 'model a has no class sky: where the labels have it, its IoU counts as 0' in ' '.join(
+        printed(content).split()
+    )
     live = replace(settings, rate=1.0)
     text = printed(write_results(tmp_path, live, results[:1], []))
     assert 'p50 ms: frame published -> label map received' in text
+
+
+def finish(out: Path, found: SourceResult) -> None:
+    """Leave what a finished source leaves."""
+    folder = out / 'sources' / found.key
+    folder.mkdir(parents=True)
+    write_record(folder, 'digest', {'request': {}, 'result': found.to_dict()})
 
 
 def test_a_run_goes_on_in_its_folder_and_another_one_is_refused(
@@ -135,20 +165,53 @@ def test_a_run_goes_on_in_its_folder_and_another_one_is_refused(
 ) -> None:
     out = tmp_path / 'out'
     claim_run(out, settings, overwrite=False, inputs=[])
-    kept = out / 'sources' / 'drive' / 'frames-a.csv'
-    kept.parent.mkdir(parents=True)
-    kept.touch()
+    finish(out, result('drive', 0, 0))
     (out / 'results.json').touch()
     claim_run(out, replace(settings, threads=3), overwrite=False, inputs=[])
-    assert kept.exists()
+    assert (out / 'sources' / 'drive').exists()
     other = replace(settings, limit=3)
     with pytest.raises(
         OutputError, match=r'out holds another run \(other limit\); choose another'
     ):
         claim_run(out, other, overwrite=False, inputs=[])
-    assert kept.exists()
+    assert (out / 'sources' / 'drive').exists()
     claim_run(out, other, overwrite=True, inputs=[])
     assert {path.name for path in out.iterdir()} == {'.vidseg', 'run.json'}
+
+
+def test_a_run_that_came_to_nothing_is_replaced_by_one_with_other_settings(
+    tmp_path: Path, settings: EvaluationSettings
+) -> None:
+    out = tmp_path / 'out'
+    claim_run(out, settings, overwrite=False, inputs=[])
+    finish(out, replace(result('drive', 0, 0), frames=3, unreadable=1, dropped=2))
+    write_results(out, settings, [], [])
+    claim_run(out, replace(settings, void=(3,)), overwrite=False, inputs=[])
+    assert {path.name for path in out.iterdir()} == {'.vidseg', 'run.json'}
+    finish(out, result('drive', 0, 0))
+    write_results(out, settings, [], [])
+    with pytest.raises(OutputError, match='another run'):
+        claim_run(out, settings, overwrite=False, inputs=[])
+    (out / 'sources' / 'drive' / 'done.json').write_text('{}')
+    with pytest.raises(OutputError, match='another run'):
+        claim_run(out, settings, overwrite=False, inputs=[])
+
+
+def test_a_run_that_is_under_way_is_not_replaced(
+    tmp_path: Path, settings: EvaluationSettings
+) -> None:
+    out, other = tmp_path / 'out', replace(settings, void=(3,))
+    claim_run(out, settings, overwrite=False, inputs=[])
+    write_results(out, settings, [], [])
+    claim_run(out, settings, overwrite=False, inputs=[])  # a second try, which goes on
+    working = out / 'sources' / 'drive' / 'frames-a.csv'
+    working.parent.mkdir(parents=True)
+    working.touch()
+    with pytest.raises(OutputError, match=r'another run \(other void\); choose another --out, or'):
+        claim_run(out, other, overwrite=False, inputs=[])
+    assert working.exists()
+    claim_run(out, other, overwrite=True, inputs=[])
+    assert not working.exists()
 
 
 def test_results_do_not_go_into_what_is_read(tmp_path: Path, settings: EvaluationSettings) -> None:

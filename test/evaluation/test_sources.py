@@ -119,6 +119,31 @@ def test_bag_topic_is_passed_on(tmp_path: Path) -> None:
     assert frame.decode('rgb8').max() == 2
 
 
+def test_label_maps_need_no_choice_of_a_camera(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / 'drive') as bag:
+        for topic in ('/front/image', '/seg/label_map', '/seg/overlay'):
+            image = np.zeros((2, 2), np.uint8)
+            bag.write_image(topic, image, encoding='mono8', stamp_ns=0, frame_id='')
+    with open_source(tmp_path / 'drive') as source:
+        assert source.topic == '/front/image'
+
+
+def test_a_topic_is_for_bags(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / 'a.png'), picture(0))
+    with pytest.raises(SourceError, match=r'is no bag, so that no topic /a can be chosen'):
+        open_source(tmp_path, topic='/a')
+
+
+def test_what_is_wrong_with_a_bag_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = record(tmp_path / 'drive', [START_NS])
+    (path / 'metadata.yaml').unlink()
+    with open_source(path) as source, open_source(path, warn=False) as quiet:
+        assert caplog.messages == list(source.notes) == list(quiet.notes)
+    assert caplog.messages[0].startswith('bag has no metadata.yaml')
+
+
 def test_image_folder_frames(tmp_path: Path) -> None:
     for index, name in enumerate(['a.PNG', 'b.png', 'c.png']):
         cv2.imwrite(str(tmp_path / name), picture(index))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """True labels from folders and topics, in the classes that are scored."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -161,16 +161,47 @@ def test_the_bag_names_the_ids(tmp_path: Path) -> None:
         assert topic.names() is None
 
 
+def test_class_names_that_cannot_be_used(tmp_path: Path, write_names: Callable[..., None]) -> None:
+    write_names(tmp_path / 'gap', {0: 'road', 2: 'sky'})
+    write_names(tmp_path / 'damaged', None)
+    message = r"ids on /info are not 0, 1, 2, …: \[\(0, 'road'\), \(2, 'sky'\)\]; --label-cl"
+    with (
+        LabelTopic(tmp_path / 'gap', '/truth') as topic,
+        pytest.raises(SourceError, match=message),
+    ):
+        topic.names()
+    message = r'cannot read the class list on /info in .*/damaged: .* is damaged'
+    with (
+        LabelTopic(tmp_path / 'damaged', '/truth') as topic,
+        pytest.raises(SourceError, match=message),
+    ):
+        topic.names()
+
+
 def test_a_topic_that_is_not_there_or_no_label_map(tmp_path: Path) -> None:
     bag = record(tmp_path / 'bag', [0], encoding='rgb8')
     with (
-        pytest.raises(SourceError, match=r'no images on topic /truth .* recorded: /seg/truth'),
+        pytest.raises(
+            SourceError, match=r'no label maps on /truth in .*bag: .* images there: /seg/truth'
+        ),
         LabelTopic(bag, '/truth'),
     ):
         pass
     with (
         LabelTopic(bag, '/seg/truth') as topic,
         pytest.raises(SourceError, match=r'label map of frame 0 on /seg/truth: .* is rgb8'),
+    ):
+        read_all(topic, [0])
+
+
+def test_a_compressed_topic_is_no_label_map_even_beside_a_raw_one(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / 'bag') as bag:
+        ids = np.zeros((2, 2), np.uint8)
+        bag.write_image('/gt', ids, encoding='mono8', stamp_ns=0, frame_id='')
+        bag.write_compressed('/gt/compressed', b'', encoding='png', stamp_ns=0, frame_id='')
+    with (
+        LabelTopic(tmp_path / 'bag', '/gt/compressed') as topic,
+        pytest.raises(SourceError, match=r'on /gt/compressed: a label map is a mono8 image, this'),
     ):
         read_all(topic, [0])
 

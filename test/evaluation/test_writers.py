@@ -20,6 +20,7 @@ from vidseg_ros.core.overlay import legend
 from vidseg_ros.evaluation.sources import open_source, SourceFrame
 from vidseg_ros.evaluation.writers import (
     ContactSheet,
+    LABEL_MAP_TOPIC,
     LEGEND_WIDTH,
     MaskBagWriter,
     MaskPngWriter,
@@ -61,7 +62,7 @@ def test_mask_bag_holds_the_ids_headers_and_names(tmp_path: Path) -> None:
             '/segmentation/label_info': ('vision_msgs/msg/LabelInfo', 1),
             '/segmentation/label_map': ('sensor_msgs/msg/Image', 3),
         }
-        images = list(bag.images(bag.image_topic()))
+        images = list(bag.images(LABEL_MAP_TOPIC))
     for index, image in enumerate(images):
         np.testing.assert_array_equal(image.label_map(), LABELS + index)
         assert image.stamp_ns == frame(index).stamp_ns

@@ -20,7 +20,7 @@ SETTINGS = EngineSettings(samples=[Sample(image=NOISE)])
 
 
 def test_the_choices() -> None:
-    assert CHOICES == ('auto', 'onnxruntime', 'tensorrt')
+    assert CHOICES == ('auto', 'onnxruntime', 'onnxruntime-cuda', 'tensorrt')
 
 
 def test_auto_prefers_tensorrt(fake_gpu: Any, tiny_model: Path) -> None:
@@ -101,3 +101,30 @@ def test_settings_reach_the_engine_and_change_no_label(
             found.append(engine.infer([frame]).labels)
     assert opened == [(0, '1'), (1, '0')]
     np.testing.assert_array_equal(*found)
+
+
+def test_cuda_is_asked_for_by_the_number_of_the_gpu(
+    fake_cuda_provider: list[Any], tiny_model: Path
+) -> None:
+    with closing(create_engine('onnxruntime-cuda', tiny_model, EngineSettings(device=2))) as found:
+        assert (found.info.name, found.info.device) == ('onnxruntime-cuda', 'GPU 2')
+    cuda = ('CUDAExecutionProvider', {'device_id': 2})
+    assert fake_cuda_provider == [[cuda, 'CPUExecutionProvider']]
+
+
+def test_an_onnx_runtime_without_cuda_says_what_to_install(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: ['CPUExecutionProvider'])
+    with pytest.raises(EngineError, match='has no CUDA here; install onnxruntime-gpu in the'):
+        create_engine('onnxruntime-cuda', tiny_model)
+
+
+@pytest.mark.usefixtures('fake_cuda_provider')
+def test_cuda_that_falls_back_to_the_cpu_is_refused(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = onnxruntime.InferenceSession
+    monkeypatch.setattr(session, 'get_providers', lambda _: ['CPUExecutionProvider'])
+    with pytest.raises(EngineError, match='cannot use CUDA on GPU 0; check the driver'):
+        create_engine('onnxruntime-cuda', tiny_model)

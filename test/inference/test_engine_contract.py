@@ -21,8 +21,11 @@ engines = pytest.mark.parametrize('kind', sorted(ENGINES))
 
 @pytest.fixture(autouse=True)
 def _gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorRT runs on the fake GPU here: everything but the GPU itself is ours."""
-    if 'kind' in request.fixturenames and request.getfixturevalue('kind') == 'tensorrt':
+    """TensorRT runs on a fake GPU here, ONNX Runtime's CUDA on the CPU: all else is ours."""
+    kind = request.getfixturevalue('kind') if 'kind' in request.fixturenames else None
+    if kind == 'onnxruntime-cuda':
+        request.getfixturevalue('fake_cuda_provider')
+    if kind == 'tensorrt':
         request.getfixturevalue('fake_gpu')
         noise = np.random.default_rng(0).integers(0, 256, (1, 12, 16, 3), np.uint8)
         streets = 'vidseg_ros.inference.tensorrt_builder.street_frames'  # drawing them takes long

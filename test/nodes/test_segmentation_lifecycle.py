@@ -111,7 +111,7 @@ def expect_refusal(peer: Any, *texts: str, transition: str = 'CONFIGURE') -> Non
         ('diagnostics_period', 0.0, ('0.0', 'from 0.1 to 60.0')),
         ('model', 5, ('5', 'text')),
         ('model', '', ("''", 'name of a shipped model')),
-        ('engine', 'steam', ("'steam'", 'one of auto, onnxruntime, tensorrt')),
+        ('engine', 'steam', ("'steam'", 'one of auto, onnxruntime, onnxruntime-cuda, tensorrt')),
         ('gpu', 64, ('64', 'from 0 to 63')),
         ('input_type', 'video', ("'video'", 'one of auto, image, compressed')),
         ('mask_size', 'huge', ("'huge'", 'one of camera, network')),

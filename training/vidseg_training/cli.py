@@ -79,6 +79,17 @@ def _train(arguments: argparse.Namespace, options: list[str]) -> None:
     print(function(config, arguments.out or Path('runs') / recipe.name))
 
 
+def _motion(arguments: argparse.Namespace, options: list[str]) -> None:
+    config = tyro.cli(
+        MotionConfig,
+        prog='vidseg-train motion',
+        description='Train a motion network from unlabelled clips into --out DIR, by '
+        'default runs/motion.',
+        args=options,
+    )
+    print(train_motion(config, arguments.out))
+
+
 def _evaluate(arguments: argparse.Namespace) -> None:
     window = arguments.sliding_window and tuple(arguments.sliding_window)
     protocol = Protocol(scales=tuple(arguments.scales), flip=arguments.flip, window=window)
@@ -86,7 +97,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``vidseg-train fit``, ``motion``, ``propagate``, ``export`` or another command."""
+    """Run one of the commands that ``vidseg-train --help`` lists."""
     logging.basicConfig(level=logging.ERROR, format='%(message)s')
     logging.getLogger('vidseg_training').setLevel(logging.INFO)
     parser = _parser()
@@ -95,14 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command in TRAININGS:
             _train(arguments, rest)
         elif arguments.command == 'motion':
-            motion = tyro.cli(
-                MotionConfig,
-                prog='vidseg-train motion',
-                description='Train a motion network from unlabelled clips into --out DIR, by '
-                'default runs/motion.',
-                args=rest,
-            )
-            print(train_motion(motion, arguments.out))
+            _motion(arguments, rest)
         elif rest:
             parser.error(f'unknown arguments: {" ".join(rest)}')
         elif arguments.command == 'list':

@@ -3,7 +3,8 @@
 """Read and write rosbag2 bags (MCAP and sqlite3) without a ROS installation."""
 
 from vidseg_ros.bag_io.messages import BagImage, COMPRESSED_TYPE, IMAGE_TYPE, LABEL_INFO_TYPE
-from vidseg_ros.bag_io.reader import BagReader, TopicInfo
+from vidseg_ros.bag_io.reader import BagReader
+from vidseg_ros.bag_io.topics import ImageTopics, is_image, topic_listing, TopicInfo
 from vidseg_ros.bag_io.writer import BagWriter
 
 __all__ = [
@@ -13,5 +14,8 @@ __all__ = [
     'BagImage',
     'BagReader',
     'BagWriter',
+    'ImageTopics',
     'TopicInfo',
+    'is_image',
+    'topic_listing',
 ]

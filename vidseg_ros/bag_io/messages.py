@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recorded messages this package deals in: images, and the names of the class ids."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 import struct
-from typing import cast, Final, Literal
+from typing import cast, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,15 @@ def message_types() -> Typestore:
     for name, definition in _VISION_MSGS.items():
         store.register(get_types_from_msg(definition, name))
     return store
+
+
+class _VisionClass(Protocol):
+    class_id: int
+    class_name: str
+
+
+class _LabelInfo(Protocol):
+    class_map: Sequence[_VisionClass]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +121,16 @@ def read_header(cdr: bytes) -> tuple[int, str] | None:
     except ImageError:
         return None
     return header.stamp_ns, header.frame_id
+
+
+def read_class_map(message: BagImage) -> tuple[tuple[int, str], ...]:
+    """Return the ids and names of a vision_msgs/LabelInfo, in its order.
+
+    Raises:
+        ImageError: If it is truncated or damaged.
+    """
+    entries = cast('_LabelInfo', message.parse()).class_map
+    return tuple((entry.class_id, entry.class_name) for entry in entries)
 
 
 def restamp(cdr: bytes, stamp_ns: int) -> bytes:

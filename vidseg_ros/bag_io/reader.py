@@ -7,31 +7,34 @@ full disk) is read front to back by the `mcap` library.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-import logging
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Final, final, Protocol
 
 from mcap.reader import NonSeekingReader
+import numpy as np
 from rosbags.rosbag2 import Reader
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-from vidseg_ros.bag_io.messages import BagImage, COMPRESSED_TYPE, IMAGE_TYPE, read_header
-from vidseg_ros.core.errors import SourceError
+from vidseg_ros.bag_io.messages import BagImage, read_class_map, read_header
+from vidseg_ros.bag_io.topics import (
+    ImageTopics,
+    is_image,
+    sort_image_topics,
+    topic_listing,
+    TopicInfo,
+)
+from vidseg_ros.core.errors import ImageError, SourceError
+from vidseg_ros.core.labels import IGNORE_ID
 
 _FILE_TYPES: Final = ('.mcap', '.db3')
 
-_logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TopicInfo:
-    """A recorded topic: its name, its message type and how many messages it has."""
-
-    name: str
-    type: str
-    count: int
+_LOOKED_AT: Final = 5
+"""Images by which a grey camera is told from label maps."""
 
 
 class _Storage(Protocol):
@@ -48,12 +51,11 @@ class _Storage(Protocol):
 class BagReader:
     """Reads a rosbag2 folder, or a single .mcap or .db3 file. Use it in a ``with`` statement.
 
-    A folder without metadata.yaml and an MCAP file without its end are read as far as they go,
-    with one logged warning.
+    A folder without metadata.yaml and an MCAP file without its end are read as far as they go.
 
     Attributes:
         path: The bag folder or file.
-        notes: The same warnings, once it is open.
+        notes: What is wrong with it, once it is open.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -77,8 +79,6 @@ class BagReader:
                 msg = f'no bag at {self.path}: the path does not exist'
                 raise SourceError(msg)
             self._storage, self.notes = _open_storage(self.path)
-            for note in self.notes:
-                _logger.warning('%s', note)
         except OSError as error:
             msg = f'cannot read {self.path}: {error.strerror}; check the path and its permissions'
             raise SourceError(msg) from error
@@ -100,30 +100,69 @@ class BagReader:
         """All recorded topics, sorted by name."""
         return self._opened().topics
 
+    def image_topics(self) -> ImageTopics:
+        """Return the image topics by what they hold: cameras, or what was made of their images."""
+        return sort_image_topics(self.topics, self._has_ids)
+
     def image_topic(self, choice: str | None = None) -> str:
-        """Return the chosen image topic, or the only one where nothing is chosen.
+        """Return the chosen image topic, or the only camera where nothing is chosen.
 
         Raises:
             SourceError: If the choice is not a recorded image topic, or without a choice if
-                there is no image topic or more than one. The message lists the topics.
+                there is no camera or more than one. The message lists the topics.
         """
-        images = [
-            topic
-            for topic in self.topics
-            if topic.type in {IMAGE_TYPE, COMPRESSED_TYPE} and topic.count
-        ]
+        images = [topic for topic in self.topics if is_image(topic)]
         if choice is not None:
             if any(topic.name == choice for topic in images):
                 return choice
-            msg = f'no images on topic {choice} in {self.path}; recorded: {_listing(self.topics)}'
+            recorded = topic_listing(self.topics)
+            msg = f'no images on topic {choice} in {self.path}; recorded: {recorded}'
             raise SourceError(msg)
         if not images:
-            msg = f'no image topic in {self.path}; recorded: {_listing(self.topics)}'
+            msg = f'no image topic in {self.path}; recorded: {topic_listing(self.topics)}'
             raise SourceError(msg)
-        if len(images) > 1:
-            msg = f'several image topics in {self.path}: {_listing(images)}; choose by --topic'
+        cameras = self.image_topics().cameras
+        if not cameras:
+            msg = (
+                f'no camera in {self.path}, only label maps and what was made of them: '
+                f'{topic_listing(images)}; --topic takes one all the same'
+            )
             raise SourceError(msg)
-        return images[0].name
+        if len(cameras) > 1:
+            found = topic_listing(cameras)
+            msg = f'several image topics in {self.path}: {found}; choose by --topic'
+            raise SourceError(msg)
+        return cameras[0].name
+
+    def class_map(self, topic: str) -> tuple[tuple[int, str], ...] | None:
+        """Return ids and names of the first vision_msgs/LabelInfo on a topic; None without one.
+
+        Raises:
+            SourceError: If it is damaged.
+        """
+        message = next(self.images(topic), None)
+        if message is None:
+            return None
+        try:
+            return read_class_map(message)
+        except ImageError as error:
+            msg = (
+                f'cannot read the class list on {topic} in {self.path}: {error}; '
+                '--label-classes names the classes'
+            )
+            raise SourceError(msg) from error
+
+    def _has_ids(self, topic: str, info: str) -> bool:
+        """Whether the first images of a topic are mono8 and hold no ids but those of a LabelInfo.
+
+        Not if they or the LabelInfo cannot be read.
+        """
+        try:
+            ids = [number for number, _ in self.class_map(info) or ()]
+            maps = [image.label_map() for image in islice(self.images(topic), _LOOKED_AT)]
+        except (ImageError, SourceError):
+            return False
+        return bool(maps) and all(np.isin(image, [*ids, IGNORE_ID]).all() for image in maps)
 
     def images(self, topic: str) -> Iterator[BagImage]:
         """Yield the images of a topic in recorded order, none of them decoded yet.
@@ -169,6 +208,8 @@ class _Bag:
 
     def messages(self, topic: str) -> Iterator[tuple[str, int, bytes]]:
         connections = [c for c in self._reader.connections if c.topic == topic]
+        if not connections:  # which the library takes for all
+            return
         for connection, log_ns, cdr in self._reader.messages(connections):
             yield connection.msgtype, log_ns, cdr
 
@@ -181,6 +222,7 @@ class _UnfinishedMcap:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._read_bytes = self._newest_ns = 0
         counts = Counter((name, msgtype) for name, msgtype, _, _ in self._records())
         self.topics = tuple(TopicInfo(*key, count) for key, count in sorted(counts.items()))
 
@@ -190,6 +232,22 @@ class _UnfinishedMcap:
     def close(self) -> None:
         """Nothing is held open."""
 
+    def extent(self, recorded: int | None) -> str:
+        """Return for people how far the file can be read.
+
+        Args:
+            recorded: Messages that it had, where that is known.
+        """
+        read = sum(topic.count for topic in self.topics)
+        of_all = '' if recorded is None else f' of {recorded}'
+        size = self._path.stat().st_size
+        newest = datetime.fromtimestamp(self._newest_ns / 1e9, timezone.utc)
+        return (
+            f'{read}{of_all} messages in the first '
+            f'{self._read_bytes / 1e6:.2f} of {size / 1e6:.2f} MB, recorded until '
+            f'{newest:%Y-%m-%d %H:%M:%S} UTC'
+        )
+
     def _records(self) -> Iterator[tuple[str, str, int, bytes]]:
         with self._path.open('rb') as stream:
             messages = NonSeekingReader(stream).iter_messages(log_time_order=False)
@@ -198,6 +256,8 @@ class _UnfinishedMcap:
                     schema, channel, message = next(messages)
                 except Exception:  # noqa: BLE001 - any error here is where the file broke off
                     return
+                self._read_bytes = max(self._read_bytes, stream.tell())
+                self._newest_ns = max(self._newest_ns, message.log_time)
                 if schema is not None:
                     yield channel.topic, schema.name, message.log_time, message.data
 
@@ -226,12 +286,20 @@ def _open_storage(path: Path) -> tuple[_Storage, tuple[str, ...]]:
         if unfinished is None or not unfinished.topics:
             msg = f'cannot read bag {path}: {error}; it is damaged or was recorded by another tool'
             raise SourceError(msg) from error
-        recovered = sum(topic.count for topic in unfinished.topics)
         note = (
-            f'{file} is unfinished or damaged ({error}): going on with its {recovered} readable '
-            'messages'
+            f'{file} is unfinished or damaged ({error}): read are '
+            f'{unfinished.extent(_message_count(path))}'
         )
         return unfinished, (*notes, note)
+
+
+def _message_count(path: Path) -> int | None:
+    """Return how many messages a bag's metadata.yaml says there are; None if it does not."""
+    try:
+        text = (path / 'metadata.yaml').read_text(encoding='utf-8')
+        return int(YAML(typ='safe').load(text)['rosbag2_bagfile_information']['message_count'])
+    except (OSError, ValueError, LookupError, TypeError, YAMLError):
+        return None
 
 
 def _only_file(folder: Path) -> Path:
@@ -246,8 +314,3 @@ def _only_file(folder: Path) -> Path:
         'run `ros2 bag reindex` on it, or name one of the files'
     )
     raise SourceError(msg)
-
-
-def _listing(topics: Iterable[TopicInfo]) -> str:
-    lines = [f'{topic.name} ({topic.type}, {topic.count} messages)' for topic in topics]
-    return ', '.join(lines) or 'nothing'

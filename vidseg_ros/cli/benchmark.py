@@ -4,7 +4,8 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from datetime import datetime, timezone
 import hashlib
 import os
@@ -22,11 +23,12 @@ from vidseg_ros.cli.arguments import (
     number,
     parse_with_check,
 )
+from vidseg_ros.cli.progress import phase_progress
 from vidseg_ros.core.resources import find_model
 from vidseg_ros.evaluation.benchmark import Benchmark, run_benchmark
 from vidseg_ros.evaluation.results_folder import write_json
 from vidseg_ros.inference.agreement import Sample, street_frames
-from vidseg_ros.inference.engine import AUTO, CHOICES
+from vidseg_ros.inference.engine import AUTO, CHOICES, ENGINES
 from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.model_file import ModelFile, read_model
 
@@ -55,12 +57,26 @@ def main(argv: Sequence[str]) -> int:
     settings = EngineSettings(cameras=args.cameras, device=args.device, samples=samples)
     size = args.size or model.card.input_size
     load = os.getloadavg()[0]
-    found = run_benchmark(model.path, args.engine, settings, size=size, seconds=args.seconds)
+    found = [
+        _measure(model.path, kind, settings, size=size, seconds=args.seconds)
+        for kind in (args.engine, *args.against)
+    ]
     plain = _plain(model, found, str(args.check) if args.check else 'made-up streets', load)
     Console(markup=False, emoji=False).print(Group(_facts(plain), _latencies(plain)))
     if args.json:
         write_json(args.json, plain)
     return 0
+
+
+def _measure(
+    model: Path, kind: str, settings: EngineSettings, *, size: tuple[int, int], seconds: float
+) -> Benchmark:
+    """Measure one engine; where it has to be built first, show how far it is."""
+    with ExitStack() as stack:
+        console = Console(stderr=True, markup=False, emoji=False)
+        on_progress = stack.enter_context(phase_progress(console, f'opening {kind}'))
+        settings = replace(settings, on_progress=on_progress)
+        return run_benchmark(model, kind, settings, size=size, seconds=seconds, opened=stack.close)
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -72,6 +88,14 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add('model', metavar='MODEL', help='path, or name of a shipped model')
     add('--engine', choices=CHOICES, default=AUTO, help='default: %(default)s')
+    add(
+        '--against',
+        nargs='+',
+        choices=tuple(ENGINES),
+        default=(),
+        metavar='ENGINE',
+        help=f'measure these as well: {", ".join(ENGINES)}',
+    )
     add('--size', type=image_size, metavar='HxW', help="of camera frames (default: the model's)")
     add('--cameras', type=number, default=1, metavar='N', help='frames of one call (default: 1)')
     add('--seconds', type=_seconds, default=10.0, metavar='S', help='to time (default: 10)')
@@ -92,10 +116,14 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _plain(model: ModelFile, found: Benchmark, frames: str, load: float) -> dict[str, Any]:
-    """Return everything for JSON."""
-    plain = asdict(found)
+def _plain(
+    model: ModelFile, found: Sequence[Benchmark], frames: str, load: float
+) -> dict[str, Any]:
+    """Return everything for JSON: the first engine, and in ``against`` the others."""
+    plain, *others = [asdict(item) for item in found]
     engine, cameras, size = plain.pop('engine'), plain.pop('cameras'), plain.pop('size')
+    for other in others:
+        del other['cameras'], other['size']
     return {
         'schema': SCHEMA,
         'date': datetime.now(timezone.utc).isoformat(timespec='seconds'),
@@ -113,6 +141,7 @@ def _plain(model: ModelFile, found: Benchmark, frames: str, load: float) -> dict
         'engine': engine,
         'frames': {'source': frames, 'cameras': cameras, 'size': list(size)},
         **plain,
+        'against': others,
     }
 
 
@@ -150,6 +179,7 @@ def _latencies(plain: dict[str, Any]) -> Table:
         table.add_column(name, justify='right')
     rows = {
         'frames to label maps': plain['latency'],
+        **{f'the same, {other["engine"]["name"]}': other['latency'] for other in plain['against']},
         'from pinned frames': plain['pinned_latency'],
         **{name.replace('_', ' '): item for name, item in (plain['stages'] or {}).items()},
     }

@@ -3,8 +3,8 @@
 """`vidseg build-engine`: build a model's TensorRT engine before a vehicle needs it."""
 
 import argparse
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 import json
 from pathlib import Path
 import sys
@@ -20,13 +20,14 @@ from vidseg_ros.cli.arguments import (
     number,
     parse_with_check,
 )
+from vidseg_ros.cli.progress import phase_progress
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.resources import find_model
 from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.inference.tensorrt_builder import open_tensorrt
 from vidseg_ros.inference.tensorrt_engine import TensorRtEngine
-from vidseg_ros.inference.tensorrt_options import OnProgress, Precision, Progress
+from vidseg_ros.inference.tensorrt_options import Precision
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,11 +47,11 @@ def main(argv: Sequence[str]) -> int:
     if args.precision not in (None, model.card.precision):
         msg = (
             f'{model.path} is {model.card.precision}, and an engine is as its model file; give a '
-            f'model file that is {args.precision} (vidseg convert makes fp16 of fp32)'
+            f'model file that is {args.precision}{_how_to_make(args.precision)}'
         )
         raise ParameterError(msg)
     console = Console(stderr=True, markup=False, emoji=False)
-    with _progress(console) as on_progress:
+    with phase_progress(console, 'opening TensorRT') as on_progress:
         settings = EngineSettings(
             cameras=args.frames,
             size=args.size,
@@ -68,6 +69,15 @@ def main(argv: Sequence[str]) -> int:
     else:
         Console(markup=False, emoji=False).print(Group(_facts(plain), _classes(plain)))
     return 0
+
+
+def _how_to_make(precision: str) -> str:
+    """Return the command that makes a model file of a precision, for the end of a message."""
+    if precision == 'fp32':
+        return ''
+    calibration = ' --calibration DRIVE' if precision == 'int8' else ''
+    command = f'vidseg convert FP32_MODEL --precision {precision}{calibration} --out FILE'
+    return f', made by {command}'
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -95,23 +105,6 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add('--rebuild', action='store_true', help='build it even if there is one')
     add('--json', action='store_true', help='print JSON instead of tables')
     return parse_with_check(parser, argv)
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[OnProgress]:
-    """Show how far the build is: one line that changes on a terminal, else one for each phase."""
-    phases: list[str] = []
-    with console.status('opening TensorRT') as status:
-
-        def show(progress: Progress) -> bool:
-            if console.is_terminal:
-                status.update(str(progress))
-            elif progress.phase not in phases:
-                phases.append(progress.phase)
-                console.print(progress.phase)
-            return True
-
-        yield show
 
 
 def _describe(engine: TensorRtEngine) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from vidseg_ros.core.class_list import LABEL_SETS, read_classes
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.fleet import Outcome, Progress, run_jobs, threads_per_worker
 from vidseg_ros.core.fleet.job_progress import job_progress
-from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.evaluation.class_mapping import choose_classes, read_class_map
 from vidseg_ros.evaluation.evaluate import (
@@ -30,6 +29,7 @@ from vidseg_ros.evaluation.report import require_plotting_library, write_report
 from vidseg_ros.evaluation.results import claim_run, write_results
 from vidseg_ros.evaluation.results_table import results_table
 from vidseg_ros.evaluation.source_evaluation import SourceResult
+from vidseg_ros.evaluation.source_survey import survey_sources
 from vidseg_ros.evaluation.tally import Metrics
 from vidseg_ros.inference.engine import CHOICES
 from vidseg_ros.inference.model_file import read_model
@@ -61,19 +61,28 @@ def main(argv: Sequence[str]) -> int:
     function = load_live('--live').evaluate_source_live if args.live else evaluate_source
     if args.report:
         require_plotting_library()
-    settings = _settings(args)
-    jobs = list_jobs(args.sources, settings, args.out, topics=args.topic, labels=args.labels)
+    settings, jobs = _plan(args)
     inputs = [*args.sources, *([Path(args.labels)] if args.labels else [])]
     claim_run(args.out, settings, overwrite=args.overwrite, inputs=inputs)
     done: Done = {}
+    interrupt: KeyboardInterrupt | None = None
     try:
         _run(args, function, jobs, settings, done)
+    except KeyboardInterrupt as error:
+        interrupt = error
     finally:  # what is done is kept, whatever ends the run
         content = _write(args.out, settings, jobs, done)
-    Console().print(results_table(content))
+    if interrupt is not None:
+        kept = sum(bool(source['models']) for source in content['sources'])
+        what = f'{kept} of {len(jobs)} sources are done and kept'
+        sys.stderr.write(f'vidseg: {what}; the same command goes on with the others\n')
+        raise interrupt
+    if content['overall']:
+        Console().print(results_table(content))
     if args.report:
         write_report(args.out)
-    Console(markup=False, emoji=False).print(f'results are in {args.out}', highlight=False)
+    for line in (*_skipped(done), f'results are in {args.out}'):
+        Console(markup=False, emoji=False).print(line, highlight=False)
     _check_sources(content, done, args.labels)
     return _judge(content, args.min_miou, args.min_tc)
 
@@ -132,16 +141,18 @@ def _add_class_arguments(parser: argparse.ArgumentParser) -> None:
     add('--void', type=label_id, nargs='+', default=[], metavar='ID', help='label ids not scored')
 
 
-def _settings(args: argparse.Namespace) -> EvaluationSettings:
+def _plan(args: argparse.Namespace) -> tuple[EvaluationSettings, list[SourceJob]]:
+    """Return the settings and the jobs; nothing that may be mistyped waits for a look at bags."""
     models = tuple(find_model(model) for model in args.model)
+    lists = {f'model {path}': read_model(path).card.labels for path in models}
     mapping = read_class_map(args.class_map) if args.class_map else {}
-    lists: dict[str, LabelSet] = {}
-    for path in models:
-        lists[f'model {path}'] = read_model(path).card.labels
     labels = read_classes(args.label_classes) if args.label_classes else None
-    return EvaluationSettings(
+    topic = None if args.labels is None or Path(args.labels).is_dir() else args.labels
+    sources = survey_sources(args.sources, topics=args.topic, labels=topic)
+    recorded = [source.label_names for source in sources if source.label_names and not labels]
+    settings = EvaluationSettings(
         models=models,
-        classes=choose_classes(lists, labels, mapping),
+        classes=choose_classes(lists, labels, mapping, recorded),
         class_map=mapping,
         label_classes=labels,
         void=tuple(args.void),
@@ -153,6 +164,7 @@ def _settings(args: argparse.Namespace) -> EvaluationSettings:
         rate=(args.rate or 1.0) if args.live else None,
         threads=threads_per_worker(args.jobs, args.ray) if args.jobs > 1 or args.ray else 0,
     )
+    return settings, list_jobs(sources, settings, args.out, labels=args.labels)
 
 
 def _run(
@@ -180,6 +192,15 @@ def _run(
         )
 
 
+def _skipped(done: Done) -> list[str]:
+    """Say how many sources an earlier run had done."""
+    reused = sum(outcome.result is not None and outcome.result.reused for outcome in done.values())
+    if not reused:
+        return []
+    why = 'done by an earlier run, with the same contents and settings'
+    return [f'{reused} of {len(done)} sources were skipped: {why}']
+
+
 def _check_sources(content: dict[str, Any], done: Done, labels: str | None) -> None:
     """Refuse to call a run good of which a part is missing.
 
@@ -188,7 +209,8 @@ def _check_sources(content: dict[str, Any], done: Done, labels: str | None) -> N
     """
     failed = [outcome for outcome in done.values() if outcome.error is not None]
     if failed:
-        lines = [f'{outcome.job.path}: {outcome.error}' for outcome in failed]
+        # the cameras of a bag may have the same trouble
+        lines = dict.fromkeys(f'{outcome.job.path}: {outcome.error}' for outcome in failed)
         msg = f'{len(failed)} of {len(done)} sources were not evaluated:\n' + '\n'.join(lines)
         raise SourceError(msg)
     if labels and not any(source['labelled'] for source in content['sources']):

@@ -35,7 +35,7 @@ COMMANDS: Final = {
     'evaluate': Command('vidseg_ros.cli.evaluate', 'score models over any amount of footage'),
     'report': Command('vidseg_ros.cli.report', 'write the page of an evaluation again'),
     'inspect': Command('vidseg_ros.cli.inspect', 'print what a model file says about itself'),
-    'convert': Command('vidseg_ros.cli.convert', 'make a model file of half precision'),
+    'convert': Command('vidseg_ros.cli.convert', 'make a model file of lower precision'),
     'benchmark': Command('vidseg_ros.cli.benchmark', 'time a model on an engine of this machine'),
     'build-engine': Command('vidseg_ros.cli.build_engine', 'build the TensorRT engine of a model'),
 }

@@ -1,6 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""The progress bar of the commands that go through footage."""
+"""Progress on the terminal: of commands that go through footage, and of those with phases."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +16,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from vidseg_ros.inference.tensorrt_options import OnProgress
+from vidseg_ros.inference.tensorrt_options import Progress as PhaseProgress
 
 
 class _Rate(ProgressColumn):
@@ -46,3 +49,28 @@ def progress_bar(label: str, total: int | None) -> Iterator[Callable[[object], N
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(label, total=total)
         yield lambda _: progress.advance(task)
+
+
+@contextmanager
+def phase_progress(console: Console, first: str) -> Iterator[OnProgress]:
+    """Show how far something is: one line that changes on a terminal, else one for each phase.
+
+    Args:
+        console: Where.
+        first: What it does until it tells.
+
+    Yields:
+        The function to call with its progress.
+    """
+    phases: list[str] = []
+    with console.status(first) as status:
+
+        def show(progress: PhaseProgress) -> bool:
+            if console.is_terminal:
+                status.update(str(progress))
+            elif progress.phase not in phases:
+                phases.append(progress.phase)
+                console.print(progress.phase)
+            return True
+
+        yield show

@@ -58,8 +58,14 @@ class Benchmark:
     """Mean power of the GPU during `latency`'s calls; None where NVML does not say."""
 
 
-def run_benchmark(
-    model: Path, kind: str, settings: EngineSettings, *, size: tuple[int, int], seconds: float
+def run_benchmark(  # noqa: PLR0913
+    model: Path,
+    kind: str,
+    settings: EngineSettings,
+    *,
+    size: tuple[int, int],
+    seconds: float,
+    opened: Callable[[], None] = lambda: None,
 ) -> Benchmark:
     """Compare an engine with the model, then time it.
 
@@ -70,6 +76,8 @@ def run_benchmark(
             compared and timed.
         size: Height and width of the frames, px.
         seconds: Least time for which calls are timed, s.
+        opened: Called once the engine is open, and built where it was not: what shows progress
+            until then must not run beside what is timed.
 
     Raises:
         ModelError: If the file breaks the contract, or the engine disagrees with it.
@@ -79,6 +87,7 @@ def run_benchmark(
     samples = [replace(item, image=_resized(item.image, size)) for item in settings.samples]
     settings = replace(settings, size=size, samples=samples)
     with closing(create_engine(kind, model, settings)) as engine:
+        opened()
         agreement = _check(engine, model, samples)
         batches = _batches([item.image for item in samples], settings.cameras)
         gpu = engine if isinstance(engine, TensorRtEngine) else None

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.class_list import LABEL_SETS, parse_classes
+from vidseg_ros.core.errors import ModelError, ParameterError
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 
 ClassMap = Mapping[str, str | None]
@@ -37,42 +38,42 @@ def read_class_map(path: Path) -> dict[str, str | None]:
 
 
 def choose_classes(
-    models: Mapping[str, LabelSet], labels: LabelSet | None, mapping: ClassMap
+    models: Mapping[str, LabelSet],
+    labels: LabelSet | None,
+    mapping: ClassMap,
+    recorded: Sequence[tuple[str, ...]] = (),
 ) -> LabelSet:
-    """Choose the class list into which all others can be brought.
+    """Choose the class list into which those of the models and of the labels can be brought.
 
-    The first model's comes first, then that of the labels, then the second model's.
+    Among several, the one into which most of the recorded lists can be brought; then the first
+    model's, that of the labels, a recorded one, the second model's.
 
     Args:
         models: Class list of each model, by what it is called.
-        labels: Class list of the labels; None if it is not known.
+        labels: Class list of all labels; None if nobody said which.
         mapping: What classes of other lists count as.
+        recorded: Class names that bags give their labels, once for each bag, in any order. They
+            may be chosen, but do not stand in the way: a bag that does not fit is its own matter.
 
     Raises:
-        ParameterError: If there is none; the message says what the first model's list lacks.
+        ParameterError: If there is none; the message says what lacks for the list into which most
+            lines of the mapping lead, or else for the first model's.
     """
     first, *others = models.values()
-    problems = []
-    for target in [first, *([labels] if labels else []), *others]:
-        problem = _obstacle(target, models, labels, mapping)
-        if problem is None:
-            return target
-        problems.append(problem)
-    raise problems[0]
-
-
-def _obstacle(
-    target: LabelSet, models: Mapping[str, LabelSet], labels: LabelSet | None, mapping: ClassMap
-) -> ParameterError | None:
-    """Return why not all lists can be brought into another, or None if they can."""
-    try:
-        for what, source in models.items():
-            class_table(source.names, target, mapping, what=what)
-        if labels is not None:
-            class_table(labels.names, target, mapping, what='the labels', void=True)
-    except ParameterError as error:
-        return error
-    return None
+    of_bags = filter(None, map(_label_set, sorted(set(recorded))))
+    targets = [first, *([labels] if labels else []), *of_bags, *others]
+    obstacles = [_obstacles(target, models, labels, mapping) for target in targets]
+    usable = [target for target, missing in zip(targets, obstacles, strict=True) if not missing]
+    if usable:
+        return max(
+            usable,
+            key=lambda target: sum(
+                not _unknown(names, target, mapping, void=True) for names in recorded
+            ),
+        )
+    led_into = [sum(name in target.names for name in mapping.values()) for target in targets]
+    meant = led_into.index(max(led_into))
+    raise _refusal(obstacles[meant], targets[meant], mapping)
 
 
 def class_table(
@@ -93,23 +94,69 @@ def class_table(
     Raises:
         ParameterError: If a class is not in ``target``.
     """
+    if missing := _unknown(names, target, mapping, void=void):
+        raise _refusal({what: missing}, target, mapping)
     ids = {name: index for index, name in enumerate(target.names)}
     table = np.full(256, IGNORE_ID, np.uint8)
-    missing = []
     for index, name in enumerate(names):
-        counts_as = mapping.get(name, name)
-        if counts_as in ids:
-            table[index] = ids[counts_as]
-        elif counts_as is not None or not void:
-            missing.append(name)
-    if missing:
-        msg = (
-            f'classes of {what} are not among those that are scored: {_listing(missing)} '
-            f'(scored: {_listing(target.names)}); say in a --class-map file what they count as'
-        )
-        raise ParameterError(msg)
+        table[index] = ids.get(mapping.get(name, name) or '', IGNORE_ID)
     return table
 
 
-def _listing(names: Iterable[str]) -> str:
-    return ', '.join(names)
+def never_predicted(names: Iterable[str], target: LabelSet, mapping: ClassMap) -> list[str]:
+    """Return the classes of ``target`` that a model with these classes cannot predict."""
+    predicted = {mapping.get(name, name) for name in names}
+    return [name for name in target.names if name not in predicted]
+
+
+def _label_set(names: tuple[str, ...]) -> LabelSet | None:
+    """Return the known list with these names, or a new one; None if there cannot be one."""
+    known = {labels.names: labels for labels in LABEL_SETS.values()}
+    try:
+        return known.get(names) or parse_classes(list(names))
+    except ModelError:  # names that repeat may still be brought into another list
+        return None
+
+
+def _obstacles(
+    target: LabelSet,
+    models: Mapping[str, LabelSet],
+    labels: LabelSet | None,
+    mapping: ClassMap,
+) -> dict[str, list[str]]:
+    """Return by list the classes that cannot be brought into another list; without empty ones."""
+    missing = {
+        what: _unknown(source.names, target, mapping, void=False)
+        for what, source in models.items()
+    }
+    if labels is not None:
+        missing['the labels'] = _unknown(labels.names, target, mapping, void=True)
+    return {what: names for what, names in missing.items() if names}
+
+
+def _unknown(
+    names: Iterable[str], target: LabelSet, mapping: ClassMap, *, void: bool
+) -> list[str]:
+    counts_as = {name: mapping.get(name, name) for name in names}
+    return [
+        name
+        for name, other in counts_as.items()
+        if other not in target.names and (other is not None or not void)
+    ]
+
+
+def _refusal(
+    missing: Mapping[str, Iterable[str]], target: LabelSet, mapping: ClassMap
+) -> ParameterError:
+    def described(name: str) -> str:
+        return f'{name} (mapped to {mapping[name] or "nothing"})' if name in mapping else name
+
+    parts = [
+        f'classes of {what} are not among those that are scored: '
+        f'{", ".join(map(described, names))}'
+        for what, names in missing.items()
+    ]
+    return ParameterError(
+        f'{"; ".join(parts)} (scored: {", ".join(target.names)}); say in a --class-map file what '
+        'they count as'
+    )

@@ -168,7 +168,7 @@ def evaluate_frames(
     digest = job.digest()
     record = read_record(job.folder, digest)
     if record is not None:
-        return SourceResult.from_dict(record['result'])
+        return replace(SourceResult.from_dict(record['result']), reused=True)
     _make_empty(job.folder)
     result = _evaluate(job, progress, frames_of)
     record = {'request': job.request(), 'result': result.to_dict()}
@@ -181,21 +181,27 @@ def earlier_result(job: SourceJob) -> SourceResult | None:
 
     Among its problems is that nobody knows whether the footage is still the same.
     """
+    kept = kept_result(job.folder)
+    if kept is None or kept[0] != job.request():
+        return None
+    result = kept[1]
+    return replace(result, problems=(*result.problems, 'result of an earlier run: not checked'))
+
+
+def kept_result(folder: Path) -> tuple[dict[str, Any], SourceResult] | None:
+    """Return what a source's folder says was asked for and found; None if it says nothing."""
     try:
-        record = json.loads((job.folder / RECORD).read_text(encoding='utf-8'))['content']
-        if record['request'] != job.request():
-            return None
-        result = SourceResult.from_dict(record['result'])
+        record = json.loads((folder / RECORD).read_text(encoding='utf-8'))['content']
+        return record['request'], SourceResult.from_dict(record['result'])
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    return replace(result, problems=(*result.problems, 'result of an earlier run: not checked'))
 
 
 def _evaluate(job: SourceJob, progress: Progress | None, frames_of: FramesOf) -> SourceResult:
     settings = job.settings
     problems: list[str] = []
     with ExitStack() as opened:
-        source = opened.enter_context(open_source(job.path, topic=job.topic))
+        source = opened.enter_context(open_source(job.path, topic=job.topic, warn=False))
         if source.topic is not None and source.topic == job.labels:
             msg = f'no image topic in {job.path} besides the labels on {job.labels}'
             raise SourceError(msg)

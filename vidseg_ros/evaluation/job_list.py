@@ -8,45 +8,31 @@ import hashlib
 from pathlib import Path
 import re
 
-from vidseg_ros.bag_io import BagReader
-from vidseg_ros.bag_io.messages import COMPRESSED_TYPE, IMAGE_TYPE
-from vidseg_ros.core.errors import SourceError
 from vidseg_ros.evaluation.evaluate import EvaluationSettings, SourceJob
-from vidseg_ros.evaluation.sources import is_bag
+from vidseg_ros.evaluation.source_survey import SurveyedSource
 
 
 def list_jobs(
-    paths: Sequence[Path],
+    sources: Sequence[SurveyedSource],
     settings: EvaluationSettings,
     out: Path,
     *,
-    topics: Sequence[str] = (),
     labels: str | None = None,
 ) -> list[SourceJob]:
     """Make a job for each source, and for each camera of a bag.
 
-    A source that is named twice is one. What cannot be read or has no such topic is a
-    job as well, which fails and says why.
+    What cannot be read or has no such topic is a job as well, which fails and says why.
 
     Args:
-        paths: Bags, videos and folders.
+        sources: Bags, videos and folders, each once.
         settings: Of the evaluation.
         out: Its folder.
-        topics: Camera topics of bags; none: all that have images, other than the labels, and a
-            compressed one only where there is no raw one beside it.
         labels: Folder of label PNGs, or a topic. What has a folder of its name in there (that of
             the source, or the job's key) has its labels in that; where the PNGs are all in such
             folders, what has none has no labels. Beside bags with a topic of labels, videos
             and folders have none.
     """
-    once: dict[Path, Path] = {}
-    for path in paths:
-        once.setdefault(path.resolve(), path)
-    found = [
-        (path, topic)
-        for path in once.values()
-        for topic in dict.fromkeys(_cameras(path, topics, labels))
-    ]
+    found = [(source.path, topic) for source in sources for topic in source.cameras]
     keys = _keys(found)
     homes = _label_homes(labels, found, keys)
     uses = Counter(homes)
@@ -61,33 +47,6 @@ def list_jobs(
             out=out,
         )
         for (path, topic), key, home in zip(found, keys, homes, strict=True)
-    ]
-
-
-def _cameras(path: Path, topics: Sequence[str], labels: str | None) -> list[str | None]:
-    """Return the camera topics of a bag, or a single None for other footage."""
-    try:
-        if not path.exists() or not is_bag(path):
-            return [None]
-        if topics:
-            return list(topics)
-        return _image_topics(path, labels) or [None]
-    except (OSError, SourceError):  # the job meets the same, and reports it
-        return [None]
-
-
-def _image_topics(path: Path, labels: str | None) -> list[str | None]:
-    with BagReader(path) as bag:
-        images = [
-            topic.name
-            for topic in bag.topics
-            if topic.type in {IMAGE_TYPE, COMPRESSED_TYPE} and topic.count
-        ]
-    images = [name for name in images if name != labels] or images  # alone, they fail in the job
-    return [
-        name
-        for name in images
-        if not (name.endswith('/compressed') and name.removesuffix('/compressed') in images)
     ]
 
 

@@ -116,10 +116,17 @@ def write_report(out: Path) -> Path:
 
 
 def _read_results(path: Path) -> dict[str, Any]:
+    if not path.parent.is_dir():
+        msg = f'there is no folder {path.parent}; name the --out of vidseg evaluate'
+        raise SourceError(msg)
     try:
         results: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        msg = f'no evaluation in {path.parent}: {error}; run vidseg evaluate first'
+    except OSError as error:
+        why = f'{path.name}: {error.strerror}'
+        msg = f'no evaluation in {path.parent} ({why}); run vidseg evaluate first'
+        raise SourceError(msg) from error
+    except ValueError as error:
+        msg = f'{path} is damaged: {error}; run vidseg evaluate again'
         raise SourceError(msg) from error
     if not isinstance(results, dict) or results.get('schema') != SCHEMA:
         msg = f'{path} does not say {SCHEMA}: it is of another version; run vidseg evaluate again'
@@ -205,7 +212,6 @@ def _content(
         listed.append(
             {
                 **{name: value for name, value in source.result.items() if name != 'models'},
-                'name': _source_name(source.result),
                 'models': {
                     key: {name: value for name, value in scores.items() if name != 'confusion'}
                     for key, scores in source.result['models'].items()
@@ -216,7 +222,7 @@ def _content(
             }
         )
     frames = sum(source.result['frames'] or 0 for source in sources)
-    names = ' against '.join(model['card']['name'] for model in results['models'])
+    names = ' against '.join(map(_model_name, results['models']))
     return {
         'subtitle': f'{names}, {len(sources)} source{"s" * (len(sources) != 1)}, {frames} frames',
         'models': [_model(model) for model in results['models']],
@@ -225,11 +231,6 @@ def _content(
         'sources': listed,
         'worst': worst,
     }
-
-
-def _source_name(result: Mapping[str, Any]) -> str:
-    name = Path(result['path']).name
-    return f'{name} {result["topic"]}' if result['topic'] else name
 
 
 def _clip_note(clip: SourceClip | None, shown: Mapping[str, Any] | None) -> str:
@@ -257,9 +258,16 @@ def _model(model: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         'key': key,
-        'label': f'{key.upper()}: {card["name"]}',
+        'label': f'{key.upper()}: {_model_name(model)}',
+        'lacks': model['lacks'],
         'facts': [[name, str(value)] for name, value in facts.items() if value],
     }
+
+
+def _model_name(model: Mapping[str, Any]) -> str:
+    """Return what the card says, and the file's name where that is another."""
+    file, name = Path(model['file']), str(model['card']['name'])
+    return name if file.stem == name else f'{name} ({file.name})'
 
 
 def _files(plotly: Path, media: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:

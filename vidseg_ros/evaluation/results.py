@@ -11,14 +11,16 @@ import shutil
 from typing import Any, Final
 
 from vidseg_ros.core.errors import OutputError
+from vidseg_ros.core.fleet.record import RECORD
 from vidseg_ros.core.labels import LabelSet
-from vidseg_ros.evaluation.evaluate import EvaluationSettings, SourceJob, SOURCES
+from vidseg_ros.evaluation.class_mapping import never_predicted
+from vidseg_ros.evaluation.evaluate import EvaluationSettings, kept_result, SourceJob, SOURCES
 from vidseg_ros.evaluation.results_folder import mark_folder, MARKER, write_json
 from vidseg_ros.evaluation.source_evaluation import MODEL_KEYS, SourceResult
 from vidseg_ros.evaluation.tally import ModelTally
 from vidseg_ros.inference.model_file import read_model
 
-SCHEMA: Final = 'vidseg.results/1'
+SCHEMA: Final = 'vidseg.results/2'
 RESULTS: Final = 'results.json'
 TABLE: Final = 'results.csv'
 REPORT: Final = 'report.html'
@@ -47,6 +49,10 @@ def claim_run(
         overwrite: Whether the results of a run with other settings may be removed.
         inputs: Files and folders that are about to be read.
 
+    A run with other settings that ended and came to nothing, without a single frame with label
+    maps, is replaced: whoever corrects a setting need not clear it away. Until a run ends, there
+    is no results.json.
+
     Raises:
         OutputError: If an input lies among the results or the folder in an input, the folder holds
             another run or anything that is not ours, or it cannot be written.
@@ -65,18 +71,27 @@ def claim_run(
     }
     try:
         if other := _differences(folder, run):
-            if not overwrite:
+            if not overwrite and _has_results(folder):
                 way = 'choose another --out, or --overwrite it'
                 msg = f'{folder} holds another run ({other}); {way}'
                 raise OutputError(msg)
             shutil.rmtree(folder / SOURCES, ignore_errors=True)
-            for name in (RESULTS, TABLE, REPORT, RUN):
+            for name in (TABLE, REPORT, RUN):
                 (folder / name).unlink(missing_ok=True)
         mark_folder(folder)
+        (folder / RESULTS).unlink(missing_ok=True)  # until this run ends
     except OSError as error:
         msg = f'cannot write to {folder}: {error}; choose another --out'
         raise OutputError(msg) from error
     write_json(folder / RUN, run)
+
+
+def _has_results(folder: Path) -> bool:
+    """Whether anything in a folder was evaluated or may yet be, or nobody knows what is in it."""
+    if not all((folder / name).is_file() for name in (RUN, RESULTS)):
+        return True  # a run is under way, or was killed
+    kept = (kept_result(record.parent) for record in (folder / SOURCES).glob(f'*/{RECORD}'))
+    return any(found is None or found[1].segmented for found in kept)
 
 
 def _differences(folder: Path, run: Mapping[str, Any]) -> str:
@@ -138,7 +153,7 @@ def write_results(
         'schema': SCHEMA,
         'settings': settings.content(),
         'models': [
-            _model(key, path, results)
+            _model(key, path, settings, results)
             for key, path in zip(MODEL_KEYS, settings.models, strict=False)
         ],
         'classes': _classes(settings.classes),
@@ -160,7 +175,9 @@ def _classes(labels: LabelSet) -> list[dict[str, object]]:
     ]
 
 
-def _model(key: str, path: Path, results: Sequence[SourceResult]) -> dict[str, Any]:
+def _model(
+    key: str, path: Path, settings: EvaluationSettings, results: Sequence[SourceResult]
+) -> dict[str, Any]:
     card = read_model(path).card
     engines = [result.engines[MODEL_KEYS.index(key)] for result in results]
     return {
@@ -170,6 +187,7 @@ def _model(key: str, path: Path, results: Sequence[SourceResult]) -> dict[str, A
         'card': json.loads(card.to_json()),
         'precision': engines[0]['precision'] if engines else card.precision,
         'engine': engines[0] if engines else None,
+        'lacks': never_predicted(card.labels.names, settings.classes, settings.class_map),
     }
 
 
@@ -202,7 +220,7 @@ def _write_table(path: Path, content: Mapping[str, Any]) -> None:
         for key, scores in source['models'].items()
     ]
     rows += [
-        ['overall', None, None, key] + [None] * len(_FACTS) + _score_cells(scores)
+        ['overall', None, None, key, *_summed_facts(content['sources']), *_score_cells(scores)]
         for key, scores in content['overall'].items()
     ]
     try:
@@ -211,6 +229,12 @@ def _write_table(path: Path, content: Mapping[str, Any]) -> None:
     except OSError as error:
         msg = f'cannot write {path}: {error.strerror}; check the path and the free space'
         raise OutputError(msg) from error
+
+
+def _summed_facts(sources: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return the sums of the counts as far as they are known, None where none is."""
+    known = [[source[name] for source in sources if source[name] is not None] for name in _FACTS]
+    return [sum(values) if values else None for values in known]
 
 
 def _score_cells(scores: Mapping[str, Any]) -> list[Any]:

@@ -63,14 +63,26 @@ def _models(content: Mapping[str, Any]) -> list[str]:
 def _notes(content: Mapping[str, Any]) -> list[str]:
     live = content['settings']['rate'] is not None
     what = 'frame published -> label map received' if live else 'inference'
+    return [f'p50 ms: {what}', *_lacking(content), *_problems(content['sources'])]
+
+
+def _lacking(content: Mapping[str, Any]) -> list[str]:
+    """Say which classes a model cannot predict; where the labels have them, their IoU is 0."""
     return [
-        f'p50 ms: {what}',
-        *(
-            f'{escape(source["key"])}: {escape(problem)}'
-            for source in content['sources']
-            for problem in source['problems']
-        ),
+        f'model {model["key"]} has no class {escape(", ".join(model["lacks"]))}: where the labels '
+        'have it, its IoU counts as 0'
+        for model in content['models']
+        if model['lacks']
     ]
+
+
+def _problems(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what to know about what was evaluated, each thing once."""
+    who: dict[str, list[str]] = {}
+    for source in sources:
+        for problem in source['problems'] if source['models'] else ():
+            who.setdefault(problem, []).append(source['key'])
+    return [f'{escape(", ".join(keys))}: {escape(problem)}' for problem, keys in who.items()]
 
 
 def _cells(

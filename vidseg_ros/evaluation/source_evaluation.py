@@ -5,7 +5,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, final, NamedTuple
@@ -96,6 +96,13 @@ class SourceResult:
     """What each model really ran on."""
     tallies: Mapping[str, ModelTally]
     """Counts of each model, by `MODEL_KEYS`."""
+    reused: bool = field(default=False, compare=False)
+    """Whether an earlier run found it; not kept."""
+
+    @property
+    def segmented(self) -> int:
+        """Frames with label maps."""
+        return self.frames - self.unreadable - self.dropped
 
     def summary(self) -> dict[str, Any]:
         """Return everything but the counts, and the scores instead; plain types."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from itertools import islice, pairwise
+import logging
 from pathlib import Path
 from statistics import median
 from types import TracebackType
@@ -42,6 +43,8 @@ USUAL_FPS: Final = (0.1, 240)
 
 FRAME_ID: Final = 'camera'
 """Frame id of footage that carries none."""
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,22 +117,27 @@ def is_bag(path: Path) -> bool:
     return any(file.name == 'metadata.yaml' or file.suffix in BAG_TYPES for file in names)
 
 
-def open_source(path: str | Path, *, topic: str | None = None) -> Source:
+def open_source(path: str | Path, *, topic: str | None = None, warn: bool = True) -> Source:
     """Open footage of any kind.
 
     Args:
         path: A rosbag2 folder or file, a video file, or a folder of images.
-        topic: Image topic of a bag; needed where it has more than one.
+        topic: Image topic of a bag; needed where it has more than one camera.
+        warn: Whether its ``notes`` are logged as well.
 
     Raises:
-        SourceError: If the path is none of these or cannot be read.
+        SourceError: If the path is none of these or cannot be read, or a topic is chosen of what
+            is no bag.
     """
     path = Path(path)
     try:
-        return _open(path, topic)
+        source = _open(path, topic)
     except OSError as error:
         msg = f'cannot read {path}: {error.strerror}; check the path and its permissions'
         raise SourceError(msg) from error
+    for note in source.notes if warn else ():
+        _logger.warning('%s', note)
+    return source
 
 
 def _open(path: Path, topic: str | None) -> Source:
@@ -138,6 +146,9 @@ def _open(path: Path, topic: str | None) -> Source:
         raise SourceError(msg)
     if is_bag(path):
         return BagSource(path, topic)
+    if topic is not None:
+        msg = f'{path} is no bag, so that no topic {topic} can be chosen of it; leave --topic out'
+        raise SourceError(msg)
     if path.is_dir():
         images = [file for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGE_TYPES]
         if images:

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, final, Protocol, runtime_checkable
+from typing import Final, final, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidseg_ros.bag_io import BagImage, BagReader
+from vidseg_ros.bag_io import BagImage, BagReader, is_image, topic_listing
 from vidseg_ros.bag_io.messages import LABEL_INFO_TYPE
 from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
@@ -129,7 +129,7 @@ class LabelTopic(AbstractContextManager['LabelTopic']):
         """
         self._bag.__enter__()
         try:
-            images = self._bag.images(self._bag.image_topic(self._topic))
+            images = self._bag.images(self._checked_topic())
         except SourceError:
             self._bag.__exit__(None, None, None)
             raise
@@ -145,6 +145,19 @@ class LabelTopic(AbstractContextManager['LabelTopic']):
     ) -> None:
         """Close the bag."""
         self._bag.__exit__(kind, error, trace)
+
+    def _checked_topic(self) -> str:
+        images = [topic for topic in self._bag.topics if is_image(topic)]
+        if all(topic.name != self._topic for topic in images):
+            label_maps = self._bag.image_topics().label_maps
+            found = 'label maps there' if label_maps else 'images there'
+            msg = (
+                f'no label maps on {self._topic} in {self._bag.path}: --labels is neither a '
+                f'folder nor an image topic of the bag; {found}: '
+                f'{topic_listing(label_maps or images)}'
+            )
+            raise SourceError(msg)
+        return self._topic
 
     def read(self, frame: SourceFrame) -> NDArray[np.uint8] | None:
         """Return the ids of a frame as they are, see `LabelReader`."""
@@ -176,34 +189,33 @@ class LabelTopic(AbstractContextManager['LabelTopic']):
         self._window = held
 
     def names(self) -> tuple[str, ...] | None:
-        """Return the class names that the bag gives the ids by a LabelInfo; None without one.
+        """Return the class names of the ids, see `label_names`."""
+        return label_names(self._bag, self._topic)
 
-        The one whose topic has most in common with that of the label maps counts.
 
-        Raises:
-            SourceError: If the ids are not 0, 1, 2, ….
-        """
-        topics = [topic.name for topic in self._bag.topics if topic.type == LABEL_INFO_TYPE]
-        if not topics:
-            return None
-        nearest = max(topics, key=lambda name: _common(name, self._topic))
-        for message in self._bag.images(nearest):
-            classes = [(item.class_id, item.class_name) for item in _class_map(message)]
-            if [number for number, _ in classes] != list(range(len(classes))):
-                msg = f'ids on {nearest} are not 0, 1, 2, …: {classes}; --label-classes names them'
-                raise SourceError(msg)
-            return tuple(name for _, name in classes)
+def label_names(bag: BagReader, topic: str) -> tuple[str, ...] | None:
+    """Return the class names that a bag gives the ids on a topic by a LabelInfo; None without one.
+
+    The one whose topic has most in common with that of the label maps counts.
+
+    Args:
+        bag: Open.
+        topic: Of the label maps.
+
+    Raises:
+        SourceError: If the LabelInfo is damaged, or its ids are not 0, 1, 2, ….
+    """
+    infos = [info.name for info in bag.topics if info.type == LABEL_INFO_TYPE]
+    if not infos:
         return None
-
-
-@runtime_checkable
-class _ClassEntry(Protocol):
-    class_id: int
-    class_name: str
-
-
-def _class_map(message: BagImage) -> list[_ClassEntry]:
-    return list(getattr(message.parse(), 'class_map', ()))
+    nearest = max(infos, key=lambda name: _common(name, topic))
+    classes = bag.class_map(nearest)
+    if classes is None:
+        return None
+    if [number for number, _ in classes] != list(range(len(classes))):
+        msg = f'ids on {nearest} are not 0, 1, 2, …: {list(classes)}; --label-classes names them'
+        raise SourceError(msg)
+    return tuple(name for _, name in classes)
 
 
 @final

@@ -19,8 +19,13 @@ def _open_onnxruntime(model: Path, settings: EngineSettings) -> OnnxRuntimeEngin
     return OnnxRuntimeEngine(model, threads=settings.threads, spinning=settings.spinning)
 
 
+def _open_onnxruntime_cuda(model: Path, settings: EngineSettings) -> OnnxRuntimeEngine:
+    return OnnxRuntimeEngine(model, gpu=settings.device)
+
+
 ENGINES: Final[dict[str, Callable[[Path, EngineSettings], SegmentationEngine]]] = {
     'onnxruntime': _open_onnxruntime,
+    'onnxruntime-cuda': _open_onnxruntime_cuda,
     'tensorrt': open_tensorrt,
 }
 """What opens each engine, called with the model file and settings."""

@@ -244,7 +244,11 @@ def _certainty(gives: Gives) -> list[onnx.NodeProto]:
 def _confidence() -> list[onnx.NodeProto]:
     return [
         *_resize('certainty', 'certainty_full', 'certainty'),
-        helper.make_node('Squeeze', ['certainty_full', 'vidseg.axis'], ['certainty_map']),
+        helper.make_node(
+            'Squeeze', ['certainty_full', 'vidseg.axis'], ['certainty_map'], 'vidseg/SqueezeMap'
+        ),
         helper.make_node('Round', ['certainty_map'], ['certainty_rounded'], 'vidseg/Round'),
-        helper.make_node('Cast', ['certainty_rounded'], [CONFIDENCE], to=TensorProto.UINT8),
+        helper.make_node(
+            'Cast', ['certainty_rounded'], [CONFIDENCE], 'vidseg/Confidence', to=TensorProto.UINT8
+        ),
     ]

@@ -55,7 +55,7 @@ class ModelFile:
     outputs: tuple[TensorInfo, ...]
     """Outputs of the graph."""
     parameters: int
-    """Number of trained numbers (floating point initialisers with a dimension)."""
+    """Number of trained numbers."""
     opset: int
     """Version of the standard operator set."""
 
@@ -149,12 +149,20 @@ def replaced_when_whole(target: Path) -> Iterator[Path]:
 
 
 def count_parameters(model: onnx.ModelProto) -> int:
-    """Count trained numbers: floating point initialisers that are not scalars."""
-    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+    """Count trained numbers: float initialisers, and 8-bit weights with their 32-bit bias."""
+    kinds = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+    quantizers = [
+        node for node in model.graph.node if node.op_type in {'QuantizeLinear', 'DequantizeLinear'}
+    ]
+    if quantizers:
+        kinds |= {onnx.TensorProto.INT8, onnx.TensorProto.INT32}
+    steps = {name for node in quantizers for name in node.input[1:]}  # scales and zero points
     return sum(
         int(np.prod(tensor.dims))
         for tensor in model.graph.initializer
-        if tensor.data_type in floats and not tensor.name.startswith('vidseg.')
+        if tensor.data_type in kinds
+        and tensor.name not in steps
+        and not tensor.name.startswith('vidseg.')
     )
 
 

@@ -1,10 +1,10 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX Runtime on the CPU: the embedded default, it runs everywhere."""
+"""ONNX Runtime: on the CPU the embedded default, it runs everywhere; on CUDA to compare with."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from vidseg_ros.core.errors import EngineError
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.inference.model_file import CONFIDENCE, INPUT, LABELS, read_model
 from vidseg_ros.inference.prediction import check_frames, EngineInfo, Prediction
+
+CUDA: Final = 'CUDAExecutionProvider'
+"""Name of ONNX Runtime's part for NVIDIA GPUs; only the package onnxruntime-gpu has it."""
 
 FATAL_ONLY: Final = 4
 """Severity from which ONNX Runtime logs; what is less than fatal comes as an exception."""
@@ -28,7 +31,13 @@ class OnnxRuntimeEngine:
     """
 
     def __init__(
-        self, path: Path, *, threads: int = 0, spinning: bool = True, shrink: bool = True
+        self,
+        path: Path,
+        *,
+        threads: int = 0,
+        spinning: bool = True,
+        shrink: bool = True,
+        gpu: int | None = None,
     ) -> None:
         """Open a model file.
 
@@ -38,29 +47,33 @@ class OnnxRuntimeEngine:
             spinning: Whether threads that wait for each other keep their core busy.
             shrink: Whether frames are shrunk before the graph; False leaves it to the graph, as
                 an engine on a GPU does.
+            gpu: Number of the GPU on which CUDA runs it; None: the CPU.
 
         Raises:
             ModelError: If the file breaks the model contract.
-            EngineError: If ONNX Runtime cannot load it.
+            EngineError: If ONNX Runtime cannot load it, or has no CUDA here.
         """
         model = read_model(path)
         self.card: ModelCard = model.card
         self.has_confidence = model.has_confidence
+        providers = _providers(gpu)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.add_session_config_entry('session.intra_op.allow_spinning', str(int(spinning)))
         options.log_severity_level = FATAL_ONLY
         try:
             self._session: onnxruntime.InferenceSession | None = onnxruntime.InferenceSession(
-                str(path), options, providers=['CPUExecutionProvider']
+                str(path), options, providers=providers
             )
         except Exception as error:
             msg = f'ONNX Runtime {onnxruntime.__version__} cannot load {path}: {error}'
             raise EngineError(msg) from error
+        if gpu is not None:
+            _require_cuda(self._session, gpu)
         self.info = EngineInfo(
-            name='onnxruntime',
+            name='onnxruntime' if gpu is None else 'onnxruntime-cuda',
             version=onnxruntime.__version__,
-            device='CPU',
+            device='CPU' if gpu is None else f'GPU {gpu}',
             precision=model.card.precision,
         )
         self._shrink, self._batch = shrink, np.empty((0, 0, 0, 3), np.uint8)
@@ -89,3 +102,26 @@ class OnnxRuntimeEngine:
     def close(self) -> None:
         """Free the session; a second call does nothing."""
         self._session = None
+
+
+def _providers(gpu: int | None) -> list[str | tuple[str, dict[str, Any]]]:
+    """Return what may run the graph, the best first."""
+    if gpu is None:
+        return ['CPUExecutionProvider']
+    if CUDA not in onnxruntime.get_available_providers():
+        msg = (
+            f'ONNX Runtime {onnxruntime.__version__} has no CUDA here; install onnxruntime-gpu in '
+            'the place of onnxruntime'
+        )
+        raise EngineError(msg)
+    return [(CUDA, {'device_id': gpu}), 'CPUExecutionProvider']
+
+
+def _require_cuda(session: onnxruntime.InferenceSession, gpu: int) -> None:
+    """Refuse a session that goes on without CUDA, which ONNX Runtime does not say."""
+    if CUDA not in session.get_providers():
+        msg = (
+            f'ONNX Runtime {onnxruntime.__version__} cannot use CUDA on GPU {gpu}; check the '
+            'driver, and CUDA and cuDNN of the versions that onnxruntime-gpu asks for'
+        )
+        raise EngineError(msg)

@@ -7,9 +7,6 @@ choice of the class, the confidence) stays float32: it costs little and rounds m
 """
 
 from collections.abc import Iterable
-from contextlib import closing
-from dataclasses import replace
-import hashlib
 from pathlib import Path
 
 import onnx
@@ -17,11 +14,9 @@ from onnx import helper, TensorProto
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
-from vidseg_ros.core.errors import ModelError, OutputError
-from vidseg_ros.core.model_card import METADATA_KEY, ModelCard
-from vidseg_ros.inference.agreement import Agreement, compare, require, Sample, TOLERANCES
-from vidseg_ros.inference.model_file import read_model, replaced_when_whole
-from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
+from vidseg_ros.core.errors import ModelError
+from vidseg_ros.inference.agreement import Agreement, Sample
+from vidseg_ros.inference.conversion import is_network, keep_if_it_agrees, read_fp32
 
 
 def convert_to_fp16(source: Path, target: Path, samples: Iterable[Sample]) -> Agreement:
@@ -41,29 +36,13 @@ def convert_to_fp16(source: Path, target: Path, samples: Iterable[Sample]) -> Ag
         EngineError: If one of the two cannot run.
         OutputError: If the file cannot be written.
     """
-    card = read_model(source).card
-    if card.precision != 'fp32':
-        msg = f'{source} is {card.precision} already; convert the fp32 file that it was made of'
-        raise ModelError(msg)
-    if target.exists() and target.samefile(source):
-        msg = f'{target} would replace the original; choose another --out'
-        raise OutputError(msg)
-    model = onnx.load(source)
+    model, _ = read_fp32(source, target)
     try:
         half = to_half(model)
     except Exception as error:  # the converter and ONNX's checks share no base
         msg = f'{source} cannot be converted to fp16: {" ".join(str(error).split())}'
         raise ModelError(msg) from error
-    helper.set_model_props(half, {METADATA_KEY: _card(card, source).to_json()})
-    with replaced_when_whole(target) as draft:
-        onnx.save(half, draft)
-        with (
-            closing(OnnxRuntimeEngine(draft)) as artefact,
-            closing(OnnxRuntimeEngine(source)) as engine,
-        ):
-            agreement = compare(artefact, engine, samples)
-        require(agreement, TOLERANCES['fp16'], str(target))
-    return agreement
+    return keep_if_it_agrees(half, source, target, '--precision fp16', samples)
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -79,7 +58,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
         ModelError: If there is no network in it as `build_model` puts it there.
     """
     graph = model.graph
-    inside = [_is_network(node) for node in graph.node]
+    inside = [is_network(node) for node in graph.node]
     network = [node for node, here in zip(graph.node, inside, strict=True) if here]
     around = [node for node, here in zip(graph.node, inside, strict=True) if not here]
     images = _passed(around, network)
@@ -107,11 +86,6 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _is_network(node: onnx.NodeProto) -> bool:
-    """Whether a node was part of the network that `build_model` got; it prefixes its names."""
-    return node.output[0].startswith('network/') and not node.name.startswith('vidseg/')
-
-
 def _passed(makers: Iterable[onnx.NodeProto], users: Iterable[onnx.NodeProto]) -> list[str]:
     """Return the names of what some nodes make and others use."""
     made = {name for node in makers for name in node.output}
@@ -120,16 +94,3 @@ def _passed(makers: Iterable[onnx.NodeProto], users: Iterable[onnx.NodeProto]) -
 
 def _floats(names: Iterable[str]) -> list[onnx.ValueInfoProto]:
     return [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names]
-
-
-def _card(card: ModelCard, source: Path) -> ModelCard:
-    """Return the card of the converted file; scores stay, and say what they were measured on."""
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()
-    return replace(
-        card,
-        precision='fp16',
-        recipe=f'{card.recipe}; vidseg convert {source.name} (SHA-256 {digest}) --precision fp16',
-        scores=tuple(
-            replace(score, protocol=f'{score.protocol}; of the fp32 file') for score in card.scores
-        ),
-    )

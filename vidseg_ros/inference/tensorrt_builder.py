@@ -14,6 +14,7 @@ from typing import Any, cast
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+import onnx
 
 from vidseg_ros.core.errors import EngineError, ModelError
 from vidseg_ros.inference.agreement import compare, require, Sample, street_frames, TOLERANCES
@@ -83,6 +84,8 @@ class _Provision:
         self._model: ModelFile = read_model(path)
         self._settings = settings
         card = self._model.card
+        self._content = path.read_bytes()
+        _refuse_uint8(self._content, path)
         self._options = BuildOptions(
             precision=cast('Precision', card.precision),
             shapes=shapes_of(card.input_size, settings.cameras, settings.size),
@@ -91,7 +94,6 @@ class _Provision:
         self._version = str(load_tensorrt().__version__)
         self._flags: BuildFlags = flags_for(parse_version(self._version), self._options.precision)
         self._gpu = Gpu(settings.device)
-        self._content = path.read_bytes()
         self._key = PlanKey(
             model_sha256=hashlib.sha256(self._content).hexdigest(),
             tensorrt=self._version,
@@ -196,6 +198,23 @@ class _Provision:
             'batching': {str(tuple(shape)): quick for shape, quick in engine.batching.items()},
             'note': engine.info.note,
         }
+
+
+def _refuse_uint8(content: bytes, path: Path) -> None:
+    """Refuse an int8 file whose activations are uint8, as only ONNX Runtime has them."""
+    graph = onnx.load_from_string(content).graph
+    zeros = {
+        node.input[2]
+        for node in graph.node
+        if node.op_type == 'QuantizeLinear' and len(node.input) == 3
+    }
+    uint8 = onnx.TensorProto.UINT8
+    if any(tensor.name in zeros and tensor.data_type == uint8 for tensor in graph.initializer):
+        msg = (
+            f'{path} was made for ONNX Runtime, and TensorRT cannot read it; make another with '
+            'vidseg convert --precision int8 --engine tensorrt'
+        )
+        raise EngineError(msg)
 
 
 def _check_batch(

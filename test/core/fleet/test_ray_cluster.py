@@ -8,6 +8,7 @@ from pathlib import Path
 import sys
 import time
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,35 @@ def test_a_job_does_not_need_its_progress_to_be_heard(toy_jobs: ModuleType) -> N
     (event,) = events
     assert isinstance(event, Finished)
     assert (event.number, event.result[0]) == (3, 25)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_progress_is_kept_on_the_machine_that_reads_it(
+    toy_jobs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER', '0')  # read by the next line
+    queues = import_module('ray.util.queue')
+    wanted: list[dict[str, Any]] = []
+
+    class Queue(queues.Queue):  # type: ignore[misc, name-defined]  # Ray is untyped here
+        def __init__(self, *, actor_options: dict[str, Any]) -> None:
+            wanted.append(actor_options)
+            super().__init__(actor_options=actor_options)
+
+    monkeypatch.setattr(queues, 'Queue', Queue)
+    workers = RayWorkers(toy_jobs.square, None, workers=1, threads=None)
+    try:
+        ray = import_module('ray')
+        here = ray.get_runtime_context().get_node_id()
+        place = wanted[0]['scheduling_strategy']
+        assert (place.node_id, place.soft) == (here, False)
+        asked = workers._news.actor.__ray_call__.remote(
+            lambda _: ray.get_runtime_context().get_node_id()
+        )
+        assert ray.get(asked, timeout=60) == here, 'and it runs there'
+    finally:
+        workers.close()
 
 
 def test_without_ray_the_message_says_what_to_install(

@@ -73,12 +73,13 @@ class RayWorkers:
         try:
             import ray  # noqa: PLC0415 - an extra, and takes a second
             from ray.util.queue import Queue  # noqa: PLC0415
+            from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415
         except ImportError as error:
             msg = f"no Ray here ({error}); install it: pip install 'vidseg_ros[ray]'"
             raise ParameterError(msg) from error
         cpus = threads or 1
         self._ray = ray
-        here = {
+        new_cluster = {
             'num_cpus': workers * cpus,
             'num_gpus': 0,
             'include_dashboard': False,
@@ -86,11 +87,13 @@ class RayWorkers:
             '_node_ip_address': '127.0.0.1',
         }
         try:
-            ray.init(log_to_driver=False, **({'address': address} if address else here))
+            ray.init(log_to_driver=False, **({'address': address} if address else new_cluster))
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             msg = f'cannot reach a Ray cluster at {address or "this machine"}: {error}'
             raise ParameterError(msg) from error
-        self._news = Queue(actor_options={'num_cpus': 0})
+        # Progress is kept where it is read: no other machine's end may take it away.
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self._news = Queue(actor_options={'num_cpus': 0, 'scheduling_strategy': here})
         self._task = ray.remote(num_cpus=cpus, max_retries=0)(_work)
         self._arguments = function, self._news, threads
         self._running: dict[Any, int] = {}

@@ -120,9 +120,10 @@ export function drawClasses({ models, classes, overall }) {
   const axes = Object.fromEntries(charts.map(([, title], column) => {
     const left = column / charts.length;
     return [`xaxis${column + 1}`, axis({
-      title: { text: title }, range: [0, 100], domain: [left, left + 0.94 / charts.length],
+      title: { text: title }, range: [0, 100], domain: [left, left + 0.92 / charts.length],
     })];
   }));
+  byId('class-chart').style.minWidth = `${140 + 180 * charts.length}px`;
   Plotly.react(byId('class-chart'), traces, layout({
     ...axes,
     yaxis: axis({ autorange: 'reversed', ticklabelstandoff: 6 }),
@@ -131,6 +132,9 @@ export function drawClasses({ models, classes, overall }) {
   }), OPTIONS);
 }
 
+const CELL_PX = 34;
+const DARK_BELOW = 46; // %, in Cividis: white and black are equally legible there
+
 export function drawConfusion({ classes, overall }, key) {
   const counts = overall[key].confusion;
   const names = classes.map(({ name }) => name);
@@ -138,7 +142,9 @@ export function drawConfusion({ classes, overall }, key) {
     const total = row.reduce((sum, count) => sum + count, 0);
     return row.map((count) => (total ? (100 * count) / total : null));
   });
-  Plotly.react(byId('confusion-chart'), [{
+  const chart = byId('confusion-chart');
+  chart.style.minWidth = `${170 + CELL_PX * names.length}px`;
+  Plotly.react(chart, [{
     type: 'heatmap',
     x: names,
     y: names,
@@ -146,12 +152,29 @@ export function drawConfusion({ classes, overall }, key) {
     zmin: 0,
     zmax: 100,
     colorscale: 'Cividis',
-    texttemplate: '%{z:.0f}',
     hovertemplate: 'true %{y}, predicted %{x}: %{z:.2f} %<extra></extra>',
     colorbar: { title: { text: '%' }, thickness: 12 },
-  }], layout({
-    xaxis: axis({ side: 'top', title: { text: 'predicted' } }),
-    yaxis: axis({ autorange: 'reversed', title: { text: 'true' } }),
-    height: 120 + 32 * names.length,
+  }, cellNumbers(names, shares, '#fff', (share) => share < DARK_BELOW),
+  cellNumbers(names, shares, '#000', (share) => share >= DARK_BELOW)], layout({
+    xaxis: axis({ side: 'top', title: { text: 'predicted', standoff: 10 }, dtick: 1 }),
+    yaxis: axis({ autorange: 'reversed', title: { text: 'true', standoff: 10 }, dtick: 1 }),
+    margin: { l: 60, r: 12, t: 60, b: 12 },
+    height: 90 + 32 * names.length,
+    showlegend: false,
   }), OPTIONS);
+}
+
+/** Returns the numbers of the cells that take a colour of text. */
+function cellNumbers(names, shares, color, takes) {
+  const cells = shares.flatMap((row, y) => row.flatMap((share, x) => (
+    share !== null && takes(share) ? [{ x: names[x], y: names[y], share }] : [])));
+  return {
+    type: 'scatter',
+    mode: 'text',
+    x: cells.map(({ x }) => x),
+    y: cells.map(({ y }) => y),
+    text: cells.map(({ share }) => share.toFixed(0)),
+    textfont: { color },
+    hoverinfo: 'skip',
+  };
 }

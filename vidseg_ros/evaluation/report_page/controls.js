@@ -3,6 +3,7 @@
 // The player's controls, for mouse, touch and keyboard.
 
 import { byId, element, swatch } from 'vidseg/dom';
+import { addKeys } from 'vidseg/keyboard';
 import { clockText } from 'vidseg/numbers';
 
 const VIEWS = [['a', 'A'], ['b', 'B'], ['wipe', 'A | B wipe'], ['differ', 'B where it differs']];
@@ -91,27 +92,11 @@ function toggle(player) {
   return player.step(0);
 }
 
-function addKeys(player) {
-  const keys = {
-    ' ': () => toggle(player),
-    ArrowLeft: (event) => (event.shiftKey ? player.skip(-1) : player.step(-1)),
-    ArrowRight: (event) => (event.shiftKey ? player.skip(1) : player.step(1)),
-    Home: () => player.step(-Infinity),
-    End: () => player.step(Infinity),
-  };
-  byId('screen').addEventListener('keydown', (event) => {
-    const action = event.ctrlKey || event.altKey || event.metaKey ? null : keys[event.key];
-    if (!action) return;
-    event.preventDefault();
-    action(event);
-  });
-}
-
 export function wireControls(report, player, painter) {
   addViews(report, player, painter);
   addClasses(report, player, painter);
   addWipe(player, painter);
-  addKeys(player);
+  addKeys(player, () => toggle(player));
   byId('play').addEventListener('click', () => toggle(player));
   byId('back').addEventListener('click', () => player.step(-1));
   byId('forward').addEventListener('click', () => player.step(1));

@@ -5,9 +5,10 @@
 import { drawClasses, drawConfusion, drawTime, loadPlotly, movePlayhead } from 'vidseg/charts';
 import { byId, element } from 'vidseg/dom';
 import { showFrame, wireControls } from 'vidseg/controls';
+import { nameBelowPointer } from 'vidseg/hover';
 import { Painter } from 'vidseg/painter';
 import { Player } from 'vidseg/player';
-import { showTables } from 'vidseg/tables';
+import { showNothing, showTables } from 'vidseg/tables';
 import { startTheme } from 'vidseg/theme';
 import { showWorst } from 'vidseg/worst';
 
@@ -16,10 +17,12 @@ const PLAYHEAD_MS = 200;
 const report = JSON.parse(byId('report-data').textContent);
 const painter = new Painter(byId('canvas'), report.classes);
 const player = new Player(byId('video'), painter, onFrame);
+const renamePointed = nameBelowPointer(report, player);
 let source = null;
 let playheadMoved = 0;
 
 function onFrame(frame, number, count) {
+  renamePointed();
   showFrame(report, player, frame, number, count);
   if (player.playing && performance.now() - playheadMoved < PLAYHEAD_MS) return;
   playheadMoved = performance.now();
@@ -39,8 +42,9 @@ async function openSource(key, index = null) {
     source = report.sources.find((item) => item.key === key);
     byId('source').value = key;
     byId('clip-note').textContent = source.note;
+    byId('time-section').hidden = !Object.keys(source.series).length;
     if (window.Plotly) drawTime(report, source, seekFrame);
-    document.querySelector('.stage').hidden = !source.clip;
+    byId('stage').hidden = !source.clip;
     if (source.clip) await player.open(source, index);
     else player.pause();
   } else if (index !== null) {
@@ -62,11 +66,12 @@ function start() {
   document.title = `vidseg: ${report.subtitle}`;
   showTables(report);
   startTheme(drawCharts);
+  if (showNothing(report)) return;
   for (const { key, label } of report.models) {
     byId('confusion-model').append(element('option', { value: key }, label));
   }
   byId('confusion-model').addEventListener('change', drawCharts);
-  const choices = report.sources.map(({ key, name }) => element('option', { value: key }, name));
+  const choices = report.sources.map(({ key }) => element('option', { value: key }, key));
   byId('source').append(...choices);
   byId('source').addEventListener('change', (event) => openSource(event.target.value));
   wireControls(report, player, painter);

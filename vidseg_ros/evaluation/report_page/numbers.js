@@ -5,6 +5,18 @@
 const percent = (value) => (value * 100).toFixed(1);
 const fixed = (digits) => (value) => value.toFixed(digits);
 
+const POOLED = 'Over all sources it comes from their summed pixels, class by class. It may lie above '
+  + 'or below those of all single sources, which need not have the same classes in the same amounts.';
+const BY_CLASS = 'Mean over the classes that occur, each of the same weight, however small.';
+const MEANING = {
+  miou: `${BY_CLASS} ${POOLED}`,
+  tc: `${BY_CLASS} Flips count pixels instead: the two may disagree. ${POOLED}`,
+  flips_per_s: 'Label changes per visible pixel and second: large classes dominate. TC gives small '
+    + 'classes the same weight: the two may disagree.',
+};
+MEANING.tc_fast = MEANING.tc;
+MEANING.flips_per_s_fast = MEANING.flips_per_s;
+
 /** Measures of a source or of all: [key, name, unit, format, sign of better]. */
 export const MEASURES = [
   ['miou', 'mIoU', '%', percent, 1],
@@ -22,7 +34,8 @@ export const MEASURES = [
   ['p50', 'Inference, median', 'ms', fixed(1), -1],
   ['p95', 'Inference, p95', 'ms', fixed(1), -1],
   ['p99', 'Inference, p99', 'ms', fixed(1), -1],
-].map(([key, name, unit, format, better]) => ({ key, name, unit, format, better }));
+].map(([key, name, unit, format, better]) => (
+  { key, name, unit, format, better, meaning: MEANING[key] ?? '' }));
 
 /** Returns a measure out of scores; null where it is not defined. */
 export function valueOf(scores, { key }) {

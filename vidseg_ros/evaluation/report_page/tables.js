@@ -28,8 +28,9 @@ function showTiles({ overall, models }) {
     const values = models.map(({ key }) => valueOf(overall[key], measure));
     if (values.every((value) => value === null)) return [];
     const [first, second] = values.map((value) => written(value, measure.format));
-    const tile = element('div', { className: 'tile' }, element('span', { className: 'muted' },
-      `${measure.name}, ${measure.unit}`), element('b', { className: 'number' }, first));
+    const tile = element('div', { className: 'tile', title: measure.meaning },
+      element('span', { className: 'muted' }, `${measure.name}, ${measure.unit}`),
+      element('b', { className: 'number' }, first));
     if (second !== undefined) tile.append(element('small', { className: 'muted' }, `B: ${second}`));
     return [tile];
   });
@@ -43,7 +44,7 @@ function showSummary({ overall, models }) {
     const values = models.map(({ key }) => valueOf(overall[key], measure));
     if (values.every((value) => value === null)) return [];
     const cells = [
-      `${measure.name}, ${measure.unit}`,
+      element('td', { title: measure.meaning }, `${measure.name}, ${measure.unit}`),
       ...values.map((value) => written(value, measure.format)),
     ];
     if (both) cells.push(difference(values[0], values[1], measure));
@@ -58,10 +59,12 @@ function showClasses({ overall, models, classes }) {
   const columns = lists.flatMap(([list, name]) => models
     .filter(({ key }) => overall[key]?.[list]?.some((value) => value !== null))
     .map(({ key }) => [list, key, `${name} ${key.toUpperCase()}, %`]));
+  const lacking = Object.fromEntries(models.map(({ key, lacks }) => [key, new Set(lacks)]));
   const rows = classes.map(({ name, color }, id) => tableRow([
     element('td', {}, swatch(color), ' ', name),
     ...columns.map(([list, key]) => (
-      written(overall[key][list][id], (value) => (value * 100).toFixed(1)))),
+      written(overall[key][list][id], (value) => (value * 100).toFixed(1))
+        + (list === 'iou' && lacking[key].has(name) ? ' (no such class)' : ''))),
   ]));
   fillTable(byId('class-table'), ['Class', ...columns.map(([, , title]) => title)], rows);
 }
@@ -72,18 +75,46 @@ function showSources({ sources, models }) {
       ({ key }) => valueOf(source.models[key], measure) !== null)));
   const titles = measures.flatMap(({ name, unit }) => (
     models.map(({ key }) => `${name} ${key.toUpperCase()}, ${unit}`)));
-  const rows = sources.map((source) => tableRow([
-    element('td', { className: 'text', title: source.path }, source.name),
-    written(source.frames, String),
-    written(source.labelled, String),
-    written(source.dropped, String),
-    written(source.unreadable, String),
-    ...measures.flatMap((measure) => models.map(
-      ({ key }) => written(valueOf(source.models[key], measure), measure.format))),
-    element('td', { className: 'text' }, source.problems.join('; ') || '–'),
-  ]));
-  fillTable(byId('sources'), ['Source', 'Frames', 'Labelled', 'Dropped', 'Unreadable', ...titles,
-    'Problems'], rows);
+  const head = ['Source', 'Frames', 'Labelled', 'Dropped', 'Unreadable', ...titles];
+  const rows = sources.flatMap((source) => [
+    tableRow([
+      element('td', { title: placeOf(source) }, source.key),
+      written(source.frames, String),
+      written(source.labelled, String),
+      written(source.dropped, String),
+      written(source.unreadable, String),
+      ...measures.flatMap((measure) => models.map(
+        ({ key }) => written(valueOf(source.models[key], measure), measure.format))),
+    ]),
+    ...source.problems.map((problem) => tableRow([
+      element('td', { className: 'problem', colSpan: head.length }, element('span', {}, problem)),
+    ])),
+  ]);
+  fillTable(byId('sources'), head, rows);
+}
+
+function placeOf({ path, topic }) {
+  return topic ? `${path} ${topic}` : path;
+}
+
+function showLacking({ models }) {
+  const lines = models.filter(({ lacks }) => lacks.length).map(({ label, lacks }) => (
+    element('li', {}, `${label} has no class ${lacks.join(', ')}: where the labels have it, `
+      + 'its IoU counts as 0.')));
+  byId('lacking').replaceChildren(...lines);
+}
+
+/** Says that there is nothing to show, if that is so. */
+export function showNothing({ overall, models, sources }) {
+  const [time] = MEASURES.filter(({ key }) => key === 'p50');
+  const nothing = models.every(({ key }) => valueOf(overall[key], time) === null);
+  byId('nothing').hidden = !nothing;
+  if (!nothing) return false;
+  document.querySelectorAll('.scores').forEach((section) => { section.hidden = true; });
+  byId('reasons').append(...sources.map((source) => element('li', {},
+    `${source.key} (${placeOf(source)}), ${source.frames} frames: `
+      + (source.problems.join('; ') || 'no problem was noticed'))));
+  return true;
 }
 
 function showModels({ models }) {
@@ -97,6 +128,7 @@ export function showTables(report) {
   showTiles(report);
   showSummary(report);
   showClasses(report);
+  showLacking(report);
   showSources(report);
   showModels(report);
 }

@@ -9,20 +9,19 @@ function thumbnail(report, moment, onClick) {
   const source = report.sources.find(({ key }) => key === moment.source);
   const title = `${moment.text}, ${clockText(moment.t)}`;
   const many = report.sources.length > 1;
-  const button = element('button', { type: 'button', title: `${source.name}: ${title}` },
-    element('img', { src: moment.thumbnail, alt: '', loading: 'lazy' }),
+  const button = element('button', { type: 'button', title: `${source.key}: ${title}` },
+    element('img', { src: moment.thumbnail, alt: '', decoding: 'async' }),
     element('span', { className: 'number' }, title),
-    ...(many ? [element('span', { className: 'muted' }, source.name)] : []));
+    ...(many ? [element('span', { className: 'muted' }, source.key)] : []));
   button.addEventListener('click', () => onClick(moment));
   return button;
 }
 
 export function showWorst(report, onClick) {
-  const rows = report.worst.flatMap(({ title, moments }) => [
+  const rows = report.worst.map(({ title, moments }) => element('div', {},
     element('h3', {}, title),
     element('div', { className: 'moments' },
-      ...moments.map((moment) => thumbnail(report, moment, onClick))),
-  ]);
+      ...moments.map((moment) => thumbnail(report, moment, onClick)))));
   byId('worst').replaceChildren(...rows);
   byId('worst').closest('section').hidden = !rows.length;
 }
