@@ -57,7 +57,7 @@ class Row(NamedTuple):
         return bool(pairs) or 'temporal' in self.consistency
 
 
-TEMPORAL: Final = {'temporal': 10.0}
+TEMPORAL: Final = {'temporal': 3.0}
 SINGLE_FRAME: Final = {'pixel': 0.5, 'pair': 1.0}
 PAIR_FRAMES: Final = {'pair_frames': 1.0}
 MULTI_FRAME: Final = {'multi_frame': 1.0}
@@ -69,7 +69,7 @@ ROWS: Final[dict[str, Row]] = {
     '+ pair-wise frames (PF)': Row({}, PAIR_FRAMES),
     '+ multi-frame (MF)': Row({}, MULTI_FRAME),
     'all of these': Row(TEMPORAL, {**SINGLE_FRAME, **PAIR_FRAMES, **MULTI_FRAME}, matters=True),
-    '+ equivariance': Row({'equivariance': 10.0}, {}),
+    '+ equivariance': Row({'equivariance': 1.0}, {}),
 }
 
 FOILS: Final[dict[str, Callable[[PerFrame, tuple[int, int]], Segmenter]]] = {

@@ -240,12 +240,12 @@ def test_steps_without_a_finite_loss_are_skipped_counted_and_named(
     monkeypatch.setattr(loop, 'normalise', lambda images: normalise(images) * torch.nan)
     assert math.isnan(next(steps))
     monkeypatch.setattr(loop, 'normalise', normalise)
-    monkeypatch.setattr(run_, '_loss', lambda *batch: _endless_slope(Run._loss(run_, *batch)))
+    monkeypatch.setattr(run_, '_terms', lambda *batch: _endless_slope(Run._terms(run_, *batch)))
     assert math.isfinite(next(steps))
     for name, value in everything().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0, msg=name)
     assert run_.skipped == 2
-    assert 'step 1: loss not finite, skipped (1 so far); images: 00' in caplog.text
+    assert 'step 1: loss (labels) not finite, skipped (1 so far); images: 00' in caplog.text
     assert 'step 2: gradient not finite, skipped (2 so far)' in caplog.text
     lines = (tmp_path / 'log.jsonl').read_text(encoding='utf-8').splitlines()
     skipped = [record for record in map(json.loads, lines) if 'skipped' in record]
@@ -256,9 +256,9 @@ def test_steps_without_a_finite_loss_are_skipped_counted_and_named(
     assert Run(config, initial_network(config, CAMVID), train, tmp_path).skipped == 2
 
 
-def _endless_slope(loss: torch.Tensor) -> torch.Tensor:
-    """Return the same value with an infinite gradient."""
-    return loss + (loss - loss.detach()).abs().sqrt()
+def _endless_slope(terms: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the same values with an infinite gradient."""
+    return {name: loss + (loss - loss.detach()).abs().sqrt() for name, loss in terms.items()}
 
 
 def test_a_run_that_never_is_finite_gives_up(
@@ -267,7 +267,8 @@ def test_a_run_that_never_is_finite_gives_up(
     monkeypatch.setattr(loop, 'normalise', lambda images: images * torch.nan)
     with pytest.raises(ParameterError, match=r'20 steps in a row without a finite loss.*lower le'):
         run(replace(small_config, epochs=10), tmp_path)
-    assert (tmp_path / 'log.jsonl').read_text(encoding='utf-8').count('"skipped": "loss"') == 20
+    log = (tmp_path / 'log.jsonl').read_text(encoding='utf-8')
+    assert log.count('"skipped": "loss (labels)"') == 20
 
 
 def test_a_gradient_is_clipped_to_its_norm(small_config: TrainConfig, tmp_path: Path) -> None:

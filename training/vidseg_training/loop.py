@@ -110,7 +110,6 @@ class Run:
         self._best = -inf
         self._names, self._label_set = train.images.names, train.images.label_set
         self.fabric = open_fabric(config)
-        self._label_loss = LabelLoss(config, train.images, self.fabric.device)
         self._sampler = self._epoch_sampler(train.images)
         self.batches = len(self._sampler) // config.batch_size
         if self.batches == 0:
@@ -122,6 +121,7 @@ class Run:
             build_loader(train, config, self._sampler, self.fabric.world_size),
             use_distributed_sampler=False,
         )
+        self._label_loss = LabelLoss(config, train.images, self.fabric.device)
         self._clips = ClipBatches(lessons, config, self.batches, self.fabric)
         objective = ConsistencyObjective(config.consistency, config.distillation, lessons.teacher)
         self._objective = objective.to(self.fabric.device)

@@ -9,8 +9,9 @@ from typing import Final
 
 from vidseg_ros.core.errors import VidsegError
 from vidseg_ros.core.model_card import DataSource
-from vidseg_training.checkpoints import flat_settings, read_weights
+from vidseg_training.checkpoints import flat_settings, MOVABLE, read_weights
 from vidseg_training.config import TrainConfig
+from vidseg_training.consistency.teachers import HUGGING_FACE
 from vidseg_training.data import open_dataset, TrainingData
 from vidseg_training.recipes import RECIPES
 from vidseg_training.starting_weights import is_run
@@ -67,7 +68,7 @@ def describe_sources(config: TrainConfig, test: TrainingData) -> tuple[DataSourc
         if is_run(Path(place)):
             sources += _sources_of_run(Path(place), 'teacher')
         elif not place.endswith('.pth'):
-            sources.append(DataSource(name=place, licence=_UNKNOWN, use='teacher'))
+            sources.append(DataSource(name=_last_part(place), licence=_UNKNOWN, use='teacher'))
     return tuple(sources)
 
 
@@ -99,6 +100,14 @@ def licence_of(sources: tuple[DataSource, ...]) -> str:
     return f'as its data: {"; ".join(dict.fromkeys(source.licence for source in sources))}'
 
 
+def _last_part(place: str) -> str:
+    """Return the last part of a path, and the name of a model on the hub as it is."""
+    model = place.removeprefix(HUGGING_FACE)
+    if model != place and not Path(model).is_absolute():
+        return place
+    return place[: len(place) - len(model)] + Path(model).name
+
+
 def describe_recipe(config: TrainConfig) -> str:
     """Write the command that repeats a run; paths are given by their last part."""
     words = ['vidseg-train', 'fit', config.name]
@@ -111,7 +120,8 @@ def describe_recipe(config: TrainConfig) -> str:
                 continue
             values = value if isinstance(value, tuple) else (value,)
             words.append(f'--{block}{dot}{name}')
-            words += [item.name if isinstance(item, Path) else str(item) for item in values]
+            places = field in MOVABLE or any(isinstance(item, Path) for item in values)
+            words += [_last_part(str(item)) if places else str(item) for item in values]
     return shlex.join(words)
 
 

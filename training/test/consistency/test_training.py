@@ -196,6 +196,7 @@ def test_the_card_names_clips_teacher_and_options(config: TrainConfig) -> None:
     spoken = replace(config.distillation, cache=False)
     words = describe_recipe(replace(config, distillation=spoken))
     assert '--distillation.no-cache' in words
+    assert '--distillation.teacher last.safetensors' in words  # and not where it lies
     assert '--consistency.temporal 0.5' in words
     assert f'--consistency.clips {config.consistency.clips[0].name}' in words
     assert '--distillation.multi-frame 0.5' in words
@@ -206,3 +207,13 @@ def test_the_card_names_clips_teacher_and_options(config: TrainConfig) -> None:
         (f'video: {config.consistency.clips[0].name}', 'consistency'),
         ('CamVid, SegNet split, train', 'teacher, training'),
     ]
+
+
+@pytest.mark.parametrize(
+    ('place', 'shown'),
+    [('hf:somebody/segformer', 'hf:somebody/segformer'), ('hf:/models/segformer', 'hf:segformer')],
+)
+def test_the_card_tells_no_paths_of_models(config: TrainConfig, place: str, shown: str) -> None:
+    taught = replace(config, distillation=replace(config.distillation, teacher=(place,)))
+    assert f'--distillation.teacher {shown}' in describe_recipe(taught)
+    assert describe_sources(taught, open_dataset(config, 'test'))[-1].name == shown

@@ -106,8 +106,8 @@ def camvid_consistent() -> TrainConfig:
             --consistency.licence MIT
             --distillation.teacher DATA/weights/fddwnet_cityscapes.pth
 
-    Temporal loss on any driving video, equivariance on the labelled images, and the published
-    Cityscapes network on enlarged images as a teacher that is asked once; its classes are mapped.
+    Temporal loss on any driving video, and the published Cityscapes network on enlarged images as
+    a teacher that is asked once; its classes are mapped.
 
     Result: not run here.
     """
@@ -115,7 +115,7 @@ def camvid_consistent() -> TrainConfig:
         camvid_dual_resolution_small(),
         name='camvid_consistent',
         epochs=400,
-        consistency=ConsistencyConfig(temporal=10.0, equivariance=10.0, ramp=0.25),
+        consistency=ConsistencyConfig(temporal=3.0),
         distillation=DistillationConfig(
             scale=2.0, pixel=0.5, pair=1.0, pair_frames=1.0, multi_frame=1.0
         ),
