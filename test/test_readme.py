@@ -41,7 +41,7 @@ def of(program: str) -> list[Any]:
 
 def test_every_command_of_the_readme_was_found() -> None:
     found = Counter(words[0] for words in commands())
-    assert found == {'make': 4, 'vidseg': 7, 'vidseg-train': 3, 'colcon': 1, 'ros2': 2}
+    assert found == {'make': 4, 'vidseg': 7, 'vidseg-train': 7, 'colcon': 1, 'ros2': 2}
 
 
 @pytest.mark.parametrize('page', [ROOT / 'README.md', *sorted(ROOT.glob('docs/*.md'))])
@@ -110,20 +110,30 @@ def test_make(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize('arguments', of('vidseg-train'))
-def test_vidseg_train(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vidseg_train(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     cli = pytest.importorskip('vidseg_training.cli', reason='the training package is missing')
-    called = []
 
-    def run(config: Any, folder: Path) -> Path:
-        called.append(('fit', config.name, folder.name))
-        return folder
+    called: list[str] = []
 
-    def export(folder: Path, out: Path, _data: Path | None) -> SimpleNamespace:
-        called.append(('export', out.stem, folder.name))
-        return SimpleNamespace(path=out)
+    def note(*things: object) -> str:
+        called.extend(Path(str(thing)).stem for thing in things)
+        return ''
 
-    monkeypatch.setattr(cli, 'run', run)
-    monkeypatch.setattr(cli, 'export', export)
+    substitutes = {
+        'run': lambda config, folder: note('fit', config.name, folder),
+        'evaluate': lambda run, *_: note('evaluate', run),
+        'export': lambda run, out, _: SimpleNamespace(path=note('export', run, out)),
+        'train_motion': lambda config, out: note('motion', *config.clips, out),
+        'propagate': lambda given: note('propagate', *given.clips, given.motion, given.out),
+    }
+    for name, substitute in substitutes.items():
+        monkeypatch.setattr(cli, name, substitute)
     assert cli.main(arguments) == 0
-    name = Path(arguments[1]).name
-    assert called == [(arguments[0], name, name)]
+    if arguments == ['list']:
+        assert 'camvid_fddwnet' in capsys.readouterr().out
+    else:
+        assert called[0] == arguments[0]
+        assert len(called) > 1
+        assert set(called) <= {Path(word).stem for word in arguments}

@@ -35,14 +35,14 @@ def expected_result(name: str) -> str:
 
 def recipe_table() -> Table:
     """Return a table of all recipes for people."""
-    table = Table(title='vidseg-train fit RECIPE --data FOLDER')
-    for column in ('recipe', 'what', 'data', 'network', 'epochs', 'expected result'):
-        table.add_column(column, overflow='fold')
+    table = Table(title='vidseg-train fit RECIPE --data FOLDER', show_lines=True)
+    table.add_column('recipe', no_wrap=True)  # names are there to be copied
+    table.add_column('what, and the expected result')
     for name in RECIPES:
         config = find_recipe(name)
         what = _docstring(name).partition('\n')[0]
-        row = (name, what, config.dataset, config.network, str(config.epochs))
-        table.add_row(*row, expected_result(name))
+        setting = f'data {config.dataset}, network {config.network}, {config.epochs} epochs'
+        table.add_row(name, f'{what}\n{setting}\n{expected_result(name)}')
     return table
 
 
