@@ -1,8 +1,10 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+from collections.abc import Collection
 from contextlib import closing
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -145,7 +147,9 @@ def test_a_layer_that_is_chosen_float_has_no_quantised_input(
     tried: list[frozenset[str]] = []
     real = quantization.quantize
 
-    def spy(model, ranges, layers, engine):  # type: ignore[no-untyped-def]
+    def spy(
+        model: onnx.ModelProto, ranges: Any, layers: Collection[str], engine: Target
+    ) -> onnx.ModelProto:
         found = real(model, ranges, layers, engine)
         tried.append(frozenset(layers))
         quantised = {

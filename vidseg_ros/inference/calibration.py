@@ -148,7 +148,7 @@ def _summaries(
 
 
 def _sizes(model: onnx.ModelProto, shape: tuple[int, ...]) -> dict[str, int]:
-    """Return the bytes of float32 tensors for one frame of a shape; an unknown axis counts as 1."""
+    """Return the bytes of float32 tensors for one frame of a shape; unknown axes count as 1."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for dim, size in zip(copy.graph.input[0].type.tensor_type.shape.dim, (1, *shape), strict=True):
@@ -185,7 +185,7 @@ class _Summary:
         self._graph = self._model.graph
         del self._graph.output[:]
 
-    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
+    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:  # noqa: ANN401
         """Add a node and return the name of what it writes."""
         name = f'vidseg.summary{len(self._graph.node)}'
         self._graph.node.append(helper.make_node(operator, inputs, [name], **attributes))
@@ -197,7 +197,7 @@ class _Summary:
             self._graph.initializer.append(numpy_helper.from_array(array, name))
         return name
 
-    def add(self, operator: str, *inputs: str, **attributes: Any) -> None:
+    def add(self, operator: str, *inputs: str, **attributes: Any) -> None:  # noqa: ANN401
         """Add a node that writes a float32 output."""
         name = self.node(operator, *inputs, **attributes)
         self._graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))

@@ -39,7 +39,7 @@ def read_fp32(source: Path, target: Path) -> tuple[onnx.ModelProto, ModelCard]:
     return onnx.load(source), card
 
 
-def keep_if_it_agrees(
+def keep_if_it_agrees(  # noqa: PLR0913
     converted: onnx.ModelProto,
     source: Path,
     target: Path,
