@@ -31,6 +31,7 @@ from vidseg_ros.cli.arguments import (
     parse_with_check,
 )
 from vidseg_ros.core.color_image import resize_image
+from vidseg_ros.core.cpu import has_vnni
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.core.timing import summarize
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add('--out', type=Path, help='JSON file for the result')
     add_check_arguments(parser)
     args = parse_with_check(parser, argv)
-    result = surroundings('numpy', 'onnxruntime')
+    result = surroundings('numpy', 'onnxruntime') | {'vnni': has_vnni()}
     with ExitStack() as stack:
         source = OnnxRuntimeEngine(find_model(args.model))
         engines = {'fp32': source}

@@ -253,7 +253,7 @@ def test_miou_on_real_frames_is_within_a_hundredth(
     data = os.environ.get('VIDSEG_DATA')
     if not data:
         pytest.skip('set VIDSEG_DATA to a folder with the CamVid data')
-    monkeypatch.setattr(quantization, 'PARTS', 6)  # half the time
+    monkeypatch.setattr(quantization, 'PARTS', 3)  # a fraction of the time
     camvid = Path(data) / 'camvid'
     frames = footage_samples(camvid / 'train', None, 'rgb8', most=6)
     labels = read_model(find_model('camvid_fddwnet')).card.labels

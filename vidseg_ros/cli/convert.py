@@ -5,12 +5,14 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+import platform
 from typing import Final, get_args
 
 from rich.console import Console
 
 from vidseg_ros.cli.arguments import add_check_arguments, check_samples, number, parse_with_check
 from vidseg_ros.cli.progress import phase_progress
+from vidseg_ros.core.cpu import has_vnni
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.core.resources import find_model
@@ -91,6 +93,11 @@ def _to_int8(
         f'{result.layers - len(result.floating)} of {result.layers} layers are int8, by '
         f'{len(calibration)} frames of {args.calibration}, for {engine}'
     )
+    if engine == 'onnxruntime' and platform.machine() == 'x86_64' and not has_vnni():
+        note += (
+            '\nthis CPU has no VNNI: sums saturate, so labels may differ from those on a CPU that '
+            'has it; check the file on the CPU of the vehicle'
+        )
     return result.agreement, note
 
 
