@@ -35,9 +35,9 @@ def draw(result: dict[str, Any]) -> Figure:
 
     The engines took turns, so the shares hold on a busy machine, too; the times would not.
     """
-    medians = {(*run['size'], run['precision']): run['p50_ms'] for run in result['runs']}
+    medians = {(*run['size'], run['file']): run['p50_ms'] for run in result['runs']}
     sizes = list(dict.fromkeys(tuple(run['size']) for run in result['runs']))
-    names = list(dict.fromkeys(run['precision'] for run in result['runs']))
+    names = list(dict.fromkeys(run['file'] for run in result['runs']))
     figure = Figure(figsize=(7, 3), layout='constrained')
     axes = figure.subplots()
     width = 0.8 / len(names)

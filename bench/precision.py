@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 import time
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ from vidseg_ros.cli.arguments import (
     parse_with_check,
 )
 from vidseg_ros.core.color_image import resize_image
+from vidseg_ros.core.cpu import has_vnni
+from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.core.timing import summarize
 from vidseg_ros.inference.agreement import compare, require, Sample, street_frames, TOLERANCES
@@ -56,13 +58,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     add('--out', type=Path, help='JSON file for the result')
     add_check_arguments(parser)
     args = parse_with_check(parser, argv)
-    result = surroundings('numpy', 'onnxruntime')
+    result = surroundings('numpy', 'onnxruntime') | {'vnni': has_vnni()}
     with ExitStack() as stack:
         source = OnnxRuntimeEngine(find_model(args.model))
         engines = {'fp32': source}
         for path in args.files:
-            engine = OnnxRuntimeEngine(path)
-            engines[engine.card.precision] = engine
+            if path.stem in engines:
+                msg = f'{path}: there is a file {path.stem} already; rename one of them'
+                raise ParameterError(msg)
+            engines[path.stem] = OnnxRuntimeEngine(path)
         for engine in engines.values():
             stack.callback(engine.close)
         samples = check_samples(args, source.card) or [
@@ -72,21 +76,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, engine in engines.items():
             if engine is not source:
                 found = compare(engine, source, samples)
-                require(found, TOLERANCES[name], name)
+                require(found, TOLERANCES[engine.card.precision], name)
                 agreement[name] = asdict(found)
         images = [sample.image for sample in samples]
         times = {
-            size: alternate(engines, [_at_size(image, size) for image in images], args.rounds)
+            size: alternate(engines, [resize_image(image, size) for image in images], args.rounds)
             for size in args.sizes
         }
         network = source.card.input_size
+        precisions = {name: engine.card.precision for name, engine in engines.items()}
     runs = [
-        {'size': list(size), 'precision': name, **summarize(values).to_dict()}
+        {
+            'size': list(size),
+            'file': name,
+            'precision': precisions[name],
+            **summarize(values).to_dict(),
+        }
         for size, by_name in times.items()
         for name, values in by_name.items()
     ]
     result |= {'model': source.card.name, 'agreement': agreement, 'runs': runs}
-    return finish(result, judge(times.get(network, {})), name='precision', out=args.out)
+    return finish(
+        result, judge(times.get(network, {}), precisions), name='precision', out=args.out
+    )
 
 
 def alternate(
@@ -104,19 +116,18 @@ def alternate(
     return times
 
 
-def judge(times: Mapping[str, Sequence[int]]) -> list[Target]:
-    """Return what int8 has to reach at network size; nothing where that was not measured."""
-    if 'int8' not in times:
-        return []
-    ratio = float(np.median(times['fp32']) / np.median(times['int8']))
-    what = 'median of fp32 in medians of int8, frames of network size'
-    return [Target(what=what, value=ratio, limit=QUICKER, higher_is_better=True)]
-
-
-def _at_size(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[Any]:
-    target = np.empty((*size, 3), np.uint8)
-    resize_image(image, size, target)
-    return target
+def judge(times: Mapping[str, Sequence[int]], precisions: Mapping[str, str]) -> list[Target]:
+    """Return what int8 files have to reach at network size; nothing if that was not measured."""
+    return [
+        Target(
+            what=f'median of fp32 in medians of {name}, frames of network size',
+            value=float(np.median(times['fp32']) / np.median(values)),
+            limit=QUICKER,
+            higher_is_better=True,
+        )
+        for name, values in times.items()
+        if precisions[name] == 'int8'
+    ]
 
 
 if __name__ == '__main__':

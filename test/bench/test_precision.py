@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vidseg_ros.cli.main import main
-from vidseg_ros.core.errors import ModelError
+from vidseg_ros.core.errors import ModelError, ParameterError
 
 Load = Callable[[str], ModuleType]
 
@@ -22,20 +22,20 @@ def test_a_result_and_its_plot(script: Load, tiny_model: Path, tmp_path: Path) -
     options = ['--model', str(tiny_model), '--sizes', '12x16', '24x32', '--rounds', '3']
     assert script('precision').main([str(half), *options, '--out', str(out)]) == 0
     plain = json.loads(out.read_text())
-    assert [(run['size'], run['precision'], run['count']) for run in plain['runs']] == [
+    assert [(run['size'], run['file'], run['count']) for run in plain['runs']] == [
         ([12, 16], 'fp32', 3),
-        ([12, 16], 'fp16', 3),
+        ([12, 16], 'half', 3),
         ([24, 32], 'fp32', 3),
-        ([24, 32], 'fp16', 3),
+        ([24, 32], 'half', 3),
     ]
-    assert plain['agreement']['fp16']['pixels'] > 0.99
+    assert plain['agreement']['half']['pixels'] > 0.99
     for _ in range(2):
         assert script('plots').main([str(out), str(plot)]) == 0
         first = plot.read_bytes()
     assert plot.read_bytes() == first  # the same bytes for the same result
     axes = script('plots').draw(plain).axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ['16x12', '32x24']
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ['fp32', 'fp16']
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ['fp32', 'half']
     medians = [run['p50_ms'] for run in plain['runs']]
     heights = [bar.get_height() for bar in axes.patches]
     assert heights == pytest.approx(
@@ -50,6 +50,13 @@ def test_what_disagrees_is_not_timed(script: Load, tiny_model: Path, tmp_path: P
     with pytest.raises(ModelError, match='have other classes and cannot be compared'):
         script('precision').main([str(other), *options])
     assert not (tmp_path / 'x.json').exists()
+
+
+def test_two_files_of_one_name_are_refused(script: Load, tiny_model: Path, tmp_path: Path) -> None:
+    half = tmp_path / 'half.onnx'
+    assert main(['convert', str(tiny_model), '--precision', 'fp16', '--out', str(half)]) == 0
+    with pytest.raises(ParameterError, match='there is a file half already; rename one'):
+        script('precision').main([str(half), str(half), '--model', str(tiny_model)])
 
 
 def test_frames_take_turns(script: Load) -> None:
@@ -67,7 +74,9 @@ def test_frames_take_turns(script: Load) -> None:
 
 
 def test_the_target_by_hand(script: Load) -> None:
-    [target] = script('precision').judge({'fp32': [2, 4, 90], 'int8': [1, 3, 50]})
+    [target] = script('precision').judge(
+        {'fp32': [2, 4, 90], 'a': [1, 3, 50]}, {'fp32': 'fp32', 'a': 'int8'}
+    )
     assert (target.value, target.limit) == (pytest.approx(4 / 3), 1.3)
     assert target.reached
-    assert script('precision').judge({'fp32': [1]}) == []
+    assert script('precision').judge({'fp32': [1]}, {'fp32': 'fp32'}) == []

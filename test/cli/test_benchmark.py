@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from vidseg_ros.cli import benchmark
 from vidseg_ros.cli.main import main
 
 
@@ -75,8 +76,20 @@ def test_other_engines_stand_beside_it(
     assert plain['engine']['name'] == 'tensorrt'
     assert [item['engine']['device'] for item in plain['against']] == ['GPU 0', 'CPU']
     assert all(item['latency']['count'] and not item['stages'] for item in plain['against'])
+    assert 'host_peak_bytes' not in plain['against'][0]
     assert fake_cuda_provider
     assert fake_gpu.builds == 1
+
+
+def test_an_engine_that_is_not_there_is_refused_before_measuring(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured: list[object] = []
+    monkeypatch.setattr(benchmark, 'run_benchmark', lambda *_, **__: measured.append(1))
+    command = ['benchmark', str(tiny_model), '--engine', 'onnxruntime']
+    assert main([*command, '--against', 'onnxruntime-cuda']) == 2
+    assert 'has no CUDA here; install onnxruntime-gpu' in capsys.readouterr().err
+    assert not measured
 
 
 @pytest.mark.parametrize('text', ['0', '-1', 'nan', 'inf', 'soon'])

@@ -1,12 +1,17 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
 from pathlib import Path
+import platform
+import shutil
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from vidseg_ros.cli import convert
 from vidseg_ros.cli.main import main
+from vidseg_ros.core.errors import ModelError
 from vidseg_ros.inference.model_file import read_model
 
 
@@ -56,7 +61,11 @@ def drive(tmp_path: Path) -> Path:
 
 
 def test_int8_is_calibrated_and_checked_on_other_frames_of_a_drive(
-    layered_model: Path, drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    layered_model: Path,
+    drive: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = tmp_path / 'int8.onnx'
     command = ['convert', str(layered_model), '--precision', 'int8', '--out', str(out)]
@@ -70,10 +79,15 @@ def test_int8_is_calibrated_and_checked_on_other_frames_of_a_drive(
         'the two agree on 100.00% of the pixels of 3 frames, mIoU 1.0000; '
         f'frames of {drive} that were not calibrated on'
     )
-    assert main([*command, '--check', str(drive), '--engine', 'onnxruntime']) == 0
+    monkeypatch.setattr(convert, 'has_vnni', lambda: False)
+    monkeypatch.setattr(platform, 'machine', lambda: 'x86_64')
+    other = drive.rename(tmp_path / 'other')
+    shutil.copytree(other, drive)
+    assert main([*command, '--check', str(other), '--engine', 'onnxruntime']) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert lines[-2] == f'3 of 3 layers are int8, by 3 frames of {drive}, for onnxruntime'
-    assert lines[-1].endswith(f'of 6 frames, mIoU 1.0000; frames of {drive}')
+    assert lines[-3] == f'3 of 3 layers are int8, by 3 frames of {drive}, for onnxruntime'
+    assert lines[-2].startswith('this CPU has no VNNI: sums saturate, so labels may differ')
+    assert lines[-1].endswith(f'of 6 frames, mIoU 1.0000; frames of {other}')
 
 
 @pytest.mark.parametrize(
@@ -82,6 +96,11 @@ def test_int8_is_calibrated_and_checked_on_other_frames_of_a_drive(
         (['--precision', 'int4'], "invalid choice: 'int4'"),
         (['--precision', 'int8'], '--precision int8 needs --calibration SOURCE: real frames'),
         (['--precision', 'fp16', '--calibration', 'x'], 'fp16 needs none'),
+        (['--precision', 'fp16', '--engine', 'onnxruntime'], 'are for --precision int8'),
+        (
+            ['--precision', 'int8', '--calibration', 'x', '--check', './x'],
+            '--check and --calibration are the same footage',
+        ),
         (['--precision', 'fp16', '--labels', 'y'], '--labels needs --check SOURCE'),
     ],
 )
@@ -110,4 +129,21 @@ def test_one_frame_is_too_few_to_calibrate_and_compare_on(
     command += ['--out', str(tmp_path / 'int8.onnx')]
     assert main(command) == 2
     assert 'has one frame only; name others to compare on with --check' in capsys.readouterr().err
-    assert main([*command, '--check', str(drive)]) == 0
+
+
+def test_no_frame_is_calibrated_and_checked_on(
+    layered_model: Path, drive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        cv2.imwrite(str(drive / f'{number}.png'), np.full((12, 16, 3), 40 * number, np.uint8))
+    seen: list[list[int]] = []
+
+    def spy(_source: Path, _target: Path, calibration: Any, samples: Any, **_: object) -> None:
+        seen.append([int(image[0, 0, 0]) for image in calibration])
+        seen.append([int(sample.image[0, 0, 0]) for sample in samples])
+        raise ModelError('seen')
+
+    monkeypatch.setattr(convert, 'convert_to_int8', spy)
+    command = ['convert', str(layered_model), '--precision', 'int8', '--calibration', str(drive)]
+    assert main([*command, '--calibration-frames', '3', '--out', str(tmp_path / 'x.onnx')]) == 2
+    assert seen == [[0, 40, 80], [120, 160, 200]]

@@ -13,6 +13,7 @@ from vidseg_ros.core.errors import EngineError, ModelError
 from vidseg_ros.inference.agreement import Sample
 from vidseg_ros.inference.engine import CHOICES, create_engine
 from vidseg_ros.inference.engine_settings import EngineSettings
+from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.tensorrt_options import BuildCancelled
 
 NOISE = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
@@ -108,7 +109,10 @@ def test_cuda_is_asked_for_by_the_number_of_the_gpu(
 ) -> None:
     with closing(create_engine('onnxruntime-cuda', tiny_model, EngineSettings(device=2))) as found:
         assert (found.info.name, found.info.device) == ('onnxruntime-cuda', 'GPU 2')
-    cuda = ('CUDAExecutionProvider', {'device_id': 2})
+        assert isinstance(found, OnnxRuntimeEngine)
+        found.infer([np.zeros((24, 32, 3), np.uint8)])
+        assert found._batch.shape == (1, 24, 32, 3)  # the graph shrinks, on the GPU
+    cuda = ('CUDAExecutionProvider', {'device_id': 2, 'use_tf32': 0})
     assert fake_cuda_provider == [[cuda, 'CPUExecutionProvider']]
 
 

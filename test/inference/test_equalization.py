@@ -133,6 +133,25 @@ def test_what_does_not_let_channels_pass_keeps_their_scale(node: onnx.NodeProto)
         np.testing.assert_array_equal(found[name], np.asarray(weight, 'f4'))
 
 
+def test_what_a_branch_reads_keeps_its_scale() -> None:
+    out = helper.make_tensor_value_info('inner', TensorProto.FLOAT, None)
+    branch = helper.make_graph([helper.make_node('Neg', ['b'], ['inner'])], 'branch', [], [out])
+    nodes = [
+        conv('x', 'first', 'a', group=2),
+        helper.make_node('Relu', ['a'], ['b']),
+        helper.make_node('Cast', ['one'], ['yes'], to=TensorProto.BOOL),
+        helper.make_node('If', ['yes'], ['c'], then_branch=branch, else_branch=branch),
+        conv('b', 'second', 'd', group=2),
+        helper.make_node('Add', ['c', 'd'], ['y']),
+    ]
+    weights = {'first': columns(1, 7), 'second': columns(5, 1)}
+    model = graph_of(nodes, {**weights, 'one': np.array(1)})
+    found = equalize(model, maxima(x=[1, 1], a=[1, 7], b=[1, 7], c=[1, 1], d=[5, 7], y=[2, 3]))
+    np.testing.assert_array_equal(run(found), run(model))
+    for name, weight in weights.items():
+        np.testing.assert_array_equal(weights_of(found)[name], np.asarray(weight, 'f4'))
+
+
 def test_weights_of_two_convolutions_stay() -> None:
     nodes = [conv('x', 'shared', 'a', group=2), conv('a', 'shared', 'y', group=2)]
     model = graph_of(nodes, {'shared': columns(1, 7)})

@@ -28,7 +28,7 @@ from vidseg_ros.core.resources import find_model
 from vidseg_ros.evaluation.benchmark import Benchmark, run_benchmark
 from vidseg_ros.evaluation.results_folder import write_json
 from vidseg_ros.inference.agreement import Sample, street_frames
-from vidseg_ros.inference.engine import AUTO, CHOICES, ENGINES
+from vidseg_ros.inference.engine import AUTO, CHOICES, create_engine, ENGINES
 from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.model_file import ModelFile, read_model
 
@@ -56,6 +56,8 @@ def main(argv: Sequence[str]) -> int:
     ]
     settings = EngineSettings(cameras=args.cameras, device=args.device, samples=samples)
     size = args.size or model.card.input_size
+    for kind in args.against:  # what is not there is refused before anything is measured
+        create_engine(kind, model.path, replace(settings, size=size, samples=())).close()
     load = os.getloadavg()[0]
     found = [
         _measure(model.path, kind, settings, size=size, seconds=args.seconds)
@@ -123,7 +125,7 @@ def _plain(
     plain, *others = [asdict(item) for item in found]
     engine, cameras, size = plain.pop('engine'), plain.pop('cameras'), plain.pop('size')
     for other in others:
-        del other['cameras'], other['size']
+        del other['cameras'], other['size'], other['host_peak_bytes']  # the whole process's
     return {
         'schema': SCHEMA,
         'date': datetime.now(timezone.utc).isoformat(timespec='seconds'),

@@ -5,12 +5,14 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+import platform
 from typing import Final, get_args
 
 from rich.console import Console
 
 from vidseg_ros.cli.arguments import add_check_arguments, check_samples, number, parse_with_check
 from vidseg_ros.cli.progress import phase_progress
+from vidseg_ros.core.cpu import has_vnni
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.core.resources import find_model
@@ -66,27 +68,36 @@ def _to_int8(
     args: argparse.Namespace, source: Path, card: ModelCard, console: Console
 ) -> tuple[Agreement, str]:
     checked = check_samples(args, card)
-    # Without --check every second frame of the calibration is kept for the comparison.
-    count = args.calibration_frames if checked else 2 * args.calibration_frames
+    # Without --check the second half of the calibration is kept for the comparison.
+    wanted = args.calibration_frames or CALIBRATION_FRAMES
+    count = wanted if checked else 2 * wanted
     calibration = footage_samples(args.calibration, args.topic, card.input_order, most=count)
     if not checked:
-        checked, calibration = calibration[1::2], calibration[::2]
+        half = (len(calibration) + 1) // 2
+        checked, calibration = calibration[half:], calibration[:half]
     if not checked:
         msg = f'{args.calibration} has one frame only; name others to compare on with --check'
         raise SourceError(msg)
+    engine: Target = args.engine or 'tensorrt'
     with phase_progress(console, 'reading the model') as on_progress:
         result = convert_to_int8(
             source,
             args.out,
             [sample.image for sample in calibration],
             checked,
-            engine=args.engine,
+            engine=engine,
+            origin=str(args.calibration),
             on_progress=on_progress,
         )
     note = (
         f'{result.layers - len(result.floating)} of {result.layers} layers are int8, by '
-        f'{len(calibration)} frames of {args.calibration}, for {args.engine}'
+        f'{len(calibration)} frames of {args.calibration}, for {engine}'
     )
+    if engine == 'onnxruntime' and platform.machine() == 'x86_64' and not has_vnni():
+        note += (
+            '\nthis CPU has no VNNI: sums saturate, so labels may differ from those on a CPU that '
+            'has it; check the file on the CPU of the vehicle'
+        )
     return result.agreement, note
 
 
@@ -118,18 +129,23 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     add(
         '--calibration-frames',
         type=number,
-        default=CALIBRATION_FRAMES,
         metavar='N',
-        help='how many of them (default: %(default)s)',
+        help=f'how many of them (default: {CALIBRATION_FRAMES})',
     )
     add(
         '--engine',
         choices=get_args(Target),
-        default='tensorrt',
-        help='for int8: what shall run it (default: %(default)s)',
+        help='for int8: what shall run it (default: tensorrt)',
     )
     add_check_arguments(parser)
     args = parse_with_check(parser, argv)
     if (args.precision == 'int8') != (args.calibration is not None):
         parser.error('--precision int8 needs --calibration SOURCE: real frames; fp16 needs none')
+    if args.precision == 'fp16' and (args.engine or args.calibration_frames):
+        parser.error('--engine and --calibration-frames are for --precision int8')
+    if args.check and args.calibration and args.check.resolve() == args.calibration.resolve():
+        parser.error(
+            '--check and --calibration are the same footage; name other frames, or leave out '
+            '--check: half of the frames are then kept for it'
+        )
     return args

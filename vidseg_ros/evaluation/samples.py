@@ -53,7 +53,7 @@ def footage_samples(
             if len(samples) == most or frame.index >= FRAMES_READ:
                 break
     if not samples:
-        msg = f'no frame of {path} can be decoded to check the model with: {why}'
+        msg = f'no frame of {path} can be decoded to calibrate or check a model with: {why}'
         raise SourceError(msg)
     if truth is not None and all(sample.truth is None for sample in samples):
         msg = (

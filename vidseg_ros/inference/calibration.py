@@ -1,29 +1,31 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""What values a network's activations have on real frames, and which of them int8 shall hold."""
+"""What values a network's activations have on real frames, and which of them int8 shall hold.
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import product
-from typing import Final
+The graph itself sums up each activation, so whole tensors never leave it. They are alive all at
+once, though, so each pass over the frames looks at as many as there is memory for.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import prod
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 import onnx
-import onnxruntime
+from onnx import helper, numpy_helper, TensorProto
 
-from vidseg_ros.core.errors import EngineError
 from vidseg_ros.inference.conversion import is_network
-from vidseg_ros.inference.model_file import INPUT
-from vidseg_ros.inference.onnxruntime_engine import FATAL_ONLY
+from vidseg_ros.inference.graph_session import GraphSession
 
 Range = tuple[float, float]
 """Smallest and largest value that an activation can hold in int8."""
 
-_AT_ONCE: Final = 64
-"""Tensors that one pass over the frames looks at; more would take gigabytes."""
+_BYTES: Final = 1 << 30
+"""Most that the activations of one pass over the frames take together, unless one is larger."""
 
-_DRAWN: Final = 8192
-"""Values of a tensor and frame that are kept to choose its range by."""
+_DRAWN: Final = 65536
+"""Values of a tensor, from all frames together, by which its range is chosen."""
 
 _SHARES: Final = np.geomspace(0.05, 1, 25)
 """Shares of the whole range that are tried."""
@@ -53,13 +55,15 @@ def channel_maxima(
     Raises:
         EngineError: If ONNX Runtime cannot run it.
     """
-    activations = float_activations(model)
-    maps = [value for value in activations if len(value.type.tensor_type.shape.dim) == 4]
-    maxima: dict[str, NDArray[np.float32]] = {}
-    for name, values in _values(model, maps, frames, heard):
-        found = np.abs(values).max(axis=(0, 2, 3))
-        maxima[name] = np.maximum(found, maxima[name]) if name in maxima else found
-    return maxima
+    maps = [
+        value for value in float_activations(model) if len(value.type.tensor_type.shape.dim) == 4
+    ]
+
+    def summarise(summary: _Summary, name: str) -> None:
+        summary.add('ReduceMax', summary.node('Abs', name), axes=[0, 2, 3], keepdims=0)
+
+    found = _summaries(model, maps, summarise, frames, heard)
+    return {value.name: maxima.max(axis=0) for value, (maxima,) in zip(maps, found, strict=True)}
 
 
 def activation_ranges(
@@ -83,18 +87,20 @@ def activation_ranges(
     Raises:
         EngineError: If ONNX Runtime cannot run it.
     """
-    random = np.random.default_rng(0)
-    drawn: dict[str, list[NDArray[np.float32]]] = {}
-    whole: dict[str, Range] = {}
-    for name, values in _values(model, float_activations(model), frames, heard):
-        flat = values.ravel()
-        drawn.setdefault(name, []).append(flat[random.integers(0, flat.size, _DRAWN)])
-        low, high = whole.get(name, (0.0, 0.0))  # int8 always holds 0
-        whole[name] = (min(low, float(flat.min())), max(high, float(flat.max())))
-    return {
-        name: best_range(np.concatenate(values), whole[name], symmetric=symmetric)
-        for name, values in drawn.items()
-    }
+    places = np.random.default_rng(0).random(-(-_DRAWN // len(frames)))
+    values = float_activations(model)
+
+    def summarise(summary: _Summary, name: str) -> None:
+        summary.add('ReduceMin', name, keepdims=0)
+        summary.add('ReduceMax', name, keepdims=0)
+        summary.add_draw(name, places)
+
+    ranges = {}
+    found = _summaries(model, values, summarise, frames, heard)
+    for value, (lows, highs, drawn) in zip(values, found, strict=True):
+        whole = (min(0.0, float(lows.min())), max(0.0, float(highs.max())))  # int8 always holds 0
+        ranges[value.name] = best_range(drawn, whole, symmetric=symmetric)
+    return ranges
 
 
 def best_range(values: NDArray[np.float32], whole: Range, *, symmetric: bool) -> Range:
@@ -121,37 +127,96 @@ def best_range(values: NDArray[np.float32], whole: Range, *, symmetric: bool) ->
     return share * low, share * high
 
 
-def _values(
+def _summaries(
     model: onnx.ModelProto,
     tensors: Sequence[onnx.ValueInfoProto],
+    summarise: Callable[['_Summary', str], None],
     frames: Sequence[NDArray[np.uint8]],
     heard: Callable[[float], None],
-) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yield name and values of each tensor for each frame."""
-    groups = [tensors[first : first + _AT_ONCE] for first in range(0, len(tensors), _AT_ONCE)]
-    for number, (group, frame) in enumerate(product(groups, frames)):
-        if number % len(frames) == 0:
-            session = _session(model, group)
-        names = [value.name for value in group]
-        try:
-            outputs = session.run(names, {INPUT: frame[None]})
-        except Exception as error:  # ONNX Runtime's errors share no base
-            msg = f'ONNX Runtime cannot run the network to calibrate it: {error}'
-            raise EngineError(msg) from error
-        yield from zip(names, outputs, strict=True)
-        heard((number + 1) / (len(groups) * len(frames)))
+) -> Iterator[list[NDArray[np.float32]]]:
+    """Yield for each tensor what was added to the graph about it."""
+    groups = _groups(tensors, _sizes(model, frames[0].shape))
+    steps = iter(range(1, len(groups) * len(frames) + 1))
+    for group in groups:
+        summary = _Summary(model)
+        for tensor in group:
+            summarise(summary, tensor.name)
+        outputs = summary.over(frames, lambda: heard(next(steps) / (len(groups) * len(frames))))
+        each = len(outputs) // len(group)
+        for first in range(0, len(outputs), each):
+            yield outputs[first : first + each]
 
 
-def _session(
-    model: onnx.ModelProto, more: Sequence[onnx.ValueInfoProto]
-) -> onnxruntime.InferenceSession:
-    """Open a model whose outputs are tensors from inside it."""
+def _sizes(model: onnx.ModelProto, shape: tuple[int, ...]) -> dict[str, int]:
+    """Return the bytes of float32 tensors for one frame of a shape; unknown axes count as 1."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    del copy.graph.output[:]
-    copy.graph.output.extend(more)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = FATAL_ONLY
-    return onnxruntime.InferenceSession(
-        copy.SerializeToString(), options, providers=['CPUExecutionProvider']
-    )
+    for dim, size in zip(copy.graph.input[0].type.tensor_type.shape.dim, (1, *shape), strict=True):
+        dim.dim_value = size
+    values = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph.value_info
+    return {
+        value.name: 4 * prod(dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim)
+        for value in values
+    }
+
+
+def _groups(
+    tensors: Sequence[onnx.ValueInfoProto], sizes: Mapping[str, int]
+) -> list[list[onnx.ValueInfoProto]]:
+    """Cut tensors into groups of at most `_BYTES` for one frame."""
+    groups: list[list[onnx.ValueInfoProto]] = []
+    left = 0
+    for tensor in tensors:
+        size = sizes.get(tensor.name, 0)
+        if size > left or not groups:
+            groups.append([])
+            left = _BYTES
+        groups[-1].append(tensor)
+        left -= size
+    return groups
+
+
+class _Summary:
+    """A graph whose outputs are small numbers about tensors inside it."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = onnx.ModelProto()
+        self._model.CopyFrom(model)
+        self._graph = self._model.graph
+        del self._graph.output[:]
+
+    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:  # noqa: ANN401
+        """Add a node and return the name of what it writes."""
+        name = f'vidseg.summary{len(self._graph.node)}'
+        self._graph.node.append(helper.make_node(operator, inputs, [name], **attributes))
+        return name
+
+    def constant(self, name: str, array: NDArray[Any]) -> str:
+        """Add a constant, unless it is there, and return its name."""
+        if all(tensor.name != name for tensor in self._graph.initializer):
+            self._graph.initializer.append(numpy_helper.from_array(array, name))
+        return name
+
+    def add(self, operator: str, *inputs: str, **attributes: Any) -> None:  # noqa: ANN401
+        """Add a node that writes a float32 output."""
+        name = self.node(operator, *inputs, **attributes)
+        self._graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+
+    def add_draw(self, tensor: str, places: NDArray[np.float64]) -> None:
+        """Add the values at some places, each in [0, 1) of all values, as an output."""
+        size = self.node('Cast', self.node('Size', tensor), to=TensorProto.DOUBLE)
+        at = self.node('Mul', size, self.constant('vidseg.places', places))
+        flat = self.node('Reshape', tensor, self.constant('vidseg.flat', np.array([-1])))
+        self.add('Gather', flat, self.node('Cast', at, to=TensorProto.INT64))
+
+    def over(
+        self, frames: Sequence[NDArray[np.uint8]], heard: Callable[[], None]
+    ) -> list[NDArray[np.float32]]:
+        """Return each output, the frames one after the other along a new first axis."""
+        session = GraphSession(self._model)
+        names = [value.name for value in self._graph.output]
+        found = []
+        for frame in frames:
+            found.append(session.run(names, frame))
+            heard()
+        return [np.stack(values) for values in zip(*found, strict=True)]

@@ -39,8 +39,14 @@ def read_fp32(source: Path, target: Path) -> tuple[onnx.ModelProto, ModelCard]:
     return onnx.load(source), card
 
 
-def keep_if_it_agrees(
-    converted: onnx.ModelProto, source: Path, target: Path, options: str, samples: Iterable[Sample]
+def keep_if_it_agrees(  # noqa: PLR0913
+    converted: onnx.ModelProto,
+    source: Path,
+    target: Path,
+    samples: Iterable[Sample],
+    *,
+    precision: str,
+    how: str,
 ) -> Agreement:
     """Write a converted model, and give it its name once it agrees with its source.
 
@@ -48,9 +54,10 @@ def keep_if_it_agrees(
         converted: Graph in the new precision; its card is replaced.
         source: What it was made of.
         target: Model file to write; an earlier one is replaced only by one that agrees.
-        options: Of `vidseg convert`, such as ``--precision fp16``; the second word is the
-            precision.
         samples: At least one frame to compare the two on, in the colour order of the card.
+        precision: Of ``converted``, a key of `TOLERANCES`.
+        how: What else the card's recipe says of the conversion, such as options of `vidseg
+            convert`; may be empty.
 
     Returns:
         How well the two agree.
@@ -60,8 +67,7 @@ def keep_if_it_agrees(
         EngineError: If one of the two cannot run.
         OutputError: If the file cannot be written.
     """
-    precision = options.split()[1]
-    card = _card(read_model(source).card, source, precision, options)
+    card = _card(read_model(source).card, source, precision, how)
     helper.set_model_props(converted, {METADATA_KEY: card.to_json()})
     with replaced_when_whole(target) as draft:
         onnx.save(converted, draft)
@@ -79,13 +85,32 @@ def is_network(node: onnx.NodeProto) -> bool:
     return node.output[0].startswith('network/') and not node.name.startswith('vidseg/')
 
 
-def _card(card: ModelCard, source: Path, precision: str, options: str) -> ModelCard:
+def names_read_in_branches(node: onnx.NodeProto) -> set[str]:
+    """Return the names that the graphs inside a node (If, Loop, Scan) read, their own included.
+
+    A name that is also outside is the same tensor there: ONNX has no shadowing.
+    """
+    names = set[str]()
+    for attribute in node.attribute:
+        inner = [attribute.g] if attribute.HasField('g') else []
+        for graph in (*inner, *attribute.graphs):
+            names.update(value.name for value in graph.output)
+            for child in graph.node:
+                names.update(child.input)
+                names |= names_read_in_branches(child)
+    return names
+
+
+def _card(card: ModelCard, source: Path, precision: str, how: str) -> ModelCard:
     """Return the card of the converted file; scores stay, and say what they were measured on."""
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    made = (
+        f'vidseg convert {source.name} (SHA-256 {digest}) --precision {precision} {how}'.rstrip()
+    )
     return replace(
         card,
         precision=precision,
-        recipe=f'{card.recipe}; vidseg convert {source.name} (SHA-256 {digest}) {options}',
+        recipe=f'{card.recipe}; {made}',
         scores=tuple(
             replace(score, protocol=f'{score.protocol}; of the fp32 file') for score in card.scores
         ),

@@ -20,7 +20,7 @@ def _open_onnxruntime(model: Path, settings: EngineSettings) -> OnnxRuntimeEngin
 
 
 def _open_onnxruntime_cuda(model: Path, settings: EngineSettings) -> OnnxRuntimeEngine:
-    return OnnxRuntimeEngine(model, gpu=settings.device)
+    return OnnxRuntimeEngine(model, gpu=settings.device, shrink=False)
 
 
 ENGINES: Final[dict[str, Callable[[Path, EngineSettings], SegmentationEngine]]] = {

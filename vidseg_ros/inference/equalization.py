@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 import onnx
 from onnx import helper, numpy_helper
 
+from vidseg_ros.inference.conversion import names_read_in_branches
+
 PASSING: Final = frozenset(
     ('Relu', 'LeakyRelu', 'MaxPool', 'AveragePool', 'GlobalAveragePool', 'Add', 'Resize')
 )
@@ -50,9 +52,10 @@ def equalize(model: onnx.ModelProto, maxima: Maxima) -> onnx.ModelProto:
             convolutions.append(node)
         else:
             channels.pass_through(node)
-    for value in (*copy.graph.input, *copy.graph.output):
-        if value.name in maxima:
-            channels.pin(value.name)
+    fixed = {value.name for value in (*copy.graph.input, *copy.graph.output)}
+    fixed = fixed.union(*map(names_read_in_branches, copy.graph.node))
+    for name in fixed.intersection(maxima):
+        channels.pin(name)
     scales = channels.scales(_reading(convolutions, weights))
     for node in convolutions:
         _rescale(node, weights, scales[node.input[0]], scales[node.output[0]])
@@ -150,7 +153,7 @@ def _shares(values: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def _own_weights(graph: onnx.GraphProto) -> dict[str, NDArray[np.float32]]:
     """Return the float initialisers that one node reads, once."""
-    uses = [name for node in graph.node for name in node.input]
+    uses = [name for node in graph.node for name in (*node.input, *names_read_in_branches(node))]
     return {
         tensor.name: numpy_helper.to_array(tensor)
         for tensor in graph.initializer

@@ -114,7 +114,7 @@ def _providers(gpu: int | None) -> list[str | tuple[str, dict[str, Any]]]:
             'the place of onnxruntime'
         )
         raise EngineError(msg)
-    return [(CUDA, {'device_id': gpu}), 'CPUExecutionProvider']
+    return [(CUDA, {'device_id': gpu, 'use_tf32': 0}), 'CPUExecutionProvider']
 
 
 def _require_cuda(session: onnxruntime.InferenceSession, gpu: int) -> None:

@@ -42,7 +42,7 @@ def convert_to_fp16(source: Path, target: Path, samples: Iterable[Sample]) -> Ag
     except Exception as error:  # the converter and ONNX's checks share no base
         msg = f'{source} cannot be converted to fp16: {" ".join(str(error).split())}'
         raise ModelError(msg) from error
-    return keep_if_it_agrees(half, source, target, '--precision fp16', samples)
+    return keep_if_it_agrees(half, source, target, samples, precision='fp16', how='')
 
 
 def to_half(model: onnx.ModelProto) -> onnx.ModelProto:

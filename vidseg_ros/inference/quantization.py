@@ -10,9 +10,7 @@ channels are equalised (`equalization`), ranges of the activations are those of 
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
-import tempfile
 import time
 from typing import Any, Final, Literal, NamedTuple
 
@@ -24,11 +22,17 @@ from onnxruntime.quantization.calibrate import TensorsData
 
 from vidseg_ros.core.color_image import resize_image
 from vidseg_ros.core.errors import ModelError
-from vidseg_ros.inference.agreement import Agreement, compare, Sample
+from vidseg_ros.inference.agreement import Agreement, Sample
 from vidseg_ros.inference.calibration import activation_ranges, channel_maxima, Range
-from vidseg_ros.inference.conversion import is_network, keep_if_it_agrees, read_fp32
+from vidseg_ros.inference.conversion import (
+    is_network,
+    keep_if_it_agrees,
+    names_read_in_branches,
+    read_fp32,
+)
 from vidseg_ros.inference.equalization import equalize
-from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
+from vidseg_ros.inference.graph_session import GraphSession
+from vidseg_ros.inference.model_file import LABELS
 from vidseg_ros.inference.tensorrt_options import BuildCancelled, OnProgress, Progress
 
 Target = Literal['onnxruntime', 'tensorrt']
@@ -77,7 +81,16 @@ PARTS: Final = 12
 """Parts of the network, equal in number of layers, that are tried in float one by one."""
 
 _SEARCHED: Final = 8
-"""Frames on which that is measured."""
+"""Most frames on which that is measured."""
+
+_AFTER_SCORES: Final = frozenset(
+    ('Resize', 'Softmax', 'Sigmoid', 'ArgMax', 'Squeeze', 'Transpose', 'Cast')
+)
+"""Operators of a network after the layer that gives the scores: they shape or compare these."""
+
+
+class QuantizerError(ModelError):
+    """ONNX Runtime's quantiser cannot do it; the message says why, its caller which file."""
 
 
 class Int8Result(NamedTuple):
@@ -98,6 +111,7 @@ def convert_to_int8(  # noqa: PLR0913
     samples: Iterable[Sample],
     *,
     engine: Target = 'tensorrt',
+    origin: str = '',
     on_progress: OnProgress = lambda _: True,
 ) -> Int8Result:
     """Write a model file in int8, once it agrees with the one it is made of.
@@ -109,6 +123,7 @@ def convert_to_int8(  # noqa: PLR0913
             ranges and float layers are chosen on them.
         samples: At least one frame to compare the two on; better others than ``calibration``.
         engine: What shall run it.
+        origin: Where ``calibration`` is from, for the card.
         on_progress: Hears how far it is; False cancels.
 
     Raises:
@@ -125,27 +140,39 @@ def convert_to_int8(  # noqa: PLR0913
         msg = f'nothing in the network of {source} may become int8, as scores stay float; use fp16'
         raise ModelError(msg)
     tell = _Teller(on_progress)
-    frames = [_at_size(frame, card.input_size) for frame in calibration]
+    frames = [resize_image(frame, card.input_size) for frame in calibration]
     model = equalize(model, channel_maxima(model, frames, tell.phase('ranges of channels')))
     heard = tell.phase('ranges of activations')
     ranges = activation_ranges(model, frames, heard, symmetric=FORMS[engine].symmetric)
-    with closing(OnnxRuntimeEngine(source)) as full:
+    searched = frames[:: -(-len(frames) // _SEARCHED)]
+    expected = _labels(original, searched)
 
-        def attempt(floating: frozenset[str]) -> tuple[onnx.ModelProto, float]:
-            found = quantize(model, ranges, set(layers) - floating, engine)
-            return found, _share(found, full, frames[:_SEARCHED])
+    def attempt(floating: frozenset[str]) -> tuple[onnx.ModelProto, float]:
+        found = quantize(model, ranges, set(layers) - floating, engine)
+        return found, float((_labels(found, searched) == expected).mean())
 
-        heard = tell.phase('choosing the layers that stay float')
-        converted, floating = choose_float(layers, attempt, heard)
-    options = f'--precision int8 --engine {engine}'
-    agreement = keep_if_it_agrees(converted, source, target, options, samples)
-    return Int8Result(agreement, len(layers), tuple(n for n in layers if n in floating))
+    try:
+        converted, floating = choose_float(
+            layers, attempt, tell.phase('choosing the layers that stay float')
+        )
+    except QuantizerError as error:
+        msg = f'{source} cannot be converted to int8: {error}; convert it to fp16 instead'
+        raise ModelError(msg) from error
+    kept = tuple(name for name in layers if name in floating)
+    how = (
+        f'--engine {engine}, calibrated on {origin or "frames"} ({len(frames)} frames), '
+        f'float layers: {", ".join(kept) or "none"}'
+    )
+    agreement = keep_if_it_agrees(converted, source, target, samples, precision='int8', how=how)
+    return Int8Result(agreement, len(layers), kept)
 
 
 def quantizable(model: onnx.ModelProto) -> list[str]:
     """Return the names of the nodes that may become int8, in the order of the graph.
 
-    The network's last node is none of them: what it gives is compared, and 256 steps are too few.
+    The layer that gives the scores is none of them, nor what comes after it: scores are compared,
+    and 256 steps are too few. What a branch (If, Loop) reads stays as well, as ONNX Runtime's
+    quantiser does not look into these.
 
     Args:
         model: A model file's graph; all its nodes have names.
@@ -153,11 +180,15 @@ def quantizable(model: onnx.ModelProto) -> list[str]:
     network = [node for node in model.graph.node if is_network(node)]
     inside = {name for node in network for name in node.output}
     outside = (node for node in model.graph.node if not is_network(node))
-    scores = inside.intersection(name for node in outside for name in node.input)
+    kept = inside.intersection(name for node in outside for name in node.input)
+    for node in reversed(network):  # so each comes after all that read it
+        if node.op_type in _AFTER_SCORES and kept.intersection(node.output):
+            kept.add(node.input[0])
+    kept = kept.union(*map(names_read_in_branches, network))
     return [
         node.name
         for node in network
-        if node.op_type in QUANTIZED and not scores.intersection(node.output)
+        if node.op_type in QUANTIZED and not kept.intersection(node.output)
     ]
 
 
@@ -173,7 +204,7 @@ def quantize(
         engine: What shall run it.
 
     Raises:
-        ModelError: If ONNX Runtime's quantiser cannot.
+        QuantizerError: If ONNX Runtime's quantiser cannot.
     """
     form = FORMS[engine]
     copy = onnx.ModelProto()
@@ -198,8 +229,8 @@ def quantize(
     try:
         quantizer.quantize_model()
     except Exception as error:  # whatever: it raises a dozen kinds
-        msg = f'it cannot be converted to int8: {" ".join(str(error).split())}'
-        raise ModelError(msg) from error
+        msg = f"ONNX Runtime's quantiser failed: {' '.join(str(error).split())}"
+        raise QuantizerError(msg) from error
     quantizer.model.topological_sort()  # it appends its nodes
     quantized: onnx.ModelProto = quantizer.model.model
     return quantized
@@ -248,15 +279,10 @@ def choose_float(
     return best[1], best[2]
 
 
-def _share(
-    model: onnx.ModelProto, source: OnnxRuntimeEngine, frames: Sequence[NDArray[np.uint8]]
-) -> float:
-    """Return the share of the pixels for which a model gives the class of its source."""
-    with tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder) / 'draft.onnx'
-        onnx.save(model, draft)
-        with closing(OnnxRuntimeEngine(draft)) as engine:
-            return compare(engine, source, [Sample(image=frame) for frame in frames]).pixels
+def _labels(model: onnx.ModelProto, frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Return the label maps, (N, h, w) uint8, of a graph that is in memory."""
+    session = GraphSession(model)
+    return np.concatenate([session.run([LABELS], frame)[0] for frame in frames])
 
 
 class _Teller:
@@ -284,10 +310,3 @@ def _with_names(model: onnx.ModelProto) -> onnx.ModelProto:
     for number, node in enumerate(copy.graph.node):
         node.name = node.name or f'node_{number}'
     return copy
-
-
-def _at_size(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Bring a frame to the network size, as the engine does."""
-    target = np.empty((*size, 3), np.uint8)
-    resize_image(frame, size, target)
-    return target
