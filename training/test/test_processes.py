@@ -25,7 +25,9 @@ import json, sys
 from pathlib import Path
 from vidseg_training.checkpoints import parse_settings
 from vidseg_training.fitting import run
+from vidseg_training.processes import leave_processes
 run(parse_settings(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))
+leave_processes()
 """
 
 

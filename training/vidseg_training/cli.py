@@ -21,6 +21,7 @@ from vidseg_training.export import export
 from vidseg_training.fitting import run
 from vidseg_training.motion_config import MotionConfig
 from vidseg_training.motion_training import train_motion
+from vidseg_training.processes import leave_processes
 from vidseg_training.propagation.command import add_arguments as add_propagation_arguments
 from vidseg_training.propagation.command import propagate
 from vidseg_training.recipe_list import find_recipe, recipe_table
@@ -77,6 +78,7 @@ def _train(arguments: argparse.Namespace, options: list[str]) -> None:
     config = tyro.cli(TrainConfig, prog=prog, default=recipe, args=options)
     function = run if arguments.command == 'fit' else cross_validate
     print(function(config, arguments.out or Path('runs') / recipe.name))
+    leave_processes()
 
 
 def _motion(arguments: argparse.Namespace, options: list[str]) -> None:

@@ -67,6 +67,13 @@ def sum_over_processes(values: Tensor) -> Tensor:
     return total
 
 
+def leave_processes() -> None:
+    """End the joint run; a process that just exits may abort in the threads of gloo."""
+    if _together():
+        distributed.barrier()
+        distributed.destroy_process_group()
+
+
 def average_gradients(module: nn.Module) -> None:
     """Take the mean of gradients over all processes, for a module outside of Fabric's network."""
     for parameter in module.parameters():
