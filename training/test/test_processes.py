@@ -129,6 +129,22 @@ def test_joint_batch_norm_is_batch_norm_where_there_is_one_process() -> None:
     torch.testing.assert_close(joint.eval()(x), plain.eval()(x))
 
 
+def test_joint_batch_norm_takes_half_precision_as_batch_norm_does() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4, 2, 5, 6)
+    outs = []
+    for norm in (nn.BatchNorm2d(3), JointBatchNorm(3)):
+        torch.manual_seed(1)
+        network = nn.Sequential(nn.Conv2d(2, 3, 1), norm)
+        with torch.autocast('cpu', torch.bfloat16):
+            out = network(x)
+        out.float().square().sum().backward()
+        assert norm.running_mean is not None
+        outs.append((out, norm.running_mean, norm.weight.grad))
+    assert outs[1][0].dtype is torch.bfloat16
+    torch.testing.assert_close(outs[1], outs[0])
+
+
 def test_batch_norms_are_replaced_only_where_processes_share_a_batch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -118,13 +118,15 @@ def _joint_sum(values: Tensor) -> Tensor:
 class JointBatchNorm(nn.BatchNorm2d):
     """Batch norm over the joint batch on any device; torch's own works on GPUs only.
 
-    Parameters and buffers have the names of `torch.nn.BatchNorm2d`.
+    Parameters and buffers have the names of `torch.nn.BatchNorm2d`. Under autocast it computes in
+    float32 and returns the type of its input, as torch's own does.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B, C, H, W) float by mean and variance of all processes' images."""
         if not self.training:
             return super().forward(x)
+        given, x = x.dtype, x.float()
         count = x.numel() // x.shape[1] * process_count()
         mean = _joint_sum(x.sum((0, 2, 3))) / count  # C
         centred = x - mean[:, None, None]
@@ -139,7 +141,7 @@ class JointBatchNorm(nn.BatchNorm2d):
             self.num_batches_tracked.add_(1)
         scale = self.weight * (variance + self.eps).rsqrt()
         normalised: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
-        return normalised
+        return normalised.to(given)
 
 
 def join_batch_norms(network: nn.Module, device: torch.device) -> nn.Module:
