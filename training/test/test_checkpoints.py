@@ -64,9 +64,10 @@ def test_only_what_touches_the_outcome_counts_as_changed(small_config: TrainConf
 def test_weights_say_where_they_come_from(small_config: TrainConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = NETWORKS['compact'](11)
-    write_weights(tmp_path / WEIGHTS, network, small_config, 7, classes=CAMVID.names)
-    config, epoch, state, classes = read_weights(tmp_path / WEIGHTS)
-    assert (config, epoch, classes) == (small_config, 7, CAMVID.names)
+    about = {'classes': CAMVID.names, 'class_weights': [0.1, 2.5]}
+    write_weights(tmp_path / WEIGHTS, network, small_config, 7, **about)
+    config, epoch, state, classes, weights = read_weights(tmp_path / WEIGHTS)
+    assert (config, epoch, classes, weights) == (small_config, 7, CAMVID.names, (0.1, 2.5))
     other = NETWORKS['compact'](11)
     load_weights(other, state, 'a test')
     for name, value in other.state_dict().items():
@@ -118,7 +119,9 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
         with pytest.raises(OutputError, match=r'cannot write .*last\.safetensors.*make room'):
-            write_weights(tmp_path / WEIGHTS, network, state.config, 1, classes=())
+            write_weights(
+                tmp_path / WEIGHTS, network, state.config, 1, classes=(), class_weights=None
+            )
         (tmp_path / 'other').mkdir()
         with pytest.raises(OutputError, match=r'cannot write .*last\.ckpt.*one before it is unto'):
             run(replace(small_config, epochs=1, validate_epochs=5), tmp_path / 'other')

@@ -85,6 +85,18 @@ def test_the_data_may_have_moved(finished_run: Path, camvid_folder: Path, tmp_pa
     assert len(test) == 6
 
 
+def test_the_class_weights_taken_out_are_those_of_the_run(finished_run: Path) -> None:
+    """They may come from samples that are no longer there; older runs did not keep them."""
+    checkpoint = torch.load(finished_run / CHECKPOINT, weights_only=True)
+    raw = checkpoint['network']['head.1.bias']
+    counted = torch.tensor(checkpoint['class_weights'])
+    kept = torch.linspace(0.5, 1.5, 11)
+    for stored, expected in ((kept.tolist(), kept), (None, counted)):
+        torch.save(checkpoint | {'class_weights': stored}, finished_run / CHECKPOINT)
+        _, network, _ = load_run(finished_run)
+        torch.testing.assert_close(network.state_dict()['head.1.bias'], raw - expected.log())
+
+
 def test_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match='no checkpoint'):
         load_run(tmp_path)

@@ -23,10 +23,13 @@ from vidseg_training.checkpoints import CHECKPOINT
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.data.sampling import TrainingSet
+from vidseg_training.evaluation import evaluate
 from vidseg_training.fitting import run
 from vidseg_training.loop import Run
+from vidseg_training.networks import NETWORKS
 from vidseg_training.networks.fddwnet import FDDWNet
 from vidseg_training.recipes import RECIPES
+from vidseg_training.scoring import score
 from vidseg_training.starting_weights import initial_network
 
 
@@ -82,6 +85,21 @@ def test_a_killed_run_resumes_on_the_same_loss_curve(
     expected = load_file(whole)
     for name, value in load_file(resumed).items():
         torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
+
+
+def test_the_network_that_ships_is_the_one_that_is_scored(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    """The logged score is that of ``evaluate``, and not that of the logits as trained."""
+    config = replace(small_config, class_weight_offset=1.01, epochs=6, ema_decay=0.5)
+    run(config, tmp_path)
+    lines = (tmp_path / 'log.jsonl').read_text(encoding='utf-8').splitlines()
+    logged = json.loads(lines[-1])['validation_miou']
+    assert logged == pytest.approx(evaluate(tmp_path, split='val').confusion.miou(), abs=1e-6)
+    raw = NETWORKS['compact'](len(CAMVID))
+    raw.load_state_dict(load_file(tmp_path / 'last.safetensors'))
+    unshifted = score(raw, open_dataset(config, 'val'), config.input_size).miou()
+    assert abs(logged - unshifted) > 1e-3
 
 
 def test_a_folder_of_other_settings_is_refused(small_config: TrainConfig, tmp_path: Path) -> None:

@@ -8,12 +8,16 @@ from typing import Literal
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from vidseg_ros.core.errors import ParameterError, SourceError
+from vidseg_training.checkpoints import read_weights, WEIGHTS
 from vidseg_training.config import TrainConfig
+from vidseg_training.data import open_dataset
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.propagated import WithPropagated
-from vidseg_training.data.sampling import AugmentedImages, Draw, TrainingSet
+from vidseg_training.data.sampling import AugmentedImages, class_weights, Draw, TrainingSet
+from vidseg_training.export import load_run
 from vidseg_training.fitting import run
 from vidseg_training.provenance import describe_sources, licence_of
 
@@ -112,6 +116,14 @@ def test_a_run_learns_from_samples(
         accumulate=True,
     )
     run(config, tmp_path / 'run')
+    trained, network, _ = load_run(tmp_path / 'run')
+    mixed = WithPropagated(open_dataset(config, 'train'), samples, mode, 2, accumulate=True)
+    weights = torch.from_numpy(class_weights(mixed, 1.1))
+    torch.testing.assert_close(torch.tensor(trained.class_weights), weights)
+    torch.testing.assert_close(
+        network.state_dict()['head.1.bias'], trained.state['head.1.bias'] - weights.log()
+    )
+    assert read_weights(tmp_path / 'run' / WEIGHTS).class_weights == trained.class_weights
     log = (tmp_path / 'run' / 'log.jsonl').read_text().splitlines()
     assert sum('loss' in json.loads(line) for line in log) == 5  # 6 + 4 images, 2 a step
 

@@ -66,6 +66,9 @@ class TrainedWeights(NamedTuple):
     """State dict of the network as it ships."""
     classes: tuple[str, ...]
     """Names of its classes; none in checkpoints of runs from before they were kept."""
+    class_weights: tuple[float, ...] | None
+    """Weight of each class in the loss; None without them, and in files of runs from before they
+    were kept."""
 
 
 def settings_text(config: TrainConfig) -> str:
@@ -144,8 +147,14 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise OutputError(msg) from error
 
 
-def write_weights(
-    path: Path, network: nn.Module, config: TrainConfig, epoch: int, *, classes: Sequence[str]
+def write_weights(  # noqa: PLR0913  # the last two by name
+    path: Path,
+    network: nn.Module,
+    config: TrainConfig,
+    epoch: int,
+    *,
+    classes: Sequence[str],
+    class_weights: Sequence[float] | None,
 ) -> None:
     """Write the weights of a network that ships, with the settings they come from.
 
@@ -155,6 +164,7 @@ def write_weights(
         config: Settings of the run.
         epoch: Epochs behind it.
         classes: Names of its classes.
+        class_weights: Weight of each of them in the loss, or None.
 
     Raises:
         OutputError: If the file cannot be written; one before it stays.
@@ -164,6 +174,7 @@ def write_weights(
         'settings': settings_text(config),
         'epoch': str(epoch),
         'classes': json.dumps(list(classes)),
+        'class_weights': json.dumps(class_weights),
     }
     write_atomically(path, lambda partial: save_file(state, partial, about))
 
@@ -209,8 +220,9 @@ def read_weights(path: Path) -> TrainedWeights:
             for name, value in checkpoint['average'].items()
             if name.startswith(prefix)
         }
-    config, classes = parse_settings(checkpoint['settings']), checkpoint.get('classes', ())
-    return TrainedWeights(config, checkpoint['epoch'], state, tuple(classes))
+    return _trained(
+        checkpoint, checkpoint.get('classes', ()), checkpoint.get('class_weights'), state
+    )
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -234,8 +246,23 @@ def _read_shipped(path: Path) -> TrainedWeights:
     if not {'settings', 'epoch', 'classes'} <= set(about):
         msg = f'{path} does not say which run it comes from; give a file that vidseg-train wrote'
         raise SourceError(msg)
-    config, classes = parse_settings(about['settings']), json.loads(about['classes'])
-    return TrainedWeights(config, int(about['epoch']), state, tuple(classes))
+    classes, weights = (json.loads(about.get(key, 'null')) for key in ('classes', 'class_weights'))
+    return _trained(about, classes, weights, state)
+
+
+def _trained(
+    about: Mapping[str, Any],
+    classes: Sequence[str],
+    weights: Sequence[float] | None,
+    state: dict[str, Tensor],
+) -> TrainedWeights:
+    return TrainedWeights(
+        parse_settings(about['settings']),
+        int(about['epoch']),
+        state,
+        tuple(classes),
+        None if weights is None else tuple(weights),
+    )
 
 
 def load_weights(network: nn.Module, state: Mapping[str, Tensor], origin: object) -> None:

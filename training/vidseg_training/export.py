@@ -25,6 +25,7 @@ from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_training.checkpoints import load_weights, read_weights, TrainedWeights
 from vidseg_training.data import open_dataset, TrainingData
 from vidseg_training.data.sampling import class_weights, LabelledImages
+from vidseg_training.losses import without_class_weights
 from vidseg_training.networks import MEAN, NETWORKS, STD
 from vidseg_training.provenance import (
     describe_recipe,
@@ -136,15 +137,14 @@ def load_run(
     trained = read_weights(path)
     config = trained.config if data is None else replace(trained.config, data=data)
     test = open_dataset(config, 'test')
-    network = NETWORKS[config.network](len(test.label_set))
+    network: nn.Module = NETWORKS[config.network](len(test.label_set))
     load_weights(network, trained.state, path)
-    taught = config.teacher is not None or config.distillation.pixel
-    if config.class_weight_offset is not None and not taught:
-        # Under weights w the network learns p(class) * w; this gives p(class) back
-        # (logit adjustment, Menon et al., ICLR 2021). What a teacher says is not weighted, so with
-        # one there is nothing exact to take out; docs/models.md has what validation says.
-        weights = class_weights(open_dataset(config, 'train'), config.class_weight_offset)
-        network.shift_logits(-torch.from_numpy(weights).log())
+    weights = trained.class_weights
+    if weights is None and config.class_weight_offset is not None:
+        # Runs from before their weights were kept: counted over the labelled images.
+        counted = class_weights(open_dataset(config, 'train'), config.class_weight_offset)
+        weights = tuple(counted.tolist())
+    network = without_class_weights(network, config, weights)
     return trained._replace(config=config), network.eval(), test
 
 

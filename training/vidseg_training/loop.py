@@ -48,7 +48,7 @@ from vidseg_training.data.sampling import (
     warn_of_absent,
 )
 from vidseg_training.distillation import distillation_loss
-from vidseg_training.losses import class_ids, LabelLoss
+from vidseg_training.losses import class_ids, LabelLoss, without_class_weights
 from vidseg_training.networks import normalise
 from vidseg_training.processes import (
     average_gradients,
@@ -210,6 +210,7 @@ class Run:
             'precision': self.fabric.strategy.precision.state_dict(),
             'settings': settings_text(self.config),
             'classes': list(self._label_set.names),
+            'class_weights': self._label_loss.class_weights,
             'epoch': self.epoch,
             'batch': self.batch,
             'skipped': self.skipped,
@@ -295,7 +296,8 @@ class Run:
         images, config = self._validation, self.config
         if images is None or self.epoch % config.validate_epochs:
             return
-        network = self.shipped()
+        weights = self._label_loss.class_weights
+        network = without_class_weights(self._averaged(), config, weights)
         miou = score(network, images, config.input_size).miou()
         if self._leads:
             self._log.write(self.step, epoch=self.epoch, validation_miou=miou)
@@ -335,8 +337,8 @@ class Run:
                     self._save()
                 yield loss
 
-    def shipped(self) -> nn.Module:
-        """Return the network as it ships: the average of the weights, or the last ones."""
+    def _averaged(self) -> nn.Module:
+        """Return the network with the weights that ship: their average, or the last ones."""
         return self.network.module if self._average is None else self._average.module
 
     def finish(self) -> Path:
@@ -347,8 +349,8 @@ class Run:
         return self._folder / WEIGHTS
 
     def _write_weights(self, name: str) -> None:
-        path, classes = self._folder / name, self._label_set.names
-        write_weights(path, self.shipped(), self.config, self.epoch, classes=classes)
+        about = {'classes': self._label_set.names, 'class_weights': self._label_loss.class_weights}
+        write_weights(self._folder / name, self._averaged(), self.config, self.epoch, **about)
 
 
 def fit(  # noqa: PLR0913  # the last by name

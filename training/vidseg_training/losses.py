@@ -3,15 +3,17 @@
 """The loss of a prediction against labels."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
-from torch import Tensor
+from torch import nn, Tensor
 import torch.nn.functional as F
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.sampling import class_weights, LabelledImages
+from vidseg_training.networks.base import SegmentationNetwork
 from vidseg_training.processes import joint_mean
 from vidseg_training.relaxation import boundary_cross_entropy, relaxed_cross_entropy
 
@@ -69,8 +71,35 @@ def class_ids(setting: str, wanted: Sequence[str], names: Sequence[str]) -> list
     return [names.index(name) for name in wanted]
 
 
+def without_class_weights(
+    network: nn.Module, config: TrainConfig, weights: Sequence[float] | None
+) -> nn.Module:
+    """Return a copy of a trained network that says p(class): the one that ships.
+
+    Under weights w it learns p(class) * w, which a constant in each logit undoes (logit
+    adjustment, Menon et al., ICLR 2021). What a teacher says is not weighted, so with one there is
+    nothing exact to take out and the network stays; docs/models.md has what validation says.
+
+    Args:
+        network: As it was trained.
+        config: Settings of its run.
+        weights: Class weights of the run, `LabelLoss.class_weights`.
+    """
+    shipped = deepcopy(network)
+    if weights is not None and config.teacher is None and not config.distillation.pixel:
+        assert isinstance(shipped, SegmentationNetwork)
+        shipped.shift_logits(
+            -torch.tensor(weights, device=next(shipped.parameters()).device).log()
+        )
+    return shipped
+
+
 class LabelLoss:
-    """The loss against labels that a configuration asks for."""
+    """The loss against labels that a configuration asks for.
+
+    Attributes:
+        class_weights: Weight of each class, None without them.
+    """
 
     def __init__(self, config: TrainConfig, images: LabelledImages, device: torch.device) -> None:
         """Prepare class weights.
@@ -86,9 +115,11 @@ class LabelLoss:
         self._config = config
         names = images.label_set.names
         self._strict = class_ids('strict_classes', config.strict_classes, names)
+        self.class_weights: list[float] | None = None
         self._weights = None
         if config.class_weight_offset is not None:
             weights = class_weights(images, config.class_weight_offset)
+            self.class_weights = weights.tolist()
             self._weights = torch.from_numpy(weights).to(device)
 
     def __call__(self, outputs: Sequence[Tensor], labels: Tensor, epoch: int) -> Tensor:
