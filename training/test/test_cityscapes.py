@@ -131,6 +131,14 @@ def test_a_boost_needs_coarse_images_and_uniform_crops() -> None:
     for setting in ({'dataset': 'camvid'}, {'class_uniform': 0.0}):
         with pytest.raises(ParameterError, match='boost_classes needs class_uniform crops, and'):
             replace(config, boost_classes=('rider',), **setting)  # type: ignore[arg-type]
+    with pytest.raises(ParameterError, match='boost_classes and propagation: a run has one of th'):
+        replace(
+            config,
+            boost_classes=('rider',),
+            propagation='joint',
+            propagated=Path('samples'),
+            propagated_licence='MIT',
+        )
 
 
 def test_neighbours_come_from_the_snippet(cityscapes: Path) -> None:

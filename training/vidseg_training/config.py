@@ -209,6 +209,12 @@ class TrainConfig:
         if self.boost_classes and not (self.dataset == 'cityscapes' and self.class_uniform):
             msg = 'boost_classes needs class_uniform crops, and the coarse images of cityscapes'
             raise ParameterError(msg)
+        if self.boost_classes and self.propagation != 'off':
+            msg = (
+                'boost_classes and propagation: a run has one of them, as both put images behind '
+                'the finely labelled ones; leave one out'
+            )
+            raise ParameterError(msg)
         self._check_sources()
 
     def _check_sources(self) -> None:
