@@ -125,6 +125,40 @@ def test_a_name_on_the_hub_is_found_where_it_was_kept(segformer: Path, tmp_path:
     assert done.stdout == "('road', 'traffic light', 'sky')\n", done.stderr
 
 
+def test_code_that_comes_with_a_model_is_not_run(segformer: Path, tmp_path: Path) -> None:
+    """Also where a prompt would be answered by yes."""
+    folder, sprung = shutil.copytree(segformer, tmp_path / 'own'), tmp_path / 'sprung'
+    settings = json.loads((folder / 'config.json').read_text(encoding='utf-8'))
+    settings |= {
+        'model_type': 'trap',
+        'auto_map': {
+            'AutoConfig': 'trap.TrapConfig',
+            'AutoModelForSemanticSegmentation': 'trap.Trap',
+        },
+    }
+    (folder / 'config.json').write_text(json.dumps(settings), encoding='utf-8')
+    code = f'from pathlib import Path\nPath({str(sprung)!r}).touch()\n'
+    (folder / 'trap.py').write_text(code, encoding='utf-8')
+    environment = {**os.environ, 'HF_HOME': str(tmp_path / 'home'), 'HF_HUB_OFFLINE': '1'}
+    script = (
+        'import sys\n'
+        'from vidseg_training.networks.hugging_face import load_hugging_face\n'
+        'load_hugging_face(sys.argv[1])'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', script, str(folder)],
+        env=environment,
+        input='y\n',
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert 'SourceError: cannot open' in done.stderr
+    assert not sprung.exists()
+
+
 def test_what_is_no_segmentation_model_is_refused(segformer: Path, tmp_path: Path) -> None:
     message = r'cannot open .*: .*; give a folder that save_pretrained wrote'
     with pytest.raises(SourceError, match=message):
@@ -137,6 +171,12 @@ def test_what_is_no_segmentation_model_is_refused(segformer: Path, tmp_path: Pat
     (cut / 'model.safetensors').write_bytes((cut / 'model.safetensors').read_bytes()[:-100])
     with pytest.raises(SourceError, match=r'cannot open .*cut'):
         load_hugging_face(str(cut))
+    pickled = shutil.copytree(segformer, tmp_path / 'pickled')
+    (pickled / 'model.safetensors').unlink()
+    model = SegformerForSemanticSegmentation.from_pretrained(segformer)
+    torch.save(model.state_dict(), pickled / 'pytorch_model.bin')
+    with pytest.raises(SourceError, match=r'cannot open .*pickled.*safetensors'):
+        load_hugging_face(str(pickled))
     config = BertConfig(
         hidden_size=8,
         num_hidden_layers=1,

@@ -74,7 +74,7 @@ def load_hugging_face(name_or_folder: str) -> HuggingFaceNetwork:
 
     Any model that Transformers opens for semantic segmentation will do (SegFormer, UPerNet, DPT,
     BEiT, …), but one that takes images of a single size has to get that size. No code that comes
-    with a model is run.
+    with a model is run, neither its own Python nor pickled weights: they must be safetensors.
 
     Args:
         name_or_folder: Folder with ``config.json``, weights and ``preprocessor_config.json``, or a
@@ -96,7 +96,9 @@ def load_hugging_face(name_or_folder: str) -> HuggingFaceNetwork:
         )
         raise SourceError(msg) from error
     try:
-        model = AutoModelForSemanticSegmentation.from_pretrained(name_or_folder)
+        model = AutoModelForSemanticSegmentation.from_pretrained(
+            name_or_folder, trust_remote_code=False, use_safetensors=True
+        )
         preprocessing, _ = ImageProcessingMixin.get_image_processor_dict(name_or_folder)
         names = [model.config.id2label[index] for index in range(model.config.num_labels)]
         return HuggingFaceNetwork(model.eval(), names, preprocessing)
