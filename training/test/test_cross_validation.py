@@ -50,6 +50,15 @@ def test_every_fold_is_trained_without_its_images_and_one_is_chosen(
     assert cross_validate(config, tmp_path / 'out') == text
 
 
+def test_several_processes_are_refused(
+    small_config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    with pytest.raises(ParameterError, match=r'is one process, .*: leave out torchrun, or train'):
+        cross_validate(replace(small_config, dataset='kitti'), tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
 def test_data_without_folds_are_refused(small_config: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match=r'data set with folds \(kitti\).*not camvid and tra'):
         cross_validate(small_config, tmp_path)

@@ -9,6 +9,7 @@ score over all labelled images.
 
 from dataclasses import asdict, dataclass, replace
 import json
+import os
 from pathlib import Path
 import shutil
 import statistics
@@ -55,10 +56,17 @@ def cross_validate(config: TrainConfig, folder: Path) -> str:
         The result in words.
 
     Raises:
-        ParameterError: If the data set has no folds, or a setting does not fit.
+        ParameterError: If the data set has no folds, a setting does not fit, or ``torchrun`` has
+            started several processes.
         SourceError: If data or starting weights cannot be read.
         OutputError: If a file cannot be written.
     """
+    if int(os.environ.get('WORLD_SIZE', '1')) > 1:
+        msg = (
+            'cross-validation is one process, which scores and writes for all folds: leave out '
+            'torchrun, or train single folds under it (vidseg-train fit RECIPE --fold N)'
+        )
+        raise ParameterError(msg)
     if config.dataset != 'kitti' or config.train_split != 'train':
         msg = (
             f'cross-validation needs a data set with folds (kitti) and the train split, not '
