@@ -349,8 +349,11 @@ class Run:
         return self._folder / WEIGHTS
 
     def _write_weights(self, name: str) -> None:
-        about = {'classes': self._label_set.names, 'class_weights': self._label_loss.class_weights}
-        write_weights(self._folder / name, self._averaged(), self.config, self.epoch, **about)
+        path, classes = self._folder / name, self._label_set.names
+        network, weights = self._averaged(), self._label_loss.class_weights
+        write_weights(
+            path, network, self.config, self.epoch, classes=classes, class_weights=weights
+        )
 
 
 def fit(  # noqa: PLR0913  # the last by name
