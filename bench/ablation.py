@@ -24,10 +24,10 @@ from typing import Any, Final
 
 from report import RESULTS, surroundings
 
-from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.core.labels import CAMVID
 from vidseg_ros.evaluation.results_folder import write_json
-from vidseg_training.checkpoints import CHECKPOINT
+from vidseg_training.checkpoints import changed_settings, CHECKPOINT, read_weights
 from vidseg_training.config import TrainConfig
 from vidseg_training.export import load_run
 from vidseg_training.fitting import run
@@ -52,6 +52,9 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
     'all of them': {key: value for part in INGREDIENTS.values() for key, value in part.items()},
 }
 
+RESULT: Final = 'result.json'
+"""In the folder of each run."""
+
 SCRIPT: Final = 'bench/ablation.py'
 END: Final = '<!-- end of the table -->'
 
@@ -75,6 +78,23 @@ def baseline(data: Path, epochs: int) -> TrainConfig:
         checkpoint_steps=200,
         validate_epochs=epochs,
     )
+
+
+def is_done(config: TrainConfig, folder: Path) -> bool:
+    """Return whether a run has its result.
+
+    Raises:
+        ParameterError: If it is the result of other settings.
+        SourceError: If the run's checkpoint is gone.
+    """
+    if not (folder / RESULT).is_file():
+        return False
+    if changed := changed_settings(read_weights(folder).config, config):
+        msg = (
+            f'{folder} is a run with other settings ({", ".join(changed)}); choose another --runs'
+        )
+        raise ParameterError(msg)
+    return True
 
 
 def train_and_score(config: TrainConfig, folder: Path) -> dict[str, Any]:
@@ -162,9 +182,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for seed in range(args.seeds):
         for row, change in ROWS.items():
             folder = args.runs / f'{row.strip("+ ").replace(" ", "_")}-{seed}'
-            done = folder / 'result.json'
-            if not done.is_file():
-                config = replace(baseline(args.data, args.epochs), seed=seed, **change)
+            done = folder / RESULT
+            config = replace(baseline(args.data, args.epochs), seed=seed, **change)
+            if not is_done(config, folder):
                 write_json(done, train_and_score(config, folder))
             result['runs'][row][str(seed)] = json.loads(done.read_text(encoding='utf-8'))
             written = {row: by_seed for row, by_seed in result['runs'].items() if by_seed}

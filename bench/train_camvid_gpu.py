@@ -28,7 +28,7 @@ from report import surroundings
 import torch
 
 from vidseg_ros.evaluation.results_folder import write_json
-from vidseg_training.checkpoints import read_weights, settings_text, WEIGHTS
+from vidseg_training.checkpoints import CHECKPOINT, read_weights, settings_text, WEIGHTS
 from vidseg_training.evaluation import evaluate
 from vidseg_training.export import load_run
 from vidseg_training.recipe_list import find_recipe
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         left = end - time.monotonic()
         options = ['--data', str(args.data), *words[split + 1 :]]
         if left < 1 or not train(recipe, folder, options, left):
-            epoch = read_weights(folder).epoch if folder.is_dir() else 0
+            epoch = read_weights(folder).epoch if (folder / CHECKPOINT).is_file() else 0
             print(f'time is up in epoch {epoch} of {recipe}: call again to go on')
             return EXIT_UNFINISHED
         shutil.copyfile(folder / WEIGHTS, args.out / f'{recipe}.safetensors')

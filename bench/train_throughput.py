@@ -8,14 +8,16 @@ Usage::
 
 Both train the same network on the same augmented batches, a step of the one after a step of the
 other; ours also writes its log, a checkpoint every fifty steps, and looks for steps that are not
-finite. First the losses of both must be the same. The loader is then timed by itself, in the
-same process: training cannot wait for it where it delivers more images than the training takes.
+finite. First the losses of both must be the same. How long the bare loop waits for its batches is
+part of the result: without workers that is all of the loading, which makes both loops more alike.
+The loader is then timed by itself, in the same process: training cannot wait for it where it
+delivers more images than the training takes.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import cycle, islice
+from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 import time
@@ -23,7 +25,7 @@ from typing import Final
 
 from report import finish, surroundings, Target
 import torch
-from torch import nn
+from torch import nn, Tensor
 import torch.nn.functional as F
 
 from vidseg_ros.core.errors import VidsegError
@@ -44,52 +46,77 @@ EQUAL: Final = 1e-3
 """Largest relative difference between the losses of the first steps."""
 
 
-def bare_steps(config: TrainConfig, network: nn.Module, train: TrainingSet) -> Iterator[float]:
-    """Train with nothing but PyTorch; yield the loss of each step."""
+def batches(
+    config: TrainConfig, train: TrainingSet, epochs: Iterable[int], waits: list[float]
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Load the augmented batches of epochs.
+
+    Args:
+        config: Gives batch size, augmentation and workers.
+        train: Training set.
+        epochs: Numbers of the epochs.
+        waits: Gets the seconds that were waited for each batch.
+    """
     sampler = EpochSampler(len(train.images), config)
     loader = build_loader(train, config, sampler)
+    for epoch in epochs:
+        sampler.epoch = epoch
+        start = time.perf_counter()
+        for batch in loader:
+            waits.append(time.perf_counter() - start)
+            yield batch
+            start = time.perf_counter()
+
+
+def bare_steps(
+    config: TrainConfig,
+    network: nn.Module,
+    train: TrainingSet,
+    device: torch.device,
+    waits: list[float],
+) -> Iterator[float]:
+    """Train with nothing but PyTorch; yield the loss of each step; ``waits`` as in `batches`."""
     weights = None
     if config.class_weight_offset is not None:
-        weights = torch.from_numpy(class_weights(train.images, config.class_weight_offset))
-    network = network.to(memory_format=torch.channels_last)
+        counted = class_weights(train.images, config.class_weight_offset)
+        weights = torch.from_numpy(counted).to(device)
+    network = network.to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
     network.train()
-    total = config.epochs * (len(sampler) // config.batch_size)
-    step = 0
-    for epoch in range(config.epochs):
-        sampler.epoch = epoch
-        for images, labels, _ in loader:
-            optimizer.param_groups[0]['lr'] = poly_learning_rate(step, total, config)
-            outputs = network(normalise(images))
-            outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-            losses = [
-                F.cross_entropy(
-                    F.interpolate(logits, labels.shape[-2:], mode='bilinear', align_corners=False),
-                    labels,
-                    weights,
-                    ignore_index=255,
-                )
-                for logits in outputs
-            ]
-            loss = losses[0] + config.auxiliary_weight * sum(losses[1:])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            step += 1
-            yield loss.item()
+    total = config.epochs * (len(train.images) // config.batch_size)
+    loaded = batches(config, train, range(config.epochs), waits)
+    for step, (on_host, labels_on_host, _) in enumerate(loaded):
+        images = on_host.to(device, non_blocking=True)
+        labels = labels_on_host.to(device, non_blocking=True)
+        optimizer.param_groups[0]['lr'] = poly_learning_rate(step, total, config)
+        outputs = network(normalise(images))
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        losses = [
+            F.cross_entropy(
+                F.interpolate(logits, labels.shape[-2:], mode='bilinear', align_corners=False),
+                labels,
+                weights,
+                ignore_index=255,
+            )
+            for logits in outputs
+        ]
+        loss = losses[0] + config.auxiliary_weight * sum(losses[1:])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        yield loss.item()
 
 
-def loading_rate(config: TrainConfig, train: TrainingSet, batches: int) -> float:
+def loading_rate(config: TrainConfig, train: TrainingSet, number: int) -> float:
     """Return how many images a second the loader delivers while nobody trains."""
-    loader = build_loader(train, config, EpochSampler(len(train.images), config))
-    iterator = cycle(loader)
-    next(iterator)  # starts workers
+    loaded = batches(config, train, count(), [])
+    next(loaded)  # starts workers
     start = time.perf_counter()
-    for _ in islice(iterator, batches):
+    for _ in islice(loaded, number):
         pass
-    return batches * config.batch_size / (time.perf_counter() - start)
+    return number * config.batch_size / (time.perf_counter() - start)
 
 
 def timed_steps(
@@ -115,21 +142,28 @@ def timed_steps(
     return seconds, difference
 
 
-def measure(config: TrainConfig, steps: int, warm_up: int) -> tuple[float, dict[str, float]]:
+def measure(
+    config: TrainConfig, steps: int, warm_up: int
+) -> tuple[float, float, dict[str, float]]:
     """Time both loops and the loader.
 
     Returns:
-        The largest relative difference between the losses of both loops, and images a second.
+        The largest relative difference between the losses of both loops, the share of the bare
+        loop's time in which it waits for batches, and images a second.
     """
     train = TrainingSet(open_dataset(config, 'train'))
     labels = train.images.label_set
+    waits: list[float] = []
     with TemporaryDirectory() as folder:
         ours = Run(config, initial_network(config, labels), train, Path(folder))
-        loops = [ours.steps(), bare_steps(config, initial_network(config, labels), train)]
+        network = initial_network(config, labels)
+        bare = bare_steps(config, network, train, ours.fabric.device, waits)
+        loops = [ours.steps(), bare]
         seconds, difference = timed_steps(loops, steps, warm_up)
     rates = [steps * config.batch_size / value for value in seconds]
     loading = loading_rate(config, train, max(4, steps // 2))
-    return difference, {'ours': rates[0], 'bare': rates[1], 'loader_alone': loading}
+    waiting = sum(waits[warm_up:]) / seconds[1]
+    return difference, waiting, {'ours': rates[0], 'bare': rates[1], 'loader_alone': loading}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -144,7 +178,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     config = replace(find_recipe(args.recipe), data=args.data, workers=args.workers)
     result = surroundings('torch', 'lightning')
-    difference, rates = measure(config, args.steps, args.warm_up)
+    difference, waiting, rates = measure(config, args.steps, args.warm_up)
     if difference > EQUAL:
         msg = f'the losses of both loops differ by {difference:.1e}: they do not train the same'
         raise VidsegError(msg)
@@ -155,8 +189,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         'workers': config.workers,
         'steps': args.steps,
         'loss_difference': difference,
+        'waiting_share': waiting,
         'images_per_s': rates,
     }
+    print(f'the bare loop waits for its batches in {100 * waiting:.1f} % of its time')
     targets = [
         Target(
             what='images/s of our loop, as a share of the bare one',

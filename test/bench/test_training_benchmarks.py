@@ -12,6 +12,10 @@ import pytest
 
 pytest.importorskip('vidseg_training', reason='the training package is not installed')
 
+import torch
+
+from vidseg_ros.core.errors import ParameterError
+
 SMALL = [
     '--epochs',
     '1',
@@ -53,6 +57,8 @@ def test_camvid_recipes_are_trained_scored_and_not_done_twice(
     arguments = [str(camvid), str(out), '--recipes', name]
     assert bench.main([*arguments, '--minutes', '0', '--', *SMALL]) == bench.EXIT_UNFINISHED
     assert f'time is up in epoch 0 of {name}' in capsys.readouterr().out
+    (out / name).mkdir(parents=True)  # as a run does before its first checkpoint
+    assert bench.main([*arguments, '--minutes', '0', '--', *SMALL]) == bench.EXIT_UNFINISHED
     assert bench.main([*arguments, '--', *SMALL]) == 0
     result = json.loads((out / f'{name}.json').read_text(encoding='utf-8'))
     assert 0 <= result['miou'] < 0.2
@@ -91,9 +97,29 @@ def test_both_loops_train_the_same(script: Callable[[str], ModuleType], camvid: 
         batch_size=2,
         crop_size=(32, 32),
     )
-    difference, rates = bench.measure(config, steps=2, warm_up=2)
+    difference, waiting, rates = bench.measure(config, steps=2, warm_up=2)
     assert difference < bench.EQUAL
+    assert 0 < waiting < 1
     assert set(rates) == {'ours', 'bare', 'loader_alone'}
+
+
+def test_the_loader_is_timed_over_epochs_and_not_over_kept_batches(
+    script: Callable[[str], ModuleType], camvid: Path
+) -> None:
+    bench = script('train_throughput')
+    config = replace(
+        bench.find_recipe('street_compact'),
+        dataset='camvid',
+        data=camvid,
+        batch_size=8,
+        crop_size=(32, 32),
+    )
+    train = bench.TrainingSet(bench.open_dataset(config, 'train'))
+    waits: list[float] = []
+    first, second = (images for images, _, _ in bench.batches(config, train, range(2), waits))
+    assert first.shape == (8, 3, 32, 32)
+    assert not torch.equal(first, second)
+    assert len(waits) == 2
 
 
 @pytest.mark.slow
@@ -105,7 +131,7 @@ def test_the_ablation_goes_on_where_it_stood(
 ) -> None:
     bench = script('ablation')
     document = tmp_path / 'training.md'
-    document.write_text(f'{bench.BEGIN}\n{bench.END}\n', encoding='utf-8')
+    document.write_text(f'<!-- table of {bench.SCRIPT} -->\n{bench.END}\n', encoding='utf-8')
     arguments = [str(camvid), '--runs', str(tmp_path / 'runs'), '--epochs', '1', '--seeds', '1']
     arguments += ['--out', str(tmp_path / 'result.json'), '--table', str(document)]
     assert bench.main(arguments) == 0
@@ -118,3 +144,7 @@ def test_the_ablation_goes_on_where_it_stood(
     monkeypatch.setattr(bench, 'train_and_score', None)
     assert bench.main(arguments) == 0
     assert document.read_text(encoding='utf-8') == table
+    arguments[arguments.index('--epochs') + 1] = '2'
+    message = r'baseline-0 is a run with other settings \(epochs.*\); choose another --runs'
+    with pytest.raises(ParameterError, match=message):
+        bench.main(arguments)
