@@ -23,7 +23,11 @@ import torch.nn.functional as F
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_training.consistency.class_mapping import ClassMapping
-from vidseg_training.consistency.teacher_cache import keep_probabilities, to_bytes
+from vidseg_training.consistency.teacher_cache import (
+    keep_probabilities,
+    KeptProbabilities,
+    to_bytes,
+)
 from vidseg_training.consistency.teachers import load_published
 from vidseg_training.data.footage import WithFootage
 from vidseg_training.networks import normalise
@@ -74,7 +78,7 @@ class Teacher:
 
 def soft_labels(
     weights: Path, height: int, images: WithFootage, folder: Path
-) -> NDArray[np.uint8]:
+) -> KeptProbabilities:
     """Ask the teacher about every image, or open what it said before.
 
     Args:
@@ -84,7 +88,7 @@ def soft_labels(
         folder: Keeps the probabilities, `SOFT_LABELS`, and beside them whose they are.
 
     Returns:
-        (N, H, W, 11) uint8, 255 = 1; read from the file as needed.
+        Of each image (H, W, 11) uint8.
 
     Raises:
         SourceError: If the weights or a video cannot be read, or the folder has what another

@@ -15,8 +15,13 @@ from rich.progress import track
 from vidseg_ros.core.errors import ParameterError
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.class_mapping import ClassMapping
-from vidseg_training.consistency.teacher_cache import keep_probabilities, whole_image
+from vidseg_training.consistency.teacher_cache import (
+    keep_probabilities,
+    KeptProbabilities,
+    whole_image,
+)
 from vidseg_training.consistency.teachers import MappedTeacher, open_teacher
+from vidseg_training.data.augment import SoftLabels
 from vidseg_training.data.clip_frames import ClipFrames
 from vidseg_training.data.clip_triplets import (
     allowed_gaps,
@@ -42,10 +47,10 @@ class Lessons(NamedTuple):
     """Frames of video."""
     teacher: MappedTeacher | None = None
     """Who has something to say."""
-    soft_images: NDArray[np.uint8] | None = None
-    """(N, h, w, C) uint8: what it said of the labelled images, 255 = 1; None: ask it."""
-    soft_clips: NDArray[np.uint8] | None = None
-    """(N, h, w, C) uint8: what it said of the frames."""
+    soft_images: SoftLabels | None = None
+    """What it said of the labelled images; None: ask it."""
+    soft_clips: SoftLabels | None = None
+    """What it said of the frames."""
 
 
 NO_LESSONS: Final = Lessons()
@@ -92,7 +97,7 @@ def _table(classes: Sequence[str]) -> dict[str, str] | None:
 
 def _ask(
     teacher: MappedTeacher, images: LabelledImages | ClipFrames, names: Sequence[str], path: Path
-) -> NDArray[np.uint8]:
+) -> KeptProbabilities:
     """Ask about all images; where a clip lacks a frame, nothing is said."""
     height, width = images.size if isinstance(images, ClipFrames) else images[0][1].shape
     size = (height // _KEPT, width // _KEPT)

@@ -19,12 +19,41 @@ from vidseg_training.consistency.teachers import MappedTeacher
 _logger = logging.getLogger(__name__)
 
 
+class KeptProbabilities:
+    """What a teacher said of each image, read from its file as needed.
+
+    Another process gets the path and opens the file itself; a pickled array would be all of it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a file that `keep_probabilities` wrote."""
+        self._path = path
+        self._table: NDArray[np.uint8] = np.load(path, mmap_mode='r')
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self._table)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        """Return (H, W, C) uint8, 255 = 1.
+
+        Raises:
+            IndexError: If there is no such image.
+        """
+        probabilities: NDArray[np.uint8] = self._table[index]
+        return probabilities
+
+    def __reduce__(self) -> tuple[type['KeptProbabilities'], tuple[Path]]:
+        """Say how another process gets it."""
+        return KeptProbabilities, (self._path,)
+
+
 def keep_probabilities(
     path: Path,
     origin: Mapping[str, object],
     shape: tuple[int, ...],
     ask: Callable[[], Iterable[NDArray[np.uint8]]],
-) -> NDArray[np.uint8]:
+) -> KeptProbabilities:
     """Ask a teacher about images, or open what it said before.
 
     Args:
@@ -32,9 +61,6 @@ def keep_probabilities(
         origin: Whose they are and of which images: plain types.
         shape: (N, H, W, C), of all images.
         ask: Gives the probabilities of each image, (H, W, C) uint8, 255 = 1.
-
-    Returns:
-        (N, H, W, C) uint8, read from the file as needed.
 
     Raises:
         SourceError: If the file has what another teacher said, or what was said of other images.
@@ -60,8 +86,7 @@ def keep_probabilities(
     if not described.is_file() or json.loads(described.read_text('utf-8')) != whose:
         msg = f'{path} has what another teacher said, or of other images; choose another --out'
         raise SourceError(msg)
-    kept: NDArray[np.uint8] = np.load(path, mmap_mode='r')
-    return kept
+    return KeptProbabilities(path)
 
 
 def whole_image(

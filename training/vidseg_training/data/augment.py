@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random resize, crop, flip and colour change of an image and what is known of its pixels."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -11,6 +11,14 @@ from numpy.typing import NDArray
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.config import TrainConfig
+
+
+class SoftLabels(Protocol):
+    """What a teacher says of each image of a set."""
+
+    def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
+        """Return (h, w, C) uint8 probabilities, 255 = 1, at any size."""
+        ...
 
 
 class Sample(NamedTuple):

@@ -21,7 +21,7 @@ from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.motion import dis_flow, occlusion, warp_image
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.temporal_loss import FramePair
-from vidseg_training.data.augment import augment, Sample
+from vidseg_training.data.augment import augment, Sample, SoftLabels
 from vidseg_training.data.clip_frames import ClipFrames
 from vidseg_training.propagation.learned import LearnedMotion
 from vidseg_training.propagation.motion import ClipFrame, MotionSource, open_motion
@@ -140,15 +140,14 @@ class AugmentedTriplets(Dataset[Triplets]):
     """
 
     def __init__(
-        self, frames: ClipFrames, config: TrainConfig, soft: NDArray[np.uint8] | None = None
+        self, frames: ClipFrames, config: TrainConfig, soft: SoftLabels | None = None
     ) -> None:
         """Wrap frames.
 
         Args:
             frames: Of all clips.
             config: Gives seed, augmentation and source of motion.
-            soft: (N, h, w, C) uint8 probabilities of a teacher for each of them, 255 = 1, at any
-                size.
+            soft: Probabilities of a teacher for each of them.
 
         Raises:
             ParameterError: If there is no such source of motion, or it may not train.

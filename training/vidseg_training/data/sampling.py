@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 from vidseg_training.config import TrainConfig
-from vidseg_training.data.augment import augment, Sample
+from vidseg_training.data.augment import augment, Sample, SoftLabels
 from vidseg_training.data.class_uniform import Centroid, draw_epoch
 from vidseg_training.data.image_pairs import ImagePairs
 
@@ -51,9 +51,8 @@ class TrainingSet(NamedTuple):
 
     images: LabelledImages
     """Images with label maps."""
-    soft: NDArray[np.uint8] | None = None
-    """(N, h, w, C) uint8 probabilities of a teacher for each image, 255 = 1, at any size; None: no
-    teacher."""
+    soft: SoftLabels | None = None
+    """Probabilities of a teacher for each image; None: no teacher."""
     real: int | None = None
     """So many images, from the first, are labelled ones and not propagated; None: all."""
 
