@@ -50,8 +50,8 @@ def test_training_learns_and_writes_weights(small_config: TrainConfig, tmp_path:
 
 @pytest.fixture
 def killed_run(small_config: TrainConfig, tmp_path: Path) -> Path:
-    """Return the folder of a run that was killed with SIGKILL after at least four of 60 steps."""
-    small_config = replace(small_config, epochs=20)
+    """Return the folder of a run that was killed with SIGKILL after at least four of 18 steps."""
+    small_config = replace(small_config, epochs=6, validate_epochs=6)
     folder = tmp_path / 'killed'
     arguments = ['fit', 'camvid_fddwnet', '--out', str(folder)]
     recipe = asdict(RECIPES['camvid_fddwnet']())
@@ -77,7 +77,7 @@ def killed_run(small_config: TrainConfig, tmp_path: Path) -> Path:
 def test_a_killed_run_resumes_on_the_same_loss_curve(
     killed_run: Path, small_config: TrainConfig, tmp_path: Path
 ) -> None:
-    small_config = replace(small_config, epochs=20)
+    small_config = replace(small_config, epochs=6, validate_epochs=6)
     whole = run(small_config, tmp_path / 'whole')
     assert not (killed_run / 'last.safetensors').exists()
     resumed = run(small_config, killed_run)

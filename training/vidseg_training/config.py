@@ -180,7 +180,8 @@ class TrainConfig:
     seed: int = 0
     """Seed of initial weights, order, crops and colours."""
     checkpoint_steps: int = 50
-    """Steps between checkpoints; a killed run resumes at the last one, exactly."""
+    """Steps between checkpoints, counted within an epoch, whose end has one as well; a killed run
+    resumes at the last one, exactly."""
     validate_epochs: int = 4
     """Epochs between scores on the validation set, with sample pictures and weights."""
     sample_pictures: int = 4
