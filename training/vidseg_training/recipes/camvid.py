@@ -140,16 +140,18 @@ def camvid_full_transfer() -> TrainConfig:
     """DualResolutionNet from Cityscapes to CamVid at 960x720, as Zhu et al. (CVPR 2019) do it.
 
     Theirs are gradient descent at 2e-3 with a linear decay, 120 epochs, batches of 16, train and
-    val images, class-uniform sampling and relaxed boundaries; the crop is ours.
+    val images, class-uniform sampling and relaxed boundaries. They published no script for CamVid:
+    crop, scales, tiles of 360 and the strict classes are ours, and so is relaxing the first
+    100 / 175 of the epochs, which is their share on Cityscapes, here without its second schedule.
 
     Command::
 
         vidseg-train fit camvid_full_transfer --data CAMVID_RELEASE
             --init runs/cityscapes_dual_resolution
 
-    Result: not run here; Zhu et al. report 81.7 mIoU on test at one scale with WideResNet38, a
-    network of 137 M parameters; PIDNet-S, 7.7 M, has 80.1 from Cityscapes
-    (github.com/XuJiacong/PIDNet).
+    Result: not run here; Zhu et al. report 81.7 mIoU on test at one scale (``evaluate``; whether
+    through windows or with mirrored images is not known here) with WideResNet38, a network of
+    137 M parameters; PIDNet-S, 7.7 M, has 80.1 from Cityscapes (github.com/XuJiacong/PIDNet).
     """
     return TrainConfig(
         name='camvid_full_transfer',

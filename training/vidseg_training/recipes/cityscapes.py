@@ -20,8 +20,8 @@ def cityscapes_pspnet_resnet18() -> TrainConfig:
         vidseg-train fit cityscapes_pspnet_resnet18 --data CITYSCAPES
             --init resnet18-f37072fd.pth --precision 16-mixed --workers 8
 
-    Result: not run here; Liu et al. publish 69.8 mIoU on val with mirrored images, without their
-    temporal losses (README of
+    Result: not run here; Liu et al. publish 69.8 mIoU on val at one scale with mirrored images
+    (``evaluate --split val --flip``), without their temporal losses (README of
     github.com/irfanICMLL/ETC-Real-time-Per-frame-Semantic-video-segmentation).
     """
     return TrainConfig(
@@ -89,7 +89,8 @@ def cityscapes_hrnet_w18_small() -> TrainConfig:
         vidseg-train fit cityscapes_hrnet_w18_small --data CITYSCAPES
             --init hrnet_w18_small_model_v2.pth --precision 16-mixed --workers 8
 
-    Result: not run here; its authors publish 76.2 mIoU on val at one scale without flip.
+    Result: not run here; its authors publish 76.2 mIoU on val at one scale without flip
+    (``evaluate --split val``).
     """
     return replace(
         cityscapes_pspnet_resnet18(),
@@ -120,7 +121,9 @@ def cityscapes_dual_resolution() -> TrainConfig:
     The last line wants the coarse images (gtCoarse, train_extra); without it they are not read.
 
     Result: not run here; with SE-ResNeXt50 (42 M parameters) they publish 80.0 mIoU on val
-    (github.com/NVIDIA/semantic-segmentation, branch sdcnet).
+    (github.com/NVIDIA/semantic-segmentation, branch sdcnet), whose script looks at one scale
+    through windows of 1024 pixels with mirrored images (``evaluate --split val --flip
+    --sliding-window 1024 1024``).
     """
     return TrainConfig(
         name='cityscapes_dual_resolution',
