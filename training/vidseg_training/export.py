@@ -25,7 +25,7 @@ from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_training.checkpoints import load_weights, read_weights, TrainedWeights
 from vidseg_training.data import open_dataset, TrainingData
 from vidseg_training.data.sampling import class_weights, LabelledImages
-from vidseg_training.losses import without_class_weights
+from vidseg_training.losses import ships_unweighted, without_class_weights
 from vidseg_training.networks import MEAN, NETWORKS, STD
 from vidseg_training.provenance import (
     describe_recipe,
@@ -140,7 +140,8 @@ def load_run(
     network: nn.Module = NETWORKS[config.network](len(test.label_set))
     load_weights(network, trained.state, path)
     weights = trained.class_weights
-    if weights is None and config.class_weight_offset is not None:
+    if weights is None and ships_unweighted(config):
+        assert config.class_weight_offset is not None
         # Runs from before their weights were kept: counted over the labelled images.
         counted = class_weights(open_dataset(config, 'train'), config.class_weight_offset)
         weights = tuple(counted.tolist())

@@ -71,14 +71,23 @@ def class_ids(setting: str, wanted: Sequence[str], names: Sequence[str]) -> list
     return [names.index(name) for name in wanted]
 
 
+def ships_unweighted(config: TrainConfig) -> bool:
+    """Return whether a run has class weights that are taken out of the network that ships.
+
+    What a teacher says is not weighted, so with one there is nothing exact to take out;
+    docs/models.md has what validation says.
+    """
+    taught = config.teacher is not None or config.distillation.pixel
+    return config.class_weight_offset is not None and not taught
+
+
 def without_class_weights(
     network: nn.Module, config: TrainConfig, weights: Sequence[float] | None
 ) -> nn.Module:
-    """Return a copy of a trained network that says p(class): the one that ships.
+    """Return a copy of a trained network as it ships: where `ships_unweighted`, it says p(class).
 
     Under weights w it learns p(class) * w, which a constant in each logit undoes (logit
-    adjustment, Menon et al., ICLR 2021). What a teacher says is not weighted, so with one there is
-    nothing exact to take out and the network stays; docs/models.md has what validation says.
+    adjustment, Menon et al., ICLR 2021).
 
     Args:
         network: As it was trained.
@@ -86,7 +95,7 @@ def without_class_weights(
         weights: Class weights of the run, `LabelLoss.class_weights`.
     """
     shipped = deepcopy(network)
-    if weights is not None and config.teacher is None and not config.distillation.pixel:
+    if weights is not None and ships_unweighted(config):
         assert isinstance(shipped, SegmentationNetwork)
         shipped.shift_logits(
             -torch.tensor(weights, device=next(shipped.parameters()).device).log()
