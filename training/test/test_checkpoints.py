@@ -119,9 +119,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
         with pytest.raises(OutputError, match=r'cannot write .*last\.safetensors.*make room'):
-            write_weights(
-                tmp_path / WEIGHTS, network, state.config, 1, classes=(), class_weights=None
-            )
+            write_weights(tmp_path / WEIGHTS, network, state.config, 1, classes=())
         (tmp_path / 'other').mkdir()
         with pytest.raises(OutputError, match=r'cannot write .*last\.ckpt.*one before it is unto'):
             run(replace(small_config, epochs=1, validate_epochs=5), tmp_path / 'other')

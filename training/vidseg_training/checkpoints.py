@@ -154,7 +154,7 @@ def write_weights(  # noqa: PLR0913  # the last two by name
     epoch: int,
     *,
     classes: Sequence[str],
-    class_weights: Sequence[float] | None,
+    class_weights: Sequence[float] | None = None,
 ) -> None:
     """Write the weights of a network that ships, with the settings they come from.
 
