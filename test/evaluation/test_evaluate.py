@@ -231,6 +231,20 @@ def test_jumps_of_the_clock_are_reported_and_not_measured(tmp_path: Path, job_fo
     assert problem.startswith('the clock jumps back, or by more than 10 s, 2 times')
 
 
+def test_a_gap_in_the_recording_does_not_count_as_steadiness(
+    tmp_path: Path, job_for: JobFor
+) -> None:
+    stamps = [at * STEP_NS for at in (0, 1, 2, 3, 53, 54, 55)]  # 5 s are missing
+    result = evaluate_source(job_for(record(tmp_path / 'bag', stamps)))
+    assert result.tallies['a'].consistency.pairs == 5
+    assert result.duration_s == 0.5
+    (problem,) = result.problems
+    assert problem.startswith('1 gaps in the recording, 5.00 s in all')
+    with (job_for(tmp_path / 'bag').folder / 'frames-a.csv').open(newline='') as table:
+        rows = list(csv.DictReader(table))
+    assert [bool(row['tc']) for row in rows] == [False, True, True, True, False, True, True]
+
+
 def test_a_wrong_topic_lists_what_there_is(tmp_path: Path, job_for: JobFor) -> None:
     bag = record(tmp_path / 'bag', truth={0: golden(0)})
     with pytest.raises(SourceError, match=r'no images on topic /front .* /camera \(sensor_msgs'):
