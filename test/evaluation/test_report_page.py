@@ -165,6 +165,25 @@ def test_playing_goes_on_to_the_end(opened: Callable[..., Any]) -> None:
     assert report.pixel() == GREEN
 
 
+def test_playing_starts_anew_at_the_end(opened: Callable[..., Any]) -> None:
+    report = opened()
+    report.page.keyboard.press('End')
+    report.expect_frame(20)
+    seen = report.page.evaluate_handle("""() => {
+        const seen = [];
+        const clock = document.getElementById('clock');
+        new MutationObserver(() => seen.push(clock.textContent))
+            .observe(clock, { childList: true });
+        return seen;
+    }""")
+    report.page.keyboard.press('Space')
+    report.page.wait_for_function(
+        'seen => seen.some((text) => text.includes("frame 2 "))', arg=seen
+    )
+    report.expect_frame(20)
+    sync_api.expect(report.page.locator('#play')).to_have_text('Play')
+
+
 def test_playing_goes_on_into_the_next_part(
     opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,9 @@ LONGEST_STEP_NS: Final = 10_000_000_000
 GAP_STEPS: Final = 4
 """A time between two frames of more than so many usual ones is a gap in the recording."""
 
-_REMEMBERED: Final = 31  # steps: a camera that is slower from now on has no gaps after half of them
+_REMEMBERED: Final = (
+    31  # steps: a camera that is slower from now on has no gaps after half of them
+)
 _LEAST: Final = 3  # steps: fewer say nothing about what is usual
 
 

@@ -140,13 +140,16 @@ def _read_source(out: Path, result: Mapping[str, Any], points: int) -> _Source:
     tables = {key: folder / f'frames-{key}.csv' for key in result['models']}
     series, moments = {}, {}
     start_ns = None
+    index = read_clip(folder / CLIP)
+    shown = {at for part in index.parts for at in part.indices} if index else set()
     for key, path in tables.items():
         columns, start_ns = read_frames(path, start_ns)
         series[key] = thin(columns, points)
         moments[key] = {
-            name: worst_moments(columns, name, WORST) for _, names, _ in KINDS for name in names
+            name: worst_moments(columns, name, WORST, shown)
+            for _, names, _ in KINDS
+            for name in names
         }
-    index = read_clip(folder / CLIP) if start_ns is not None else None
     clip = None
     if index is not None and start_ns is not None:
         clip = SourceClip(key=result['key'], folder=folder / CLIP, index=index, start_ns=start_ns)

@@ -137,7 +137,7 @@ class SourceResult:
 class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
     """Takes the frames of one source, one after the other; use it in a ``with`` statement."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by name
         self,
         *,
         folder: Path,
@@ -268,7 +268,7 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
             labels_without_frame=unused,
             frames_without_label=None if truth is None else self._segmented - self._labelled,
             duration_s=self._clock.duration_ns / 1e9,
-            problems=(*source.notes, *problems, *self._problems()),
+            problems=(*source.notes, *problems, *self._problems(unused)),
             engines=engines,
             tallies=self._tallies,
         )
@@ -279,7 +279,7 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
         for tally in self._tallies.values():
             tally.cut()
 
-    def _problems(self) -> list[str]:
+    def _problems(self, unused: int | None) -> list[str]:
         problems = [
             f'frames without a label map ({reason}): {count}'
             for reason, count in self._missing.items()
@@ -292,4 +292,9 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
             ]
             if not self._labelled:
                 problems.append('no frame has labels')
+            elif self._labelled < self._segmented:
+                missing = self._segmented - self._labelled
+                problems.append(f'frames without labels: {missing} of {self._segmented}')
+            if unused:
+                problems.append(f'labels without a frame: {unused}')
         return problems
