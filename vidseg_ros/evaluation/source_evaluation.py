@@ -254,6 +254,7 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
         """
         self._cut()
         unreadable = sum(self._missing[reason] for reason in ImageError.REASONS)
+        dropped = self._missing.total() - unreadable
         truth = self._truth
         unused = truth.unused() if truth is not None and all_labels_known else None
         return SourceResult(
@@ -264,11 +265,11 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
             frames=self.frames,
             labelled=self._labelled,
             unreadable=unreadable,
-            dropped=self._missing.total() - unreadable,
+            dropped=dropped,
             labels_without_frame=unused,
             frames_without_label=None if truth is None else self._segmented - self._labelled,
             duration_s=self._clock.duration_ns / 1e9,
-            problems=(*source.notes, *problems, *self._problems(unused)),
+            problems=(*source.notes, *problems, *self._problems(unused, dropped)),
             engines=engines,
             tallies=self._tallies,
         )
@@ -279,11 +280,13 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
         for tally in self._tallies.values():
             tally.cut()
 
-    def _problems(self, unused: int | None) -> list[str]:
+    def _problems(self, unused: int | None, dropped: int) -> list[str]:
         problems = [
             f'frames without a label map ({reason}): {count}'
             for reason, count in self._missing.items()
         ]
+        if 2 * dropped > self.frames:
+            problems.append('most frames were dropped: a lower --rate gives the node more time')
         problems += self._clock.problems()
         if self._truth is not None:
             problems += [
