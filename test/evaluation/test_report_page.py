@@ -18,6 +18,7 @@ sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not 
 
 EvaluationFolder = Callable[..., Path]
 RED, GREEN, BLUE = ((*color, 255) for color in REPORT_COLORS[:3])  # what these classes get
+NONE = '\u2013'  # what the page writes for what is not defined
 
 
 def test_every_frame_has_its_own_label_map(opened: Callable[..., Any]) -> None:
@@ -152,6 +153,13 @@ def test_classes_that_a_model_lacks_are_named(opened: Callable[..., Any]) -> Non
     )
     rows = report.page.locator('#class-table tbody tr').all_text_contents()
     assert [row.count('(no such class)') for row in rows] == [0, 0, 1]
+
+
+def test_an_undefined_score_does_not_look_like_zero(opened: Callable[..., Any]) -> None:
+    report = opened(models='a')
+    report.page.locator('#class-chart').scroll_into_view_if_needed()
+    bars = report.page.locator('#class-chart .bartext')
+    assert bars.all_text_contents() == ['40.0', '60.0', NONE, '0.0', '80.0', NONE]
 
 
 def test_playing_goes_on_to_the_end(opened: Callable[..., Any]) -> None:
