@@ -70,7 +70,7 @@ def test_every_worst_moment_is_a_frame_of_the_player(
     (source,) = found['sources']
     shown = source['clip']['parts'][0]['indices']
     assert shown == list(range(0, 40, 2)), 'the frame with the lowest TC is left out'
-    assert source['note'] == '20 of 40 frames have pictures: those segmented, 15 a second.'
+    assert source['note'] == '20 of 40 frames have pictures: those segmented, at most 15 a second.'
     indices = [moment['index'] for kind in found['worst'] for moment in kind['moments']]
     assert indices
     assert set(indices) <= set(shown)

@@ -255,7 +255,8 @@ def _clip_note(clip: SourceClip | None, shown: Mapping[str, Any] | None, frames:
     kept = sum(len(part.indices) for part in clip.index.parts)
     note = ''
     if kept < frames:
-        note = f'{kept} of {frames} frames have pictures: those segmented, {MAX_FPS} a second. '
+        which = f'those segmented, at most {MAX_FPS} a second'
+        note = f'{kept} of {frames} frames have pictures: {which}. '
     if carried == len(clip.index.parts):
         return note.strip()
     return note + (
