@@ -239,7 +239,7 @@ def test_a_gap_in_the_recording_does_not_count_as_steadiness(
     assert result.tallies['a'].consistency.pairs == 5
     assert result.duration_s == 0.5
     (problem,) = result.problems
-    assert problem.startswith('1 gaps in the recording, 5.00 s in all')
+    assert problem.startswith('gaps in the recording: 1, 5.00 s in all')
     with (job_for(tmp_path / 'bag').folder / 'frames-a.csv').open(newline='') as table:
         rows = list(csv.DictReader(table))
     assert [bool(row['tc']) for row in rows] == [False, True, True, True, False, True, True]

@@ -22,7 +22,7 @@ def test_a_gap_is_more_than_four_usual_steps() -> None:
     assert compared == [True] * 5 + [False, True]
     assert (clock.gaps, clock.gap_ns, clock.duration_ns) == (1, 401 * MS, 900 * MS)
     (problem,) = clock.problems()
-    assert problem.startswith('1 gaps in the recording, 0.40 s in all (more than 4 times')
+    assert problem.startswith('gaps in the recording: 1, 0.40 s in all (more than 4 times')
 
 
 @pytest.mark.parametrize(('fps', 'gaps'), [(10.0, 1), (None, 0)])

@@ -70,7 +70,7 @@ class FrameClock:
         problems = []
         if self.gaps:
             problems.append(
-                f'{self.gaps} gaps in the recording, {self.gap_ns / 1e9:.2f} s in all (more than '
+                f'gaps in the recording: {self.gaps}, {self.gap_ns / 1e9:.2f} s in all (more than '
                 f'{GAP_STEPS} times the usual step): frames on both sides are not compared'
             )
         if self.jumps:
