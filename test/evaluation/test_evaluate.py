@@ -98,7 +98,7 @@ def test_known_scores_of_a_bag_with_labels_in_it(tmp_path: Path, job_for: JobFor
         'labels_without_frame': 1,
         'frames_without_label': 8,
         'duration_s': 0.9,
-        'problems': [],
+        'problems': ['frames without labels: 8 of 10', 'labels without a frame: 1'],
     }
     assert result.engines[0]['name'] == 'onnxruntime'
     assert scores['accuracy'] == 1 - 16 / (2 * 48 * 64)
@@ -227,8 +227,22 @@ def test_jumps_of_the_clock_are_reported_and_not_measured(tmp_path: Path, job_fo
     result = evaluate_source(job_for(bag, topic='/camera', labels='/truth'))
     assert result.duration_s == 0.4
     assert result.tallies['a'].consistency.pairs == 4
-    (problem,) = result.problems
+    problem, _ = result.problems
     assert problem.startswith('the clock jumps back, or by more than 10 s, 2 times')
+
+
+def test_a_gap_in_the_recording_does_not_count_as_steadiness(
+    tmp_path: Path, job_for: JobFor
+) -> None:
+    stamps = [at * STEP_NS for at in (0, 1, 2, 3, 53, 54, 55)]  # 5 s are missing
+    result = evaluate_source(job_for(record(tmp_path / 'bag', stamps)))
+    assert result.tallies['a'].consistency.pairs == 5
+    assert result.duration_s == 0.5
+    (problem,) = result.problems
+    assert problem.startswith('gaps in the recording: 1, 5.00 s in all')
+    with (job_for(tmp_path / 'bag').folder / 'frames-a.csv').open(newline='') as table:
+        rows = list(csv.DictReader(table))
+    assert [bool(row['tc']) for row in rows] == [False, True, True, True, False, True, True]
 
 
 def test_a_wrong_topic_lists_what_there_is(tmp_path: Path, job_for: JobFor) -> None:
@@ -260,7 +274,7 @@ def test_no_labels_for_any_frame_is_a_problem(tmp_path: Path, job_for: JobFor) -
     bag = record(tmp_path / 'bag')
     result = evaluate_source(job_for(bag, labels=str(labels)))
     assert (result.labels_without_frame, result.frames_without_label) == (1, FRAMES)
-    assert result.problems == ('no frame has labels',)
+    assert result.problems == ('no frame has labels', 'labels without a frame: 1')
     shared = evaluate_source(job_for(bag, labels=str(labels), labels_shared=True))
     assert shared.labels_without_frame is None
 

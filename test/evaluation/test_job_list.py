@@ -89,7 +89,7 @@ def test_what_cannot_be_read_does_not_disturb_the_others(tmp_path: Path) -> None
         (found[1], r'cannot read bag .*bad\.mcap'),
         (found[2], r'no image topic in .*/none; recorded: /seg/info'),
         (found[3], r'no image topic in .*one besides the labels on /truth'),
-        (jobs(good, topics=['/b'])[0], r'no images on topic /b .* recorded: /a'),
+        (jobs(good, topics=['/b'])[0], r'no images on topic /b .* with images: /a'),
     ):
         with pytest.raises(SourceError, match=message):
             evaluate_source(replace(job, settings=replace(SETTINGS, models=()), out=tmp_path))

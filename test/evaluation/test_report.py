@@ -62,6 +62,21 @@ def test_worst_moments(evaluation_folder: EvaluationFolder) -> None:
     assert times == [0, 2], 'equally bad moments in order, two seconds apart'
 
 
+def test_every_worst_moment_is_a_frame_of_the_player(
+    evaluation_folder: EvaluationFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('vidseg_ros.evaluation.clip._PERIOD_MS', 200)  # every second frame
+    found = content(write_report(evaluation_folder(models='a', frames=40, worst=7)).read_text())
+    (source,) = found['sources']
+    shown = source['clip']['parts'][0]['indices']
+    assert shown == list(range(0, 40, 2)), 'the frame with the lowest TC is left out'
+    assert source['note'] == '20 of 40 frames have pictures: those segmented, at most 15 a second.'
+    indices = [moment['index'] for kind in found['worst'] for moment in kind['moments']]
+    assert indices
+    assert set(indices) <= set(shown)
+    assert found['worst'][0]['moments'][0]['text'] == 'TC 90.0 %', 'that of the frame shown'
+
+
 def test_names_cannot_leave_their_place(evaluation_folder: EvaluationFolder) -> None:
     evil = '/bags/</script><script>alert(1)</script><!--&.mcap'
     page = write_report(evaluation_folder({'drive': evil})).read_text()

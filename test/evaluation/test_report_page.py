@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from vidseg_ros.evaluation.report import write_report
+from vidseg_ros.evaluation.report_colors import REPORT_COLORS
 
 sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
 
 EvaluationFolder = Callable[..., Path]
-RED, GREEN, BLUE = (255, 0, 0, 255), (0, 255, 0, 255), (0, 0, 255, 255)
+RED, GREEN, BLUE = ((*color, 255) for color in REPORT_COLORS[:3])  # what these classes get
+NONE = '\u2013'  # what the page writes for what is not defined
 
 
 def test_every_frame_has_its_own_label_map(opened: Callable[..., Any]) -> None:
@@ -39,9 +41,8 @@ def test_opacity_mixes(opened: Callable[..., Any]) -> None:
     report = opened()
     report.slide('position', 10)
     report.expect_frame(11)
-    red, green, _, _ = report.pixel()  # grey 100 under green, half and half
-    assert abs(red - 50) <= 4
-    assert abs(green - 178) <= 4
+    for found, mask in zip(report.pixel()[:3], GREEN[:3], strict=True):
+        assert abs(found - (100 + mask) / 2) <= 4, 'grey 100 under the mask, half and half'
 
 
 def test_class_toggles(opened: Callable[..., Any]) -> None:
@@ -154,6 +155,13 @@ def test_classes_that_a_model_lacks_are_named(opened: Callable[..., Any]) -> Non
     assert [row.count('(no such class)') for row in rows] == [0, 0, 1]
 
 
+def test_an_undefined_score_does_not_look_like_zero(opened: Callable[..., Any]) -> None:
+    report = opened(models='a')
+    report.page.locator('#class-chart').scroll_into_view_if_needed()
+    bars = report.page.locator('#class-chart .bartext')
+    assert bars.all_text_contents() == ['40.0', '60.0', NONE, '0.0', '80.0', NONE]
+
+
 def test_playing_goes_on_to_the_end(opened: Callable[..., Any]) -> None:
     report = opened()
     report.slide('opacity', 100)
@@ -163,6 +171,25 @@ def test_playing_goes_on_to_the_end(opened: Callable[..., Any]) -> None:
     report.expect_frame(20)
     sync_api.expect(report.page.locator('#play')).to_have_text('Play')
     assert report.pixel() == GREEN
+
+
+def test_playing_starts_anew_at_the_end(opened: Callable[..., Any]) -> None:
+    report = opened()
+    report.page.keyboard.press('End')
+    report.expect_frame(20)
+    seen = report.page.evaluate_handle("""() => {
+        const seen = [];
+        const clock = document.getElementById('clock');
+        new MutationObserver(() => seen.push(clock.textContent))
+            .observe(clock, { childList: true });
+        return seen;
+    }""")
+    report.page.keyboard.press('Space')
+    report.page.wait_for_function(
+        'seen => seen.some((text) => text.includes("frame 2 "))', arg=seen
+    )
+    report.expect_frame(20)
+    sync_api.expect(report.page.locator('#play')).to_have_text('Play')
 
 
 def test_playing_goes_on_into_the_next_part(

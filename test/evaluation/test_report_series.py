@@ -72,12 +72,21 @@ def test_worst_moments_are_apart_and_worst_first() -> None:
         'tc': np.array([0.5, 0.1, 0.2, 0.3, NAN]),
         'flips': np.array([0.5, 0.1, 0.2, 0.3, 0.4]),
     }
-    assert worst_moments(columns, 'tc', 5) == [
+    assert worst_moments(columns, 'tc', 5, range(6)) == [
         Moment(index=1, t=1, value=0.1),
         Moment(index=3, t=3, value=0.3),
     ]
-    assert worst_moments(columns, 'flips', 2) == [
+    assert worst_moments(columns, 'flips', 2, range(6)) == [
         Moment(index=0, t=0, value=0.5),
         Moment(index=5, t=10, value=0.4),
     ]
-    assert worst_moments(columns, 'miou', 5) == []
+    assert worst_moments(columns, 'miou', 5, range(6)) == []
+
+
+def test_a_frame_that_cannot_be_shown_is_no_moment() -> None:
+    columns = {
+        'index': np.array([0.0, 1, 2]),
+        't': np.array([0.0, 1, 2]),
+        'tc': np.array([0.5, 0.1, 0.2]),
+    }
+    assert worst_moments(columns, 'tc', 1, {0, 2}) == [Moment(index=2, t=2, value=0.2)]

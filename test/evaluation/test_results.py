@@ -82,11 +82,14 @@ def test_what_is_written(tmp_path: Path, settings: EvaluationSettings) -> None:
     assert [(row['source'], row['model']) for row in rows] == [
         ('one', 'a'),
         ('two', 'a'),
+        ('bad', ''),
         ('overall', 'a'),
     ]
+    assert [row['problems'] for row in rows] == ['', 'a [b]', 'no such file', '']
+    assert (rows[2]['path'], rows[2]['frames'], rows[2]['miou']) == ('/data/bad', '0', '')
     assert (rows[0]['miou'], rows[0]['tc'], rows[0]['inference_ms_p50']) == ('1.0', '', '3.0')
-    assert (rows[2]['iou_red'], rows[2]['share_red']) == ('0.5', '1.0')
-    assert (rows[2]['frames'], rows[2]['labelled'], rows[2]['duration_s']) == ('2', '2', '0.0')
+    assert (rows[3]['iou_red'], rows[3]['share_red']) == ('0.5', '1.0')
+    assert (rows[3]['frames'], rows[3]['labelled'], rows[3]['duration_s']) == ('2', '2', '0.0')
 
 
 def test_results_of_one_source_are_not_changed_by_the_sum(

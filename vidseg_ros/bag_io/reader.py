@@ -115,8 +115,9 @@ class BagReader:
         if choice is not None:
             if any(topic.name == choice for topic in images):
                 return choice
-            recorded = topic_listing(self.topics)
-            msg = f'no images on topic {choice} in {self.path}; recorded: {recorded}'
+            found = topic_listing(images or self.topics)
+            kind = 'with images' if images else 'recorded, none with images'
+            msg = f'no images on topic {choice} in {self.path}; {kind}: {found}'
             raise SourceError(msg)
         if not images:
             msg = f'no image topic in {self.path}; recorded: {topic_listing(self.topics)}'

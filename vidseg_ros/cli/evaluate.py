@@ -79,9 +79,10 @@ def main(argv: Sequence[str]) -> int:
         raise interrupt
     if content['overall']:
         Console().print(results_table(content))
-    if args.report:
-        write_report(args.out)
-    for line in (*_skipped(done), f'results are in {args.out}'):
+        if args.report:
+            write_report(args.out)
+    where = [f'results are in {args.out}'] if content['overall'] else []
+    for line in (*_skipped(done), *where):
         Console(markup=False, emoji=False).print(line, highlight=False)
     _check_sources(content, done, args.labels)
     return _judge(content, args.min_miou, args.min_tc)

@@ -39,7 +39,7 @@ from vidseg_ros.pipeline import Segmenter
 SOURCES: Final = 'sources'
 """Folder of the sources' own folders, in that of the evaluation."""
 
-RESULT_VERSION: Final = 2
+RESULT_VERSION: Final = 3
 """Part of every digest: what an older version of this program wrote is not taken for done."""
 
 Frames: TypeAlias = Iterator[EvaluatedFrame | MissingFrame]
@@ -213,6 +213,7 @@ def _evaluate(job: SourceJob, progress: Progress | None, frames_of: FramesOf) ->
                 tables=_tables(settings, engines),
                 metrics=settings.metrics,
                 truth=opened.enter_context(_open_truth(job)),
+                fps=source.fps,
             )
         )
         writers = opened.enter_context(_writers(job))

@@ -18,8 +18,9 @@ from typing import Any, Final
 
 from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.core.labels import LabelSet
-from vidseg_ros.evaluation.clip import ClipPart, read_clip
+from vidseg_ros.evaluation.clip import ClipPart, MAX_FPS, read_clip
 from vidseg_ros.evaluation.evaluate import SOURCES
+from vidseg_ros.evaluation.report_colors import report_labels
 from vidseg_ros.evaluation.report_media import (
     choose_parts,
     clip_content,
@@ -140,13 +141,16 @@ def _read_source(out: Path, result: Mapping[str, Any], points: int) -> _Source:
     tables = {key: folder / f'frames-{key}.csv' for key in result['models']}
     series, moments = {}, {}
     start_ns = None
+    index = read_clip(folder / CLIP)
+    shown = {at for part in index.parts for at in part.indices} if index else set()
     for key, path in tables.items():
         columns, start_ns = read_frames(path, start_ns)
         series[key] = thin(columns, points)
         moments[key] = {
-            name: worst_moments(columns, name, WORST) for _, names, _ in KINDS for name in names
+            name: worst_moments(columns, name, WORST, shown)
+            for _, names, _ in KINDS
+            for name in names
         }
-    index = read_clip(folder / CLIP) if start_ns is not None else None
     clip = None
     if index is not None and start_ns is not None:
         clip = SourceClip(key=result['key'], folder=folder / CLIP, index=index, start_ns=start_ns)
@@ -155,10 +159,7 @@ def _read_source(out: Path, result: Mapping[str, Any], points: int) -> _Source:
 
 def _worst(sources: Sequence[_Source], results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the kinds of worst moments, each with its moments, worst first."""
-    classes = LabelSet(
-        names=tuple(item['name'] for item in results['classes']),
-        colors=tuple(tuple(item['color']) for item in results['classes']),
-    )
+    classes = report_labels(_labels(results))
     kinds = []
     for title, names, text in KINDS:
         for model in results['models']:
@@ -186,6 +187,13 @@ def _worst(sources: Sequence[_Source], results: Mapping[str, Any]) -> list[dict[
                 suffix = f', model {key.upper()}' if len(results['models']) > 1 else ''
                 kinds.append({'title': title + suffix, 'moments': moments})
     return kinds
+
+
+def _labels(results: Mapping[str, Any]) -> LabelSet:
+    return LabelSet(
+        names=tuple(item['name'] for item in results['classes']),
+        colors=tuple(tuple(item['color']) for item in results['classes']),
+    )
 
 
 def _picture_of(clip: SourceClip, index: int, model: str, classes: LabelSet) -> dict[str, Any]:
@@ -218,28 +226,40 @@ def _content(
                 },
                 'series': source.series,
                 'clip': shown,
-                'note': _clip_note(clip, shown),
+                'note': _clip_note(clip, shown, source.result['frames']),
             }
         )
     frames = sum(source.result['frames'] or 0 for source in sources)
+    labels = _labels(results)
     names = ' against '.join(map(_model_name, results['models']))
     return {
         'subtitle': f'{names}, {len(sources)} source{"s" * (len(sources) != 1)}, {frames} frames',
         'models': [_model(model) for model in results['models']],
-        'classes': results['classes'],
+        'classes': [
+            {'name': name, 'color': color, 'own': own}
+            for name, color, own in zip(
+                labels.names, report_labels(labels).colors, labels.colors, strict=True
+            )
+        ],
         'overall': results['overall'],
         'sources': listed,
         'worst': worst,
     }
 
 
-def _clip_note(clip: SourceClip | None, shown: Mapping[str, Any] | None) -> str:
+def _clip_note(clip: SourceClip | None, shown: Mapping[str, Any] | None, frames: int) -> str:
+    """Say what of a source's frames is on the page."""
     if clip is None:
         return 'No pictures were kept of this source.'
     carried = len(shown['parts']) if shown else 0
+    kept = sum(len(part.indices) for part in clip.index.parts)
+    note = ''
+    if kept < frames:
+        which = f'those segmented, at most {MAX_FPS} a second'
+        note = f'{kept} of {frames} frames have pictures: {which}. '
     if carried == len(clip.index.parts):
-        return ''
-    return (
+        return note.strip()
+    return note + (
         f'{carried} of {len(clip.index.parts)} minutes are on this page, worst moments first; '
         f'all are in {SOURCES}/{clip.key}/{CLIP}.'
     )

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Numbers of single frames for the report: series over time, and the worst moments."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 import csv
 from dataclasses import dataclass
 import math
@@ -118,13 +118,14 @@ def values_at(columns: Columns, indices: Sequence[int]) -> dict[str, list[float 
     }
 
 
-def worst_moments(columns: Columns, name: str, count: int) -> list[Moment]:
+def worst_moments(columns: Columns, name: str, count: int, among: Collection[int]) -> list[Moment]:
     """Return the frames with the worst values of a column, worst first, `APART_S` apart.
 
     Args:
         columns: Of `read_frames`.
         name: One of them; without it there are no moments.
         count: How many at most.
+        among: Positions in the source of the frames that can be shown; others are no moments.
     """
     if name not in columns:
         return []
@@ -134,7 +135,7 @@ def worst_moments(columns: Columns, name: str, count: int) -> list[Moment]:
     for at in order.tolist():
         if len(found) == count or math.isnan(values[at]):
             break
-        if all(abs(times[at] - other.t) >= APART_S for other in found):
+        if indices[at] in among and all(abs(times[at] - other.t) >= APART_S for other in found):
             moment = Moment(index=int(indices[at]), t=float(times[at]), value=float(values[at]))
             found.append(moment)
     return found

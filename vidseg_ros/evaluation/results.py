@@ -51,7 +51,7 @@ def claim_run(
 
     A run with other settings that ended and came to nothing, without a single frame with label
     maps, is replaced: whoever corrects a setting need not clear it away. Until a run ends, there
-    is no results.json.
+    is neither results.json nor report.html.
 
     Raises:
         OutputError: If an input lies among the results or the folder in an input, the folder holds
@@ -79,7 +79,8 @@ def claim_run(
             for name in (TABLE, REPORT, RUN):
                 (folder / name).unlink(missing_ok=True)
         mark_folder(folder)
-        (folder / RESULTS).unlink(missing_ok=True)  # until this run ends
+        for name in (RESULTS, REPORT):  # until this run ends
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         msg = f'cannot write to {folder}: {error}; choose another --out'
         raise OutputError(msg) from error
@@ -205,22 +206,26 @@ def _failed(job: SourceJob, reason: str) -> dict[str, Any]:
 
 
 def _write_table(path: Path, content: Mapping[str, Any]) -> None:
-    """Write one row for each source and model, and one for all sources."""
+    """Write one row for each source and model, one for a failed source, and one for all."""
     classes = [item['name'] for item in content['classes']]
     header = [
         *('source', 'path', 'topic', 'model', *_FACTS, *_SCORES),
         *(f'inference_ms_{name}' for name in _TIMES),
         *(f'{what}_{name}' for what in ('iou', 'tc', 'share') for name in classes),
+        'problems',
     ]
+    scored = len(header) - len(('source', 'path', 'topic', 'model', *_FACTS, 'problems'))
     rows = [
         [source['key'], source['path'], source['topic'], key]
         + [source[name] for name in _FACTS]
-        + _score_cells(scores)
+        + (_score_cells(scores) if scores else [None] * scored)
+        + ['; '.join(source['problems'])]
         for source in content['sources']
-        for key, scores in source['models'].items()
+        for key, scores in source['models'].items() or [(None, None)]
     ]
+    sums = _summed_facts(content['sources'])
     rows += [
-        ['overall', None, None, key, *_summed_facts(content['sources']), *_score_cells(scores)]
+        ['overall', None, None, key, *sums, *_score_cells(scores), None]
         for key, scores in content['overall'].items()
     ]
     try:

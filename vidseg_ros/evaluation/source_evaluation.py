@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vidseg_ros.core.errors import ImageError
 from vidseg_ros.core.labels import LabelSet
+from vidseg_ros.evaluation.frame_clock import FrameClock
 from vidseg_ros.evaluation.frame_table import FrameTable
 from vidseg_ros.evaluation.sources import Source, SourceFrame
 from vidseg_ros.evaluation.tally import (
@@ -29,9 +30,6 @@ from vidseg_ros.evaluation.true_labels import SourceTruth
 
 MODEL_KEYS: Final = ('a', 'b')
 """What the models of an evaluation are called in its results."""
-
-LONGEST_STEP_NS: Final = 10_000_000_000
-"""A longer time between two frames is a jump of the clock: they are not compared, ns."""
 
 
 class EvaluatedFrame(NamedTuple):
@@ -89,7 +87,7 @@ class SourceResult:
     frames_without_label: int | None
     """Segmented frames without true labels; None where no labels were given."""
     duration_s: float
-    """From the first frame to the last, without jumps of the clock, s."""
+    """From the first frame to the last, without gaps and jumps of the clock, s."""
     problems: tuple[str, ...]
     """What a reader of the numbers should know."""
     engines: tuple[dict[str, str], ...]
@@ -139,7 +137,7 @@ class SourceResult:
 class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
     """Takes the frames of one source, one after the other; use it in a ``with`` statement."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by name
         self,
         *,
         folder: Path,
@@ -147,6 +145,7 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
         tables: Mapping[str, NDArray[np.uint8] | None],
         metrics: Metrics,
         truth: SourceTruth | None,
+        fps: float | None = None,
     ) -> None:
         """Remember where to write; files are made by ``with``.
 
@@ -156,6 +155,7 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
             tables: By model, the (256,) uint8 class of each of its ids; None where they are equal.
             metrics: What TC and flips are measured with.
             truth: True labels.
+            fps: Nominal rate of the frames, frames/s; None: not known.
         """
         self._tallies = {key: ModelTally(len(classes), metrics) for key in tables}
         self._tables = tables
@@ -166,8 +166,8 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
         }
         self._open = ExitStack()
         self._missing: Counter[str] = Counter()
-        self._segmented = self._labelled = self._jumps = self._duration_ns = 0
-        self._stamp_ns: int | None = None
+        self._segmented = self._labelled = 0
+        self._clock = FrameClock(fps)
 
     def __enter__(self) -> 'SourceEvaluation':
         """Make the files.
@@ -207,7 +207,8 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
             OutputError: If a row cannot be written.
         """
         frame = item.frame
-        self._watch_the_clock(frame.stamp_ns)
+        if not self._clock.add(frame.stamp_ns):
+            self._cut()
         motion = self._motion.add(item.image, frame.stamp_ns)
         truth = None if self._truth is None else self._truth.get(frame, item.image.shape[:2])
         scored = {}
@@ -227,7 +228,7 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
         self._missing[item.reason] += 1
         if self._truth is not None:
             self._truth.skip(item.frame)
-        self._watch_the_clock(item.frame.stamp_ns)
+        self._clock.add(item.frame.stamp_ns)
         self._cut()
 
     def result(  # noqa: PLR0913 - by name
@@ -253,6 +254,7 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
         """
         self._cut()
         unreadable = sum(self._missing[reason] for reason in ImageError.REASONS)
+        dropped = self._missing.total() - unreadable
         truth = self._truth
         unused = truth.unused() if truth is not None and all_labels_known else None
         return SourceResult(
@@ -263,24 +265,14 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
             frames=self.frames,
             labelled=self._labelled,
             unreadable=unreadable,
-            dropped=self._missing.total() - unreadable,
+            dropped=dropped,
             labels_without_frame=unused,
             frames_without_label=None if truth is None else self._segmented - self._labelled,
-            duration_s=self._duration_ns / 1e9,
-            problems=(*source.notes, *problems, *self._problems()),
+            duration_s=self._clock.duration_ns / 1e9,
+            problems=(*source.notes, *problems, *self._problems(unused, dropped)),
             engines=engines,
             tallies=self._tallies,
         )
-
-    def _watch_the_clock(self, stamp_ns: int) -> None:
-        before, self._stamp_ns = self._stamp_ns, stamp_ns
-        if before is None:
-            return
-        if 0 <= stamp_ns - before <= LONGEST_STEP_NS:
-            self._duration_ns += stamp_ns - before
-            return
-        self._jumps += 1
-        self._cut()
 
     def _cut(self) -> None:
         """The next frame is not compared with the last one."""
@@ -288,17 +280,14 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
         for tally in self._tallies.values():
             tally.cut()
 
-    def _problems(self) -> list[str]:
+    def _problems(self, unused: int | None, dropped: int) -> list[str]:
         problems = [
             f'frames without a label map ({reason}): {count}'
             for reason, count in self._missing.items()
         ]
-        if self._jumps:
-            seconds = LONGEST_STEP_NS / 1e9
-            problems.append(
-                f'the clock jumps back, or by more than {seconds:g} s, {self._jumps} times: '
-                'frames on both sides of a jump are not compared'
-            )
+        if 2 * dropped > self.frames:
+            problems.append('most frames were dropped: a lower --rate gives the node more time')
+        problems += self._clock.problems()
         if self._truth is not None:
             problems += [
                 f'id {number} of the labels has no class: {pixels} pixels are taken as void'
@@ -306,4 +295,9 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
             ]
             if not self._labelled:
                 problems.append('no frame has labels')
+            elif self._labelled < self._segmented:
+                missing = self._segmented - self._labelled
+                problems.append(f'frames without labels: {missing} of {self._segmented}')
+            if unused:
+                problems.append(f'labels without a frame: {unused}')
         return problems

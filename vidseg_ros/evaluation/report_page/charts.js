@@ -4,6 +4,7 @@
 
 import { byId } from 'vidseg/dom';
 import { fileBlob } from 'vidseg/file';
+import { percent, written } from 'vidseg/numbers';
 
 let plotly = null;
 
@@ -105,7 +106,11 @@ export function drawClasses({ models, classes, overall }) {
     type: 'bar',
     orientation: 'h',
     y: names,
-    x: (overall[model.key]?.[key] ?? []).map((value) => (value === null ? null : value * 100)),
+    x: (overall[model.key]?.[key] ?? []).map((value) => (value ?? 0) * 100),
+    text: (overall[model.key]?.[key] ?? []).map((value) => written(value, percent)),
+    textposition: 'outside',
+    cliponaxis: false,
+    hovertemplate: '%{y}: %{text} %',
     xaxis: `x${column + 1}`,
     name: model.label,
     legendgroup: model.key,
@@ -120,7 +125,7 @@ export function drawClasses({ models, classes, overall }) {
   const axes = Object.fromEntries(charts.map(([, title], column) => {
     const left = column / charts.length;
     return [`xaxis${column + 1}`, axis({
-      title: { text: title }, range: [0, 100], domain: [left, left + 0.92 / charts.length],
+      title: { text: title }, range: [0, 115], tickvals: [0, 25, 50, 75, 100], domain: [left, left + 0.92 / charts.length],
     })];
   }));
   byId('class-chart').style.minWidth = `${140 + 180 * charts.length}px`;

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The player's controls, for mouse, touch and keyboard.
 
-import { byId, element, swatch } from 'vidseg/dom';
+import { byId, colorSwatches, element, swatch } from 'vidseg/dom';
 import { addKeys } from 'vidseg/keyboard';
 import { clockText } from 'vidseg/numbers';
 
@@ -39,6 +39,7 @@ function addViews(report, player, painter) {
     radio.addEventListener('change', () => {
       painter.view = view;
       byId('wipe-row').hidden = view !== 'wipe';
+      byId('wipe-tags').hidden = view !== 'wipe';
       player.repaint();
     });
     return element('label', {}, radio, ` ${model?.label ?? text}`);
@@ -57,8 +58,8 @@ function addClasses(report, player, painter) {
     });
     return box;
   });
-  byId('classes').append(...report.classes.map(({ name, color }, id) => (
-    element('label', {}, boxes[id], swatch(color), name))));
+  byId('classes').append(...report.classes.map(({ name }, id) => (
+    element('label', {}, boxes[id], swatch(id), name))));
   for (const [button, shown] of [['all', true], ['none', false]]) {
     byId(button).addEventListener('click', () => {
       boxes.forEach((box) => { box.checked = shown; });
@@ -66,6 +67,19 @@ function addClasses(report, player, painter) {
       player.repaint();
     });
   }
+}
+
+function addLook(report, player, painter) {
+  byId('outlines').addEventListener('change', (event) => {
+    painter.outlines = event.target.checked;
+    player.repaint();
+  });
+  byId('own-colors').addEventListener('change', (event) => {
+    painter.own = event.target.checked;
+    colorSwatches(report.classes, painter.own);
+    player.repaint();
+  });
+  byId('own-row').hidden = report.classes.every(({ color, own }) => `${color}` === `${own}`);
 }
 
 function addWipe(player, painter) {
@@ -95,6 +109,7 @@ function toggle(player) {
 export function wireControls(report, player, painter) {
   addViews(report, player, painter);
   addClasses(report, player, painter);
+  addLook(report, player, painter);
   addWipe(player, painter);
   addKeys(player, () => toggle(player));
   byId('play').addEventListener('click', () => toggle(player));

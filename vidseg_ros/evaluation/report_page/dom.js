@@ -11,10 +11,19 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-export function swatch(color) {
+/** Makes a patch of the colour of a class, which `colorSwatches` sets. */
+export function swatch(id) {
   const made = element('span', { className: 'swatch' });
-  made.style.background = `rgb(${color.join(' ')})`;
+  made.style.background = `var(--class-${id})`;
   return made;
+}
+
+/** Sets the colours of all classes: the report's, or the model's own. */
+export function colorSwatches(classes, own) {
+  classes.forEach((item, id) => {
+    const color = own ? item.own : item.color;
+    document.documentElement.style.setProperty(`--class-${id}`, `rgb(${color.join(' ')})`);
+  });
 }
 
 export function fillTable(table, head, rows) {

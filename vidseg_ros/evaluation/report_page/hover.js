@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Names the class below the pointer.
 
-import { byId } from 'vidseg/dom';
+import { byId, swatch } from 'vidseg/dom';
 
 /** Watches the pointer; returns what is to be called when another frame is shown. */
 export function nameBelowPointer({ classes, models }, player) {
@@ -18,9 +18,11 @@ export function nameBelowPointer({ classes, models }, player) {
     const column = Math.min(canvas.width - 1, Math.max(0, Math.floor(x * canvas.width)));
     const row = Math.min(canvas.height - 1, Math.max(0, Math.floor(y * canvas.height)));
     const pixel = 4 * (row * canvas.width + column);
-    const names = models.map((_, model) => classes[player.mask[pixel + model]]?.name ?? 'no class');
-    label.textContent = names.every((name) => name === names[0]) ? names[0]
-      : names.map((name, model) => `${models[model].key.toUpperCase()}: ${name}`).join(', ');
+    const ids = models.map((_, model) => player.mask[pixel + model]);
+    const name = (id) => (classes[id] ? [swatch(id), classes[id].name] : ['no class']);
+    label.replaceChildren(...(ids.every((id) => id === ids[0]) ? name(ids[0])
+      : ids.flatMap((id, model) => (
+        [`${model ? ', ' : ''}${models[model].key.toUpperCase()}: `, ...name(id)]))));
     label.style.left = `${100 * x}%`;
     label.style.top = `${100 * y}%`;
     label.classList.toggle('leftwards', x > 0.5);

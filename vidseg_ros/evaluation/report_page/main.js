@@ -3,7 +3,7 @@
 // Brings the parts of the page together.
 
 import { drawClasses, drawConfusion, drawTime, loadPlotly, movePlayhead } from 'vidseg/charts';
-import { byId, element } from 'vidseg/dom';
+import { byId, colorSwatches, element } from 'vidseg/dom';
 import { showFrame, wireControls } from 'vidseg/controls';
 import { nameBelowPointer } from 'vidseg/hover';
 import { Painter } from 'vidseg/painter';
@@ -64,6 +64,7 @@ function drawCharts() {
 function start() {
   byId('subtitle').textContent = report.subtitle;
   document.title = `vidseg: ${report.subtitle}`;
+  colorSwatches(report.classes, false);
   showTables(report);
   startTheme(drawCharts);
   if (showNothing(report)) return;

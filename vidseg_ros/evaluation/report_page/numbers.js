@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is measured, how it is written, and whether more of it is better.
 
-const percent = (value) => (value * 100).toFixed(1);
+export const percent = (value) => (value * 100).toFixed(1);
 const fixed = (digits) => (value) => value.toFixed(digits);
 
 const POOLED = 'Over all sources it comes from their summed pixels, class by class. It may lie above '

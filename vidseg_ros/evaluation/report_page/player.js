@@ -63,8 +63,14 @@ export class Player {
     return this.seek(this.clip.secondsOn(this.target, seconds));
   }
 
-  play() {
+  /** Plays on, from the start if this is the end. */
+  async play() {
     this.wanted = true;
+    if (this.target === this.clip.frames.length - 1) await this.seek(0);
+    if (this.wanted) await this.run();
+  }
+
+  run() {
     return this.video.play().catch(() => this.pause());
   }
 
@@ -83,7 +89,7 @@ export class Player {
       return;
     }
     await this.seek(next);
-    if (this.wanted) await this.play();
+    if (this.wanted) await this.run();
   }
 
   watch() {

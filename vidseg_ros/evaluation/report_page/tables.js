@@ -60,8 +60,8 @@ function showClasses({ overall, models, classes }) {
     .filter(({ key }) => overall[key]?.[list]?.some((value) => value !== null))
     .map(({ key }) => [list, key, `${name} ${key.toUpperCase()}, %`]));
   const lacking = Object.fromEntries(models.map(({ key, lacks }) => [key, new Set(lacks)]));
-  const rows = classes.map(({ name, color }, id) => tableRow([
-    element('td', {}, swatch(color), ' ', name),
+  const rows = classes.map(({ name }, id) => tableRow([
+    element('td', {}, swatch(id), ' ', name),
     ...columns.map(([list, key]) => (
       written(overall[key][list][id], (value) => (value * 100).toFixed(1))
         + (list === 'iou' && lacking[key].has(name) ? ' (no such class)' : ''))),
