@@ -143,7 +143,7 @@ def fake_cuda_provider(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     asked: list[Any] = []
 
     class Session(onnxruntime.InferenceSession):  # type: ignore[misc]  # untyped
-        def __init__(self, model: Any, options: Any, providers: list[Any] | None = None) -> None:
+        def __init__(self, model: Any, options: Any = None, providers: Any = None) -> None:
             asked.append(providers)
             self.cuda = providers is not None and len(providers) > 1
             super().__init__(model, options, providers=['CPUExecutionProvider'])

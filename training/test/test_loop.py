@@ -3,6 +3,7 @@
 from dataclasses import asdict, replace
 import json
 import math
+import os
 from pathlib import Path
 import shutil
 import signal
@@ -60,8 +61,11 @@ def killed_run(small_config: TrainConfig, tmp_path: Path) -> Path:
             values = value if isinstance(value, tuple) else (value,)
             arguments += [f'--{name.replace("_", "-")}', *map(str, values)]
     code = f'from vidseg_training.cli import main; main({arguments!r})'
+    threads = {'OMP_NUM_THREADS': str(torch.get_num_threads())}  # sums of others differ a little
     with (tmp_path / 'log').open('wb') as log:
-        process = subprocess.Popen([sys.executable, '-c', code], stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, '-c', code], stdout=log, stderr=log, env=os.environ | threads
+        )
         try:
             deadline = time.monotonic() + 120
             while not (folder / CHECKPOINT).exists() or len(_losses(folder)) < 4:
