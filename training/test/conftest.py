@@ -3,12 +3,19 @@
 """Fixtures of the training tests."""
 
 from collections.abc import Callable
+import os
 from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from vidseg_training.checkpoints import CHECKPOINT
 from vidseg_training.config import TrainConfig
 
 
@@ -73,3 +80,36 @@ def moving_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
         frame = texture[:, 2 * index : 2 * index + 96]
         cv2.imwrite(str(folder / f'drive_{index:03}.png'), frame)
     return folder
+
+
+@pytest.fixture
+def train_and_kill(tmp_path: Path) -> Callable[..., None]:
+    """Return what runs ``vidseg-train`` and kills it once it has a checkpoint and some steps."""
+
+    def kill(arguments: list[str], folder: Path, *, steps: int) -> None:
+        code = f'from vidseg_training.cli import main; main({arguments!r})'
+        threads = {'OMP_NUM_THREADS': str(torch.get_num_threads())}  # others sum differently
+        log = tmp_path / 'log'
+        with log.open('wb') as stream:
+            process = subprocess.Popen(
+                [sys.executable, '-c', code],
+                stdout=stream,
+                stderr=stream,
+                env=os.environ | threads,
+            )
+            try:
+                deadline = time.monotonic() + 120
+                while not (folder / CHECKPOINT).exists() or _steps(folder) < steps:
+                    assert process.poll() is None, log.read_text(encoding='utf-8')
+                    assert time.monotonic() < deadline
+                    time.sleep(0.005)
+            finally:
+                process.send_signal(signal.SIGKILL)
+                process.wait(10)
+
+    return kill
+
+
+def _steps(folder: Path) -> int:
+    lines = (folder / 'log.jsonl').read_text(encoding='utf-8').splitlines()
+    return sum('"loss"' in line for line in lines)

@@ -1,15 +1,11 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+from collections.abc import Callable
 from dataclasses import asdict, replace
 import json
 import math
-import os
 from pathlib import Path
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import cv2
 import numpy as np
@@ -20,7 +16,6 @@ import torch
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_training import loop
-from vidseg_training.checkpoints import CHECKPOINT
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.data.sampling import TrainingSet
@@ -50,7 +45,9 @@ def test_training_learns_and_writes_weights(small_config: TrainConfig, tmp_path:
 
 
 @pytest.fixture
-def killed_run(small_config: TrainConfig, tmp_path: Path) -> Path:
+def killed_run(
+    small_config: TrainConfig, train_and_kill: Callable[..., None], tmp_path: Path
+) -> Path:
     """Return the folder of a run that was killed with SIGKILL after at least four of 18 steps."""
     small_config = replace(small_config, epochs=6, validate_epochs=6)
     folder = tmp_path / 'killed'
@@ -60,21 +57,7 @@ def killed_run(small_config: TrainConfig, tmp_path: Path) -> Path:
         if value != recipe[name]:
             values = value if isinstance(value, tuple) else (value,)
             arguments += [f'--{name.replace("_", "-")}', *map(str, values)]
-    code = f'from vidseg_training.cli import main; main({arguments!r})'
-    threads = {'OMP_NUM_THREADS': str(torch.get_num_threads())}  # sums of others differ a little
-    with (tmp_path / 'log').open('wb') as log:
-        process = subprocess.Popen(
-            [sys.executable, '-c', code], stdout=log, stderr=log, env=os.environ | threads
-        )
-        try:
-            deadline = time.monotonic() + 120
-            while not (folder / CHECKPOINT).exists() or len(_losses(folder)) < 4:
-                assert process.poll() is None, (tmp_path / 'log').read_text(encoding='utf-8')
-                assert time.monotonic() < deadline
-                time.sleep(0.005)
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait(10)
+    train_and_kill(arguments, folder, steps=4)
     return folder
 
 

@@ -1,13 +1,9 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+from collections.abc import Callable
 from dataclasses import replace
 import json
-import os
 from pathlib import Path
-import signal
-import subprocess
-import sys
-import time
 
 import cv2
 import numpy as np
@@ -67,27 +63,15 @@ def test_training_explains_more_than_the_guess(config: MotionConfig, tmp_path: P
     assert picture.shape[1] > 4 * 96
 
 
-def test_a_killed_run_resumes_on_the_same_loss_curve(config: MotionConfig, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_on_the_same_loss_curve(
+    config: MotionConfig, train_and_kill: Callable[..., None], tmp_path: Path
+) -> None:
     folder = tmp_path / 'killed'
     arguments = ['motion', '--out', str(folder), '--clips', *config.clips]
     arguments += ['--flow', 'none', '--width', '8', '--crop-size', '64', '64']
     arguments += ['--spacing', '1', '--epochs', '2', '--windows', '40', '--batch-size', '2']
     arguments += ['--checkpoint-steps', '4']
-    code = f'from vidseg_training.cli import main; main({arguments!r})'
-    threads = {'OMP_NUM_THREADS': str(torch.get_num_threads())}  # sums of others differ a little
-    with (tmp_path / 'log').open('wb') as log:
-        process = subprocess.Popen(
-            [sys.executable, '-c', code], stdout=log, stderr=log, env=os.environ | threads
-        )
-        try:
-            deadline = time.monotonic() + 120
-            while not (folder / CHECKPOINT).exists() or len(_losses(folder)) < 6:
-                assert process.poll() is None, (tmp_path / 'log').read_text(encoding='utf-8')
-                assert time.monotonic() < deadline
-                time.sleep(0.005)
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait(10)
+    train_and_kill(arguments, folder, steps=6)
     killed_at = len(_losses(folder))
     assert killed_at < 40
     resumed, whole = train_motion(config, folder), train_motion(config, tmp_path / 'whole')
