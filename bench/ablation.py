@@ -10,24 +10,25 @@ CompactNet (0.34 M parameters) from random weights on CamVid train, images halve
 network input 240x176, crops of 192x144; scored on CamVid test at 480x360, last epoch, 11 classes,
 one scale, no flip. Each row changes the baseline in one thing, the last in all of them; every row
 has the same seeds. A run takes less than ten minutes of CPU time. First all rows with the first
-seed, then with the second: the table grows from run to run. A killed run goes on where it stood.
+seed, then with the second: the table grows from run to run. A killed run goes on where it stood,
+and what the result file has is not done again.
 """
 
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-import json
+from datetime import datetime, timezone
 from pathlib import Path
 import statistics
 import time
 from typing import Any, Final
 
-from report import RESULTS, surroundings
+from report import earlier_runs, RESULTS, surroundings
 
-from vidseg_ros.core.errors import ParameterError, SourceError
+from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import CAMVID
 from vidseg_ros.evaluation.results_folder import write_json
-from vidseg_training.checkpoints import changed_settings, CHECKPOINT, read_weights
+from vidseg_training.checkpoints import CHECKPOINT
 from vidseg_training.config import TrainConfig
 from vidseg_training.export import load_run
 from vidseg_training.fitting import run
@@ -51,9 +52,6 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
     **{f'+ {name}': change for name, change in INGREDIENTS.items()},
     'all of them': {key: value for part in INGREDIENTS.values() for key, value in part.items()},
 }
-
-RESULT: Final = 'result.json'
-"""In the folder of each run."""
 
 SCRIPT: Final = 'bench/ablation.py'
 END: Final = '<!-- end of the table -->'
@@ -80,28 +78,11 @@ def baseline(data: Path, epochs: int) -> TrainConfig:
     )
 
 
-def is_done(config: TrainConfig, folder: Path) -> bool:
-    """Return whether a run has its result.
-
-    Raises:
-        ParameterError: If it is the result of other settings.
-        SourceError: If the run's checkpoint is gone.
-    """
-    if not (folder / RESULT).is_file():
-        return False
-    if changed := changed_settings(read_weights(folder).config, config):
-        msg = (
-            f'{folder} is a run with other settings ({", ".join(changed)}); choose another --runs'
-        )
-        raise ParameterError(msg)
-    return True
-
-
 def train_and_score(config: TrainConfig, folder: Path) -> dict[str, Any]:
     """Do one run, or what is left of it, and score it on the test set.
 
     Returns:
-        Scores from 0 to 1, and CPU seconds; None for those of a run that was resumed.
+        Scores from 0 to 1, the day, and CPU seconds; None for those of a run that was resumed.
     """
     resumed = (folder / CHECKPOINT).exists()
     start = time.process_time()
@@ -113,6 +94,7 @@ def train_and_score(config: TrainConfig, folder: Path) -> dict[str, Any]:
         'miou': confusion.miou(),
         'iou': dict(zip(CAMVID.names, confusion.iou().tolist(), strict=True)),
         'cpu_s': seconds,
+        'date': datetime.now(timezone.utc).date().isoformat(),
     }
 
 
@@ -128,6 +110,8 @@ def table(runs: Mapping[str, Mapping[str, Any]]) -> str:
     ]
     plain = {seed: result['miou'] for seed, result in runs.get(BASELINE, {}).items()}
     for row, by_seed in runs.items():
+        if not by_seed:
+            continue
         mious = [result['miou'] for result in by_seed.values()]
         gains = [by_seed[seed]['miou'] - plain[seed] for seed in by_seed if seed in plain]
         thin = [result['iou'][name] for result in by_seed.values() for name in THIN]
@@ -164,7 +148,7 @@ def put_into(document: Path, text: str, script: str = SCRIPT) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train what is missing, then write result and table after each run."""
+    """Train what is missing; write the result after each run, the table at the end."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
     parser.add_argument('data', type=Path, help='folder of CamVid (SegNet split)')
     parser.add_argument('--runs', type=Path, default=Path('runs/ablation'))
@@ -173,26 +157,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, default=RESULTS / 'ablation_camvid.json')
     parser.add_argument('--table', type=Path, help='document that gets the table')
     args = parser.parse_args(argv)
-    result: dict[str, Any] = {
-        **surroundings('torch', 'lightning'),
-        'epochs': args.epochs,
-        'rows': ROWS,
-        'runs': {row: {} for row in ROWS},
-    }
+    settings = {'epochs': args.epochs, 'rows': ROWS}
+    earlier = earlier_runs(args.out, settings)
+    runs: dict[str, dict[str, Any]] = {row: earlier.get(row, {}) for row in ROWS}
+    result = {**surroundings('torch', 'lightning'), **settings, 'runs': runs}
     for seed in range(args.seeds):
         for row, change in ROWS.items():
+            if str(seed) in runs[row]:
+                continue
             folder = args.runs / f'{row.strip("+ ").replace(" ", "_")}-{seed}'
-            done = folder / RESULT
             config = replace(baseline(args.data, args.epochs), seed=seed, **change)
-            if not is_done(config, folder):
-                write_json(done, train_and_score(config, folder))
-            result['runs'][row][str(seed)] = json.loads(done.read_text(encoding='utf-8'))
-            written = {row: by_seed for row, by_seed in result['runs'].items() if by_seed}
+            runs[row][str(seed)] = train_and_score(config, folder)
             write_json(args.out, result)
-            text = table(written)
-            print(f'{text}\n')
-            if args.table is not None:
-                put_into(args.table, text)
+            print(f'{table(runs)}\n', flush=True)
+    if args.table is not None:
+        put_into(args.table, table(runs))
     return 0
 
 

@@ -12,19 +12,18 @@ half of CamVid's dense clip train, without labels, the other half scores, then t
 numbers are the mean. mIoU is that of CamVid test and, beside it, of the scored halves. Motion
 comes from Farneback's flow or a motion network, never from DIS. Two rows have the same networks as
 the baseline and make their masks steady afterwards, at the cost of time: key frames and frame
-averages. A killed run goes on where it stood.
+averages. A killed run goes on where it stood, and what the result file has is not done again.
 """
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-import json
 from pathlib import Path
 import statistics
 from typing import Any, Final, NamedTuple
 
 from ablation import baseline, put_into
-from report import RESULTS, surroundings
+from report import earlier_runs, RESULTS, surroundings
 from steadiness import FrameAverage, HALVES, KeyFrames, PerFrame, score_clip, Segmenter
 
 from vidseg_ros.evaluation.results_folder import write_json
@@ -212,29 +211,29 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train what is missing, then write result and table after each row."""
+    """Train what is missing; write the result after each row, the table at the end."""
     args = _arguments(argv)
-    result: dict[str, Any] = {
-        **surroundings('torch', 'lightning'),
+    settings = {
         'epochs': args.epochs,
-        'motion': args.motion,
-        'rows': {row: ROWS[row]._asdict() for row in args.rows},
-        'runs': {},
+        'motion': Path(args.motion).name,
+        'teacher': args.teacher.name,
+        'scale': args.scale,
+        'rows': {name: row._asdict() for name, row in ROWS.items()},
     }
+    runs = earlier_runs(args.out, settings)
+    result = {**surroundings('torch', 'lightning'), **settings, 'runs': runs}
     for seed in range(args.seeds):
         for name in (row for row in args.rows if seed == 0 or ROWS[row].matters):
+            if str(seed) in runs.get(name, {}):
+                continue
             folder = args.runs / f'{name.strip("+ ").replace(" ", "_")}-{seed}'
-            done = folder / 'result.json'
-            if not done.is_file():
-                write_json(done, train_and_score(ROWS[name], seed, folder, args))
-            for way, halves in json.loads(done.read_text(encoding='utf-8')).items():
+            for way, halves in train_and_score(ROWS[name], seed, folder, args).items():
                 row = name if way == 'alone' else way
-                result['runs'].setdefault(row, {})[str(seed)] = halves
+                runs.setdefault(row, {})[str(seed)] = halves
             write_json(args.out, result)
-            text = table(result['runs'])
-            print(f'{text}\n')
-            if args.table is not None:
-                put_into(args.table, text, SCRIPT)
+            print(f'{table(runs)}\n', flush=True)
+    if args.table is not None:
+        put_into(args.table, table(runs), SCRIPT)
     return 0
 
 

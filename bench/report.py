@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib import metadata
+import json
 from math import isnan
 import os
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 import cv2
 
+from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.evaluation.results_folder import write_json
 
 RESULTS: Final = Path(__file__).parent / 'results'
@@ -67,6 +69,30 @@ def surroundings(*packages: str) -> dict[str, Any]:
             **{name: _version(name) for name in packages},
         },
     }
+
+
+def earlier_runs(path: Path, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the runs that a result file has already, so that a table grows over days.
+
+    Args:
+        path: The file, or where it will be.
+        settings: Plain types that must stand in the file with these values.
+
+    Returns:
+        The file's ``runs``, empty without a file.
+
+    Raises:
+        ParameterError: If the file has other settings.
+    """
+    if not path.is_file():
+        return {}
+    earlier = json.loads(path.read_text(encoding='utf-8'))
+    wanted = json.loads(json.dumps(settings))
+    if others := [name for name, value in wanted.items() if earlier.get(name) != value]:
+        msg = f'{path} has runs of other settings ({", ".join(others)}); choose another --out'
+        raise ParameterError(msg)
+    runs: dict[str, dict[str, Any]] = earlier['runs']
+    return runs
 
 
 def finish(

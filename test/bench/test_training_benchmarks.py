@@ -145,6 +145,6 @@ def test_the_ablation_goes_on_where_it_stood(
     assert bench.main(arguments) == 0
     assert document.read_text(encoding='utf-8') == table
     arguments[arguments.index('--epochs') + 1] = '2'
-    message = r'baseline-0 is a run with other settings \(epochs.*\); choose another --runs'
+    message = r'result.json has runs of other settings \(epochs\); choose another --out'
     with pytest.raises(ParameterError, match=message):
         bench.main(arguments)

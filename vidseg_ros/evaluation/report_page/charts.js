@@ -6,11 +6,12 @@ import { byId } from 'vidseg/dom';
 import { fileBlob } from 'vidseg/file';
 import { percent, written } from 'vidseg/numbers';
 
+const library = fileBlob('plotly', 'text/javascript'); // read while the player opens
 let plotly = null;
 
-/** Loads Plotly out of the page; called once the rest is there, for it takes a while. */
+/** Starts Plotly; called once the rest is there, for it takes a while. */
 export function loadPlotly() {
-  plotly ??= fileBlob('plotly', 'text/javascript').then((blob) => new Promise((resolve) => {
+  plotly ??= library.then((blob) => new Promise((resolve) => {
     const script = Object.assign(document.createElement('script'), {
       src: URL.createObjectURL(blob), onload: resolve,
     });

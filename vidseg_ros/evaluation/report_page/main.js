@@ -52,14 +52,19 @@ async function openSource(key, index = null) {
   }
 }
 
-function drawCharts() {
+/** Draws the charts from the top of the page down, each in a turn of its own. */
+async function drawCharts() {
   if (!window.Plotly) return;
+  if (source) drawTime(report, source, seekFrame);
+  await nextTurn();
   drawClasses(report);
+  await nextTurn();
   const labelled = report.models.filter(({ key }) => report.overall[key]?.confusion);
   byId('confusion-section').hidden = !labelled.length;
   if (labelled.length) drawConfusion(report, byId('confusion-model').value || labelled[0].key);
-  if (source) drawTime(report, source, seekFrame);
 }
+
+const nextTurn = () => new Promise((resolve) => { setTimeout(resolve); });
 
 function start() {
   byId('subtitle').textContent = report.subtitle;
