@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run's label maps are scored against true labels of whatever size fits."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -132,6 +133,17 @@ def test_label_flips_have_the_unit_per_second() -> None:
     assert found.flips_per_second == pytest.approx(10)
     assert found.tc == 0
     assert found.windows == ()
+
+
+def test_frames_on_both_sides_of_a_gap_are_not_compared(caplog: pytest.LogCaptureFixture) -> None:
+    with ReplayResults(LABELS, consistency=True) as results:
+        for index in (0, 1, 2, 3, 53, 54, 55):
+            at = replace(frame(index), stamp_ns=index * 100_000_000)
+            results.add(at, IMAGE, np.full((12, 16), index > 9, np.uint8))
+    found = results.consistency()
+    assert found is not None
+    assert (found.pairs, found.tc, found.flips_per_second) == (5, 1, 0)
+    assert 'gaps in the recording: 1, 5.00 s in all' in caplog.text
 
 
 def test_consistency_is_left_out_unless_asked_for_or_without_a_pair() -> None:

@@ -25,6 +25,7 @@ from vidseg_ros.core.motion import MotionTracker
 from vidseg_ros.core.overlay import blend
 from vidseg_ros.core.timing import StageTimings, summarize
 from vidseg_ros.evaluation.consistency import Consistency, ConsistencyMeter
+from vidseg_ros.evaluation.frame_clock import FrameClock
 from vidseg_ros.evaluation.lookahead import segment_ahead
 from vidseg_ros.evaluation.results_folder import claim_folder, write_json
 from vidseg_ros.evaluation.sources import FOLDER_FPS, Source, SourceFrame
@@ -114,6 +115,7 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         self._scored = 0
         self._consistency = ConsistencyMeter(len(labels)) if consistency else None
         self._motion = MotionTracker(EVALUATION_SIZE)
+        self._clock = FrameClock()
         self._start_ns = 0
         self._open = ExitStack()
         self._masks: MaskWriter | None = None
@@ -152,11 +154,13 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Finish every file.
+        """Finish every file, and say where frames were not compared.
 
         Raises:
             OutputError: If the end of one cannot be written.
         """
+        for problem in self._clock.problems():
+            _logger.warning('%s', problem)
         self._open.close()
 
     def add(
@@ -188,6 +192,8 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         if truth is not None:
             self._score(frame, image, labels, truth)
         if self._consistency is not None:
+            if not self._clock.add(frame.stamp_ns):
+                self._cut()
             with blame_the_model(frame):
                 motion = self._motion.add(image, frame.stamp_ns)
                 self._consistency.add(labels, motion, truth)
@@ -205,9 +211,7 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
     def skip(self, reason: str, count: int = 1) -> None:
         """Count frames that got no label map."""
         self.drops[reason] += count
-        if self._consistency is not None:
-            self._motion.cut()
-            self._consistency.cut()
+        self._cut()
 
     def scores(self) -> Scores | None:
         """Return the agreement with the true labels so far; None if no pixel was scored."""
@@ -227,6 +231,11 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         """
         if self._outputs is not None:
             write_json(self._outputs.folder / SUMMARY, summary.to_dict())
+
+    def _cut(self) -> None:
+        if self._consistency is not None:
+            self._motion.cut()
+            self._consistency.cut()
 
     def _score(
         self,
