@@ -9,6 +9,7 @@ import torch
 
 from vidseg_ros.core.errors import ModelError, SourceError
 from vidseg_ros.core.labels import CAMVID
+from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_training import export as export_module
 from vidseg_training.checkpoints import CHECKPOINT
@@ -56,6 +57,27 @@ def test_the_model_file_says_what_the_network_says(
         image, _ = test[0]
         assert engine.infer([image, image]).labels.shape == (2, 48, 64)
     assert [path.name for path in target.parent.iterdir()] == ['model.onnx']
+
+
+@pytest.mark.usefixtures('no_cost_limit')
+def test_half_precision_and_another_input_size(
+    finished_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target, size = tmp_path / 'half.onnx', ['--input-size', '64', '80']
+    command = ['export', str(finished_run), '--out', str(target)]
+    assert main([*command, '--precision', 'fp16', *size]) == 0
+    assert capsys.readouterr().out == f'{target}\n'
+    card = read_model(target).card
+    assert (card.precision, card.input_size) == ('fp16', (64, 80))
+    _, network, test = load_run(finished_run)
+    own = score(network, test, (64, 80)).miou()
+    assert card.scores[0].value == pytest.approx(own, abs=1e-3)
+    assert 'of the fp32 file' in card.scores[0].protocol
+    assert score_model(target, test).miou() == pytest.approx(own, abs=0.01)
+    assert main(['evaluate', str(finished_run), *size]) == 0
+    assert 'network input 80x64' in capsys.readouterr().out
+    assert main([*command, '--input-size', '60', '80']) == 2
+    assert 'input_size must be multiples of 16 for compact' in capsys.readouterr().err
 
 
 def test_a_file_that_disagrees_gets_no_name(

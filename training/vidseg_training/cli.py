@@ -51,10 +51,14 @@ def _parser() -> argparse.ArgumentParser:
         help='train a motion network from unlabelled clips (--clips VIDEO_OR_FOLDER ...; --help)',
     )
     motion.add_argument('--out', type=Path, default=Path('runs/motion'), help='folder of the run')
+    size = ('HEIGHT', 'WIDTH')
     ship = commands.add_parser('export', help='write the model file of a finished run')
     ship.add_argument('run', type=Path, help='folder of the run')
     ship.add_argument('--data', type=Path, help='folder of the data set, if it has moved')
     ship.add_argument('--out', type=Path, required=True, help='model file to write')
+    ship.add_argument(
+        '--precision', choices=('fp32', 'fp16'), default='fp32', help='of the network'
+    )
     commands.add_parser('list', help='show all recipes')
     check = commands.add_parser('evaluate', help='score a run, finished or not')
     check.add_argument('run', type=Path, help='folder, checkpoint or weights of the run')
@@ -62,8 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument('--split', choices=get_args(Split), default='test')
     check.add_argument('--scales', type=float, nargs='+', default=[1.0], metavar='FACTOR')
     check.add_argument('--flip', action='store_true', help='look at the mirror image as well')
-    size = ('HEIGHT', 'WIDTH')
     check.add_argument('--sliding-window', type=int, nargs=2, metavar=size, help='pixels')
+    for command in (ship, check):
+        command.add_argument(
+            '--input-size', type=int, nargs=2, metavar=size, help="pixels, if not the run's"
+        )
     add_propagation_arguments(
         commands.add_parser(
             'propagate', help='make training samples at the unlabelled neighbours of frames'
@@ -95,7 +102,20 @@ def _motion(arguments: argparse.Namespace, options: list[str]) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     window = arguments.sliding_window and tuple(arguments.sliding_window)
     protocol = Protocol(scales=tuple(arguments.scales), flip=arguments.flip, window=window)
-    print(evaluate(arguments.run, arguments.data, arguments.split, protocol))
+    size = arguments.input_size and tuple(arguments.input_size)
+    print(evaluate(arguments.run, arguments.data, arguments.split, protocol, size))
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    size = arguments.input_size and tuple(arguments.input_size)
+    model = export(
+        arguments.run,
+        arguments.out,
+        arguments.data,
+        precision=arguments.precision,
+        input_size=size,
+    )
+    print(model.path)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for line in propagate(arguments):
                 print(line)
         else:
-            print(export(arguments.run, arguments.out, arguments.data).path)
+            _export(arguments)
     except VidsegError as error:
         print(f'vidseg-train: {error}', file=sys.stderr)
         return 2

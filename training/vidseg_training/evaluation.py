@@ -2,15 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The score of a run on a split of its data set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.metrics import Confusion
 from vidseg_training.data import open_dataset, Split
 from vidseg_training.export import load_run
-from vidseg_training.networks import STRIDES
+from vidseg_training.networks import check_size
 from vidseg_training.scoring import DEPLOYED, Protocol, score
 
 
@@ -42,6 +41,7 @@ def evaluate(
     data: Path | None = None,
     split: Split = 'test',
     protocol: Protocol = DEPLOYED,
+    input_size: tuple[int, int] | None = None,
 ) -> Evaluation:
     """Score the weights of a run; with the default protocol as the exported model file does.
 
@@ -50,17 +50,19 @@ def evaluate(
         data: Folder of the data set, if it is not where it was during training.
         split: Which images.
         protocol: How an image is predicted.
+        input_size: Height and width in pixels to which images are brought; None: the run's.
 
     Raises:
         SourceError: If the run or its data cannot be read.
-        ParameterError: If the window does not fit the network.
+        ParameterError: If a size does not fit the network.
     """
     trained, network, test = load_run(path, data)
     config = trained.config
-    stride = STRIDES[config.network]
-    if protocol.window is not None and any(side % stride for side in protocol.window):
-        msg = f'window must be multiples of {stride} for {config.network}, not {protocol.window}'
-        raise ParameterError(msg)
+    if protocol.window is not None:
+        check_size(config.network, 'window', protocol.window)
+    if input_size is not None:
+        check_size(config.network, 'input_size', input_size)
+        config = replace(config, input_size=input_size)
     images = test if split == 'test' else open_dataset(config, split)
     confusion = score(network, images, config.input_size, protocol)
     height, width = config.input_size

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a finished run to a model file, compared with its source before it gets its name."""
 
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 import logging
@@ -9,9 +10,11 @@ import os
 from pathlib import Path
 import tempfile
 import time
+from typing import Literal
 import warnings
 
 import numpy as np
+from numpy.typing import NDArray
 import onnx
 import torch
 from torch import nn
@@ -19,14 +22,16 @@ from torch import nn
 from vidseg_ros.core.errors import ModelError, SourceError
 from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.model_card import ModelCard, Score
+from vidseg_ros.inference.agreement import Sample
 from vidseg_ros.inference.model_builder import build_model
 from vidseg_ros.inference.model_file import ModelFile, OPSET, read_model
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
+from vidseg_ros.inference.precision import convert_to_fp16
 from vidseg_training.checkpoints import load_weights, read_weights, TrainedWeights
 from vidseg_training.data import open_dataset, TrainingData
 from vidseg_training.data.sampling import class_weights, LabelledImages
 from vidseg_training.losses import ships_unweighted, without_class_weights
-from vidseg_training.networks import MEAN, NETWORKS, STD
+from vidseg_training.networks import check_size, MEAN, NETWORKS, STD
 from vidseg_training.provenance import (
     describe_recipe,
     describe_score,
@@ -76,12 +81,17 @@ def to_onnx(network: nn.Module, size: tuple[int, int], folder: Path) -> onnx.Mod
     return model
 
 
+def spread(images: LabelledImages) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Yield about 16 images and their labels, from all over the set."""
+    for index in range(0, len(images), max(1, len(images) // 16)):
+        yield images[index]
+
+
 def agreement(network: nn.Module, model: Path, images: LabelledImages) -> float:
     """Return the share of pixels on which a model file agrees with its network, 0 to 1."""
     same = total = 0
     with closing(OnnxRuntimeEngine(model)) as engine:
-        for index in range(0, len(images), max(1, len(images) // 16)):
-            image, _ = images[index]
+        for image, _ in spread(images):
             labels = engine.infer([image]).labels[0]
             same += int((labels == predict(network, image, engine.card.input_size)).sum())
             total += labels.size
@@ -149,20 +159,34 @@ def load_run(
     return trained._replace(config=config), network.eval(), test
 
 
-def export(folder: Path, target: Path, data: Path | None = None) -> ModelFile:
+def export(
+    folder: Path,
+    target: Path,
+    data: Path | None = None,
+    *,
+    precision: Literal['fp32', 'fp16'] = 'fp32',
+    input_size: tuple[int, int] | None = None,
+) -> ModelFile:
     """Write the model file of a finished run, with its score on the test set in the card.
 
     Args:
         folder: The run's folder.
         target: Model file to write.
         data: Folder of the data set, if it is not where it was during training.
+        precision: Of the network; one of fp16 is made of the fp32 file and compared with it on
+            test images. Its score stays that of the fp32 file, and says so.
+        input_size: Height and width in pixels of the network's input; None: the run's.
 
     Raises:
         SourceError: If the run is not there or not finished.
+        ParameterError: If the size does not fit the network.
         ModelError: If the file disagrees with the network, or the confidence costs too much.
     """
     trained, network, test = load_run(folder, data)
     config = trained.config
+    if input_size is not None:
+        check_size(config.network, 'input_size', input_size)
+        config = replace(config, input_size=input_size)
     if trained.epoch < config.epochs:
         msg = f'{folder} stands at epoch {trained.epoch} of {config.epochs}; let it finish first'
         raise SourceError(msg)
@@ -204,6 +228,11 @@ def export(folder: Path, target: Path, data: Path | None = None) -> ModelFile:
             ),
         )
         onnx.save(build_model(inner, card, mean=MEAN, std=STD), draft)
+        if precision == 'fp16':
+            samples = (Sample(image=image, truth=truth) for image, truth in spread(test))
+            half = draft.with_name(f'fp16-{target.name}')
+            _logger.info('fp16 and fp32 agree on %s', convert_to_fp16(draft, half, samples))
+            draft = half
         for name, iou in zip(card.labels.names, confusion.iou(), strict=True):
             _logger.info('%12s %.4f', name, iou)
         _logger.info('%12s %.4f', 'mIoU', confusion.miou())

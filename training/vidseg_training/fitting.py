@@ -14,7 +14,7 @@ from vidseg_training.data.propagated import WithPropagated
 from vidseg_training.data.sampling import LabelledImages, TrainingSet
 from vidseg_training.distillation import soft_labels
 from vidseg_training.loop import fit
-from vidseg_training.networks import POOLING, STRIDES
+from vidseg_training.networks import check_size, POOLING
 from vidseg_training.processes import open_fabric
 from vidseg_training.starting_weights import initial_network
 
@@ -26,14 +26,8 @@ def run(config: TrainConfig, folder: Path) -> Path:
         ParameterError: If a size does not fit the network, or the folder holds another run.
         SourceError: If data or starting weights cannot be read.
     """
-    stride = STRIDES[config.network]
     for field in ('input_size', 'crop_size'):
-        if any(side <= 0 or side % stride for side in getattr(config, field)):
-            msg = (
-                f'{field} must be multiples of {stride} for {config.network}, '
-                f'not {getattr(config, field)}'
-            )
-            raise ParameterError(msg)
+        check_size(config.network, field, getattr(config, field))
     if config.batch_size == 1 and config.network in POOLING:
         msg = f'batch_size must be 2 or more for {config.network}: it normalises pooled images'
         raise ParameterError(msg)

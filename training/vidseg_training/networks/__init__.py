@@ -8,6 +8,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from vidseg_ros.core.errors import ParameterError
 from vidseg_training.networks.base import SegmentationNetwork
 from vidseg_training.networks.compact import CompactNet
 from vidseg_training.networks.dual_resolution import DualResolutionNet
@@ -39,6 +40,7 @@ STRIDES: Final = {
 }
 """Height and width of each network's input must be multiples of this, pixels."""
 
+
 POOLING: Final = frozenset(name for name in NETWORKS if name.startswith(('dual', 'pspnet')))
 """Networks that normalise pooled images, one value a channel: no batches of one image."""
 
@@ -47,6 +49,23 @@ MEAN: Final = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 
 STD: Final = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 """Standard deviation of the input, RGB, on the scale of 0 to 255."""
+
+
+def check_size(network: str, what: str, size: tuple[int, int]) -> None:
+    """Check that a network can take pictures of a size.
+
+    Args:
+        network: Key of `NETWORKS`.
+        what: What the size is, for the message.
+        size: Height and width in pixels.
+
+    Raises:
+        ParameterError: If it cannot.
+    """
+    stride = STRIDES[network]
+    if any(side <= 0 or side % stride for side in size):
+        msg = f'{what} must be multiples of {stride} for {network}, not {size}'
+        raise ParameterError(msg)
 
 
 def normalise(images: Tensor) -> Tensor:
