@@ -31,7 +31,8 @@ import torch.nn.functional as F
 from vidseg_ros.core.errors import VidsegError
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
-from vidseg_training.data.sampling import build_loader, class_weights, EpochSampler, TrainingSet
+from vidseg_training.data.label_statistics import class_weights
+from vidseg_training.data.sampling import build_loader, EpochSampler, TrainingSet
 from vidseg_training.loop import Run
 from vidseg_training.networks import normalise
 from vidseg_training.recipe_list import find_recipe

@@ -22,13 +22,7 @@ from vidseg_training.data.augment import (
 )
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.class_uniform import Centroid
-from vidseg_training.data.sampling import (
-    AugmentedImages,
-    class_weights,
-    Draw,
-    EpochSampler,
-    TrainingSet,
-)
+from vidseg_training.data.sampling import AugmentedImages, Draw, EpochSampler, TrainingSet
 from vidseg_training.data.street import Street
 
 
@@ -210,28 +204,3 @@ def test_a_crop_contains_the_pixel_asked_for(
         crop = resize_and_crop(sample, config, np.random.default_rng(seed), corner)
         assert crop.labels.shape == (16, 16)
         assert (crop.labels == 1).any()
-
-
-def test_class_weights_follow_the_formula() -> None:
-    class Two:
-        label_set = Street.label_set
-
-        def __len__(self) -> int:
-            return 1
-
-        @property
-        def names(self) -> list[str]:
-            return ['the image']
-
-        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-            labels = np.zeros((10, 10), np.uint8)
-            labels[0] = 1  # 10 %
-            labels[1] = 255
-            return np.zeros((10, 10, 3), np.uint8), labels
-
-    weights = class_weights(Two(), 1.1)
-    share = np.array([80 / 90, 10 / 90])
-    np.testing.assert_allclose(
-        weights[0] / weights[1], np.log(1.1 + share[1]) / np.log(1.1 + share[0]), rtol=1e-6
-    )
-    assert weights.mean() == pytest.approx(1)

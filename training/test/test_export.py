@@ -16,7 +16,7 @@ from vidseg_training.checkpoints import CHECKPOINT
 from vidseg_training.cli import main
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.camvid import CamVid
-from vidseg_training.data.sampling import class_weights
+from vidseg_training.data.label_statistics import class_weights
 from vidseg_training.export import agreement, export, load_run, score_model
 from vidseg_training.fitting import run
 from vidseg_training.scoring import score

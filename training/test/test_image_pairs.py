@@ -20,7 +20,7 @@ from vidseg_training.data.image_pairs import (
     ImagePairs,
     Pair,
 )
-from vidseg_training.data.sampling import label_maps
+from vidseg_training.data.label_statistics import label_maps
 
 WritePair = Callable[..., None]
 

@@ -15,8 +15,9 @@ from vidseg_training.checkpoints import read_weights, WEIGHTS
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.data.camvid import CamVid
+from vidseg_training.data.label_statistics import class_weights
 from vidseg_training.data.propagated import WithPropagated
-from vidseg_training.data.sampling import AugmentedImages, class_weights, Draw, TrainingSet
+from vidseg_training.data.sampling import AugmentedImages, Draw, TrainingSet
 from vidseg_training.export import load_run
 from vidseg_training.fitting import run
 from vidseg_training.provenance import describe_sources, licence_of

@@ -29,7 +29,8 @@ from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.precision import convert_to_fp16
 from vidseg_training.checkpoints import load_weights, read_weights, TrainedWeights
 from vidseg_training.data import open_dataset, TrainingData
-from vidseg_training.data.sampling import class_weights, LabelledImages
+from vidseg_training.data.label_statistics import class_weights
+from vidseg_training.data.sampling import LabelledImages
 from vidseg_training.losses import ships_unweighted, without_class_weights
 from vidseg_training.networks import check_size, MEAN, NETWORKS, STD
 from vidseg_training.provenance import (

@@ -36,17 +36,9 @@ from vidseg_training.checkpoints import (
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.lessons import ClipBatches, Lessons, NO_LESSONS
 from vidseg_training.consistency.objective import ConsistencyObjective
-from vidseg_training.data.class_uniform import class_centroids, leave_boosted
 from vidseg_training.data.clip_triplets import Triplets
-from vidseg_training.data.sampling import (
-    build_loader,
-    EpochSampler,
-    label_maps,
-    LabelledImages,
-    trained_images,
-    TrainingSet,
-    warn_of_absent,
-)
+from vidseg_training.data.label_statistics import crop_centroids, trained_images
+from vidseg_training.data.sampling import build_loader, EpochSampler, LabelledImages, TrainingSet
 from vidseg_training.distillation import distillation_loss
 from vidseg_training.losses import class_ids, LabelLoss, without_class_weights
 from vidseg_training.networks import normalise
@@ -121,7 +113,7 @@ class Run:
             build_loader(train, config, self._sampler, self.fabric.world_size),
             use_distributed_sampler=False,
         )
-        self._label_loss = LabelLoss(config, train.images, self.fabric.device)
+        self._label_loss = LabelLoss(config, train.images, self.fabric.device, self._keeps)
         self._clips = ClipBatches(lessons, config, self.batches, self.fabric)
         objective = ConsistencyObjective(config.consistency, config.distillation, lessons.teacher)
         self._objective = objective.to(self.fabric.device)
@@ -157,6 +149,11 @@ class Run:
         """Whether this process is the one that writes files."""
         return self.fabric.is_global_zero
 
+    @property
+    def _keeps(self) -> Path | None:
+        """Where this process keeps what it has counted."""
+        return self._folder if self._leads else None
+
     def _epoch_sampler(self, images: LabelledImages) -> EpochSampler:
         config, fabric = self.config, self.fabric
         if config.batch_size % fabric.world_size:
@@ -167,12 +164,9 @@ class Run:
             raise ParameterError(msg)
         centroids = None
         if config.class_uniform:
-            centroids = class_centroids(
-                label_maps(images, len(images)), len(self._label_set), config.class_uniform_tile
-            )
             boosted = class_ids('boost_classes', config.boost_classes, self._label_set.names)
-            centroids = leave_boosted(centroids, trained_images(images), boosted)
-            warn_of_absent(images, [len(of_class) for of_class in centroids])
+            tile = config.class_uniform_tile
+            centroids = crop_centroids(images, tile, boosted, self._keeps)
         part = (fabric.global_rank, fabric.world_size)
         return EpochSampler(trained_images(images), config, centroids, part)
 

@@ -4,6 +4,7 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from pathlib import Path
 
 import torch
 from torch import nn, Tensor
@@ -12,7 +13,8 @@ import torch.nn.functional as F
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.config import TrainConfig
-from vidseg_training.data.sampling import class_weights, LabelledImages
+from vidseg_training.data.label_statistics import class_weights
+from vidseg_training.data.sampling import LabelledImages
 from vidseg_training.networks.base import SegmentationNetwork
 from vidseg_training.processes import joint_mean
 from vidseg_training.relaxation import boundary_cross_entropy, relaxed_cross_entropy
@@ -110,13 +112,20 @@ class LabelLoss:
         class_weights: Weight of each class, None without them.
     """
 
-    def __init__(self, config: TrainConfig, images: LabelledImages, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        images: LabelledImages,
+        device: torch.device,
+        folder: Path | None = None,
+    ) -> None:
         """Prepare class weights.
 
         Args:
             config: The settings.
             images: Training set, whose label maps are counted for the weights.
             device: Of the labels.
+            folder: Keeps the counts; None: nothing is kept.
 
         Raises:
             ParameterError: If a strict class is unknown.
@@ -127,7 +136,7 @@ class LabelLoss:
         self.class_weights: list[float] | None = None
         self._weights = None
         if config.class_weight_offset is not None:
-            weights = class_weights(images, config.class_weight_offset)
+            weights = class_weights(images, config.class_weight_offset, folder)
             self.class_weights = weights.tolist()
             self._weights = torch.from_numpy(weights).to(device)
 

@@ -112,6 +112,11 @@ class ImagePairs:
         """
         return self._read(self._read_labels, self._pairs[index].labels)
 
+    def label_files(self) -> list[tuple[str, int, int]]:
+        """Return name, bytes and time (ns) of every label map: whether they are the same files."""
+        found = [(pair.labels.name, pair.labels.stat()) for pair in self._pairs]
+        return [(name, status.st_size, status.st_mtime_ns) for name, status in found]
+
     def _read(self, read: Callable[[Path], NDArray[np.uint8]], path: Path) -> NDArray[np.uint8]:
         try:
             return read(path)

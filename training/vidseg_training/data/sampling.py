@@ -6,7 +6,6 @@ Nothing random has to be saved, so a killed run resumes exactly where its checkp
 """
 
 from collections.abc import Iterator, Sequence
-import logging
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import cv2
@@ -16,13 +15,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from vidseg_ros.core.labels import IGNORE_ID, LabelSet
+from vidseg_ros.core.labels import LabelSet
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.augment import augment, Sample, SoftLabels
 from vidseg_training.data.class_uniform import Centroid, draw_epoch
-from vidseg_training.data.image_pairs import ImagePairs
-
-_logger = logging.getLogger(__name__)
 
 _Batch = TypeVar('_Batch')
 
@@ -211,42 +207,3 @@ def load_beside(
 def _use_one_core(_worker: int) -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-
-
-def trained_images(images: LabelledImages) -> int:
-    """Return how many images, from the first, are drawn anywhere; see `ImagePairs.boost_from`."""
-    return images.boost_from if isinstance(images, ImagePairs) else len(images)
-
-
-def label_maps(images: LabelledImages, count: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield the first label maps, (H, W) uint8; where they are files, images stay shut."""
-    for index in range(count):
-        yield images.labels(index) if isinstance(images, ImagePairs) else images[index][1]
-
-
-def warn_of_absent(images: LabelledImages, counts: Sequence[int]) -> None:
-    """Say in the log which classes are in no training image; ``counts`` has one of each class."""
-    absent = [name for name, n in zip(images.label_set.names, counts, strict=True) if n == 0]
-    if absent:
-        _logger.warning('no training image shows %s: not to be learned', ', '.join(absent))
-
-
-def class_weights(images: LabelledImages, offset: float) -> NDArray[np.float32]:
-    """Weigh classes by 1 / ln(offset + share of pixels) (Paszke et al. 2016), mean 1.
-
-    Args:
-        images: The training set; every label map of an image trained on is read once.
-        offset: c of the formula, above 1; the smaller, the more rare classes count.
-
-    Returns:
-        (C,) float32.
-    """
-    classes = len(images.label_set)
-    counts = np.zeros(256, np.int64)
-    for labels in label_maps(images, trained_images(images)):
-        counts += np.bincount(labels.ravel(), minlength=256)
-    assert counts[classes:IGNORE_ID].sum() == 0
-    warn_of_absent(images, counts[:classes].tolist())
-    weights = 1 / np.log(offset + counts[:classes] / counts[:classes].sum())
-    scaled: NDArray[np.float32] = (weights / weights.mean()).astype(np.float32)
-    return scaled
