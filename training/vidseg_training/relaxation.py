@@ -28,9 +28,15 @@ def neighbour_classes(labels: Tensor, classes: int) -> Tensor:
     Returns:
         (B, C, H, W) bool; void counts for no class.
     """
-    known = labels.where(labels != IGNORE_ID, classes)
-    one_hot = F.one_hot(known, classes + 1)[..., :classes].permute(0, 3, 1, 2)  # B C H W
-    return F.max_pool2d(one_hot.float(), 3, 1, 1).bool()
+    around = F.pad(_one_hot(labels, classes), (1, 1, 1, 1))  # B C H+2 W+2
+    rows = around[..., :-2, :] | around[..., 1:-1, :] | around[..., 2:, :]
+    return rows[..., :-2] | rows[..., 1:-1] | rows[..., 2:]
+
+
+def _one_hot(labels: Tensor, classes: int) -> Tensor:
+    """Return (B, C, H, W) bool of (B, H, W) ids; void is no class."""
+    ids = torch.arange(classes, device=labels.device).view(-1, 1, 1)
+    return labels[:, None] == ids
 
 
 def relaxed_cross_entropy(
@@ -53,7 +59,7 @@ def relaxed_cross_entropy(
     """
     classes = logits.shape[1]
     around = neighbour_classes(labels, classes)
-    own = F.one_hot(labels.clamp(max=classes - 1), classes).permute(0, 3, 1, 2).bool()
+    own = _one_hot(labels, classes)
     hard = torch.isin(labels, torch.tensor(strict, dtype=labels.dtype, device=labels.device))
     allowed = torch.where(hard[:, None], own, around)
     valid = labels != IGNORE_ID
