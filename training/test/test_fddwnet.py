@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_ros.core.metrics import Confusion
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.export import predict
 from vidseg_training.networks import NETWORKS
-from vidseg_training.networks.fddwnet import FDDWNet, load_fddwnet
+from vidseg_training.networks.fddwnet import AxisConv, FDDWNet, load_fddwnet
 
 # every Cityscapes class as a CamVid class, in Cityscapes order
 _TO_CAMVID = (3, 4, 1, 1, 7, 2, 6, 6, 5, 5, 0, 9, 10, 8, 8, 8, 8, 10, 10)
@@ -73,3 +74,24 @@ def test_published_weights_score_zero_shot_as_measured(data_dir: Path) -> None:
         labels = np.array(_TO_CAMVID, np.uint8)[predict(network, image, image.shape[:2])]
         confusion.add(truth, labels)
     assert 100 * confusion.miou() == pytest.approx(61.0, abs=0.1)
+
+
+@pytest.mark.parametrize('dilation', [1, 2, 5])
+@pytest.mark.parametrize('kernel', [(3, 1), (1, 3)])
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_the_quick_convolution_is_the_dilated_one(
+    kernel: tuple[int, int], dilation: int, layout: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    padding = (kernel[0] // 2 * dilation, kernel[1] // 2 * dilation)
+    conv = AxisConv(4, 4, kernel, 1, padding, dilation=dilation, groups=4, bias=False)
+    found = []
+    for function in (conv, lambda x: nn.Conv2d.forward(conv, x)):
+        images = torch.linspace(-3, 5, 2 * 4 * 11 * 13).reshape(2, 4, 11, 13).sin()
+        images = images.to(memory_format=layout).requires_grad_()
+        conv.weight.grad = None
+        result = function(images)
+        result.pow(2).sum().backward()
+        found.append((result, images.grad, conv.weight.grad))
+    assert found[0][0].shape == (2, 4, 11, 13)
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-5)
