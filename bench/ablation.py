@@ -17,7 +17,6 @@ and what the result file has is not done again.
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 import statistics
 import time
@@ -82,7 +81,7 @@ def train_and_score(config: TrainConfig, folder: Path) -> dict[str, Any]:
     """Do one run, or what is left of it, and score it on the test set.
 
     Returns:
-        Scores from 0 to 1, the day, and CPU seconds; None for those of a run that was resumed.
+        Scores from 0 to 1, and CPU seconds; None for those of a run that was resumed.
     """
     resumed = (folder / CHECKPOINT).exists()
     start = time.process_time()
@@ -94,7 +93,6 @@ def train_and_score(config: TrainConfig, folder: Path) -> dict[str, Any]:
         'miou': confusion.miou(),
         'iou': dict(zip(CAMVID.names, confusion.iou().tolist(), strict=True)),
         'cpu_s': seconds,
-        'date': datetime.now(timezone.utc).date().isoformat(),
     }
 
 
@@ -160,14 +158,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = {'epochs': args.epochs, 'rows': ROWS}
     earlier = earlier_runs(args.out, settings)
     runs: dict[str, dict[str, Any]] = {row: earlier.get(row, {}) for row in ROWS}
-    result = {**surroundings('torch', 'lightning'), **settings, 'runs': runs}
+    where = surroundings('torch', 'lightning')
+    result = {**where, **settings, 'runs': runs}
     for seed in range(args.seeds):
         for row, change in ROWS.items():
             if str(seed) in runs[row]:
                 continue
             folder = args.runs / f'{row.strip("+ ").replace(" ", "_")}-{seed}'
             config = replace(baseline(args.data, args.epochs), seed=seed, **change)
-            runs[row][str(seed)] = train_and_score(config, folder)
+            runs[row][str(seed)] = {**train_and_score(config, folder), 'on': where}
             write_json(args.out, result)
             print(f'{table(runs)}\n', flush=True)
     if args.table is not None:

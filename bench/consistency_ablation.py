@@ -23,7 +23,7 @@ import statistics
 from typing import Any, Final, NamedTuple
 
 from ablation import baseline, put_into
-from report import earlier_runs, RESULTS, surroundings
+from report import checksum, earlier_runs, RESULTS, surroundings
 from steadiness import FrameAverage, HALVES, KeyFrames, PerFrame, score_clip, Segmenter
 
 from vidseg_ros.evaluation.results_folder import write_json
@@ -215,13 +215,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _arguments(argv)
     settings = {
         'epochs': args.epochs,
-        'motion': Path(args.motion).name,
-        'teacher': args.teacher.name,
+        'motion': args.motion if args.motion == 'farneback' else checksum(Path(args.motion)),
+        'teacher': [args.teacher.name, checksum(args.teacher)],
         'scale': args.scale,
         'rows': {name: row._asdict() for name, row in ROWS.items()},
     }
+    where = surroundings('torch', 'lightning')
     runs = earlier_runs(args.out, settings)
-    result = {**surroundings('torch', 'lightning'), **settings, 'runs': runs}
+    result = {**where, **settings, 'runs': runs}
     for seed in range(args.seeds):
         for name in (row for row in args.rows if seed == 0 or ROWS[row].matters):
             if str(seed) in runs.get(name, {}):
@@ -229,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             folder = args.runs / f'{name.strip("+ ").replace(" ", "_")}-{seed}'
             for way, halves in train_and_score(ROWS[name], seed, folder, args).items():
                 row = name if way == 'alone' else way
-                runs.setdefault(row, {})[str(seed)] = halves
+                runs.setdefault(row, {})[str(seed)] = [{**half, 'on': where} for half in halves]
             write_json(args.out, result)
             print(f'{table(runs)}\n', flush=True)
     if args.table is not None:

@@ -5,6 +5,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+import hashlib
 from importlib import metadata
 import json
 from math import isnan
@@ -69,6 +70,11 @@ def surroundings(*packages: str) -> dict[str, Any]:
             **{name: _version(name) for name in packages},
         },
     }
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def earlier_runs(path: Path, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

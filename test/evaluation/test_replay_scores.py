@@ -135,15 +135,38 @@ def test_label_flips_have_the_unit_per_second() -> None:
     assert found.windows == ()
 
 
-def test_frames_on_both_sides_of_a_gap_are_not_compared(caplog: pytest.LogCaptureFixture) -> None:
-    with ReplayResults(LABELS, consistency=True) as results:
-        for index in (0, 1, 2, 3, 53, 54, 55):
+@pytest.mark.parametrize(
+    ('steps', 'fps', 'pairs'),
+    [
+        ((0, 1, 2, 3, 53, 54, 55), None, 5),
+        ((0, 50, 51, 52), 10.0, 2),  # an early gap shows beside the rate
+        ((0, 50, 51, 52), None, 3),
+    ],
+)
+def test_frames_on_both_sides_of_a_gap_are_not_compared(
+    steps: tuple[int, ...], fps: float | None, pairs: int
+) -> None:
+    with ReplayResults(LABELS, consistency=True, fps=fps) as results:
+        for index in steps:
             at = replace(frame(index), stamp_ns=index * 100_000_000)
-            results.add(at, IMAGE, np.full((12, 16), index > 9, np.uint8))
+            results.add(at, IMAGE, np.zeros((12, 16), np.uint8))
     found = results.consistency()
     assert found is not None
-    assert (found.pairs, found.tc, found.flips_per_second) == (5, 1, 0)
-    assert 'gaps in the recording: 1, 5.00 s in all' in caplog.text
+    assert found.pairs == pairs
+
+
+def test_skipped_frames_are_no_gap() -> None:
+    """Only the pair that they tear apart is missing."""
+    with ReplayResults(LABELS, consistency=True, fps=10.0) as results:
+        for index in range(12):
+            at = replace(frame(index), stamp_ns=index * 100_000_000)
+            if 4 <= index < 10:
+                results.skip('corrupt', stamp_ns=at.stamp_ns)
+            else:
+                results.add(at, IMAGE, np.zeros((12, 16), np.uint8))
+    found = results.consistency()
+    assert found is not None
+    assert found.pairs == 3 + 1
 
 
 def test_consistency_is_left_out_unless_asked_for_or_without_a_pair() -> None:

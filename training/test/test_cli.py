@@ -107,3 +107,17 @@ def test_a_class_that_no_image_shows_is_not_in_the_mean(
     assert occurring.sum() < 11
     for name, occurs in zip(result.labels.names, occurring, strict=True):
         assert (shown[name] == '-') != occurs
+
+
+def test_what_a_loading_process_cannot_read_is_said_in_one_sentence(
+    camvid_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(camvid_folder, tmp_path / 'camvid')
+    damaged = folder / 'train' / '003.png'
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    options = ['--data', str(folder), '--out', str(tmp_path / 'run'), '--network', 'compact']
+    options += ['--crop-size', '32', '48', '--input-size', '48', '64', '--workers', '1']
+    assert main(['fit', 'camvid_dual_resolution', *options, '--batch-size', '2']) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f'vidseg-train: cannot read the image {damaged}')
+    assert 'Traceback' not in said

@@ -1,8 +1,9 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
 from pathlib import Path
 import shutil
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -10,7 +11,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from vidseg_ros.core.errors import SourceError
+from vidseg_training.data import open_dataset, Split
 from vidseg_training.data.image_folder import ImageFolder
+from vidseg_training.data.label_statistics import class_weights, crop_centroids
+from vidseg_training.recipes import RECIPES
 
 _DESCRIPTION = {
     'name': 'my drive',
@@ -131,3 +135,22 @@ def test_bad_files_are_named(drive: Path) -> None:
     (masks / 'b.png').unlink()
     with pytest.raises(SourceError, match=r'no label map .*b\.png \(1 missing\)'):
         ImageFolder(drive, 'train')
+
+
+def test_what_was_counted_at_one_size_is_not_taken_for_another(
+    drive: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / 'run'
+    for size in ((10, 16), (5, 8), None):
+        images = ImageFolder(drive, 'train', size)
+        assert crop_centroids(images, 4, folder=kept) == crop_centroids(images, 4)
+    weights = class_weights(images, 1.1, kept)
+    _describe(drive, void=[1, 7])
+    assert class_weights(ImageFolder(drive, 'train'), 1.1, kept).tolist() != weights.tolist()
+
+
+def test_scores_are_taken_at_the_size_of_the_images(drive: Path) -> None:
+    config = replace(RECIPES['own_compact'](), data=drive, input_size=(16, 16))
+    shapes = {split: open_dataset(config, split)[0][1].shape for split in get_args(Split)}
+    whole, shrunk = (20, 32), (16, 16)
+    assert shapes == {'train': shrunk, 'trainval': shrunk, 'val': whole, 'test': whole}

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import label_statistics
 from vidseg_training.data.camvid import CamVid
@@ -82,7 +83,7 @@ def test_what_was_counted_is_not_counted_again(
         crop_centroids(images, 30, (), tmp_path)  # other tiles are read for
 
 
-@pytest.mark.parametrize('damage', ['label map', 'cut short', 'no file'])
+@pytest.mark.parametrize('damage', ['label map', 'cut short', 'flipped', 'empty', 'no file'])
 def test_changed_labels_and_damaged_files_are_counted_again(
     images: CamVid, tmp_path: Path, damage: str
 ) -> None:
@@ -93,6 +94,12 @@ def test_changed_labels_and_damaged_files_are_counted_again(
         cv2.imwrite(str(path), np.zeros((48, 64), np.uint8))
     elif damage == 'cut short':
         kept.write_bytes(kept.read_bytes()[:50])
+    elif damage == 'flipped':
+        data = bytearray(kept.read_bytes())
+        data[len(data) // 3] ^= 255
+        kept.write_bytes(data)
+    elif damage == 'empty':
+        kept.write_bytes(b'')
     else:
         kept.unlink()
     after = class_weights(images, 1.1, tmp_path)
@@ -108,3 +115,34 @@ def test_a_resumed_run_reads_no_label_map_for_counting(
     assert {COUNTS, CENTROIDS} <= {path.name for path in tmp_path.iterdir()}
     monkeypatch.setattr(label_statistics, 'label_maps', None)
     run(config, tmp_path)
+
+
+def test_a_wrong_setting_spoils_nothing_that_was_counted(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    config = replace(small_config, class_uniform=0.5, class_uniform_tile=20)
+    run(config, tmp_path)
+    before = (tmp_path / CENTROIDS).read_bytes()
+    with pytest.raises(ParameterError, match='class_uniform_tile'):
+        run(replace(config, class_uniform_tile=30), tmp_path)
+    assert (tmp_path / CENTROIDS).read_bytes() == before
+
+
+def test_of_several_processes_all_read_and_the_first_one_writes(
+    images: CamVid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_statistics, 'process_index', lambda: 1)
+    weights = class_weights(images, 1.1, tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+    monkeypatch.setattr(label_statistics, 'process_index', lambda: 0)
+    class_weights(images, 1.1, tmp_path / 'run')
+    monkeypatch.setattr(label_statistics, 'process_index', lambda: 1)
+    monkeypatch.setattr(label_statistics, 'label_maps', None)
+    np.testing.assert_array_equal(class_weights(images, 1.1, tmp_path / 'run'), weights)
+
+
+def test_nothing_but_void_is_refused(images: CamVid, tmp_path: Path) -> None:
+    for path in (tmp_path / 'camvid' / 'trainannot').iterdir():
+        cv2.imwrite(str(path), np.full((48, 64), 11, np.uint8))
+    with pytest.raises(SourceError, match='label maps of all training images are void'):
+        class_weights(images, 1.1)

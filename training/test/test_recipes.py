@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import replace
 from pathlib import Path
+import re
 
 import pytest
 
@@ -33,7 +34,9 @@ def test_every_recipe_is_complete() -> None:
         assert config.batch_size > 1 or config.network not in POOLING
         assert recipe.__doc__ is not None
         assert f'vidseg-train fit {name}' in recipe.__doc__
-        assert '\n    Result: ' in recipe.__doc__
+        result = recipe.__doc__.partition('\n    Result: ')[2].split('\n\n')[0]
+        said = ' '.join(result.split())
+        assert re.search(r'\d\d\.\d|figure|publish|docs/', said), f'{name} says nothing: {said}'
 
 
 def test_recipes_name_classes_that_there_are() -> None:

@@ -141,6 +141,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             _export(arguments)
     except VidsegError as error:
-        print(f'vidseg-train: {error}', file=sys.stderr)
+        print(f'vidseg-train: {_words_of(error)}', file=sys.stderr)
         return 2
     return 0
+
+
+def _words_of(error: VidsegError) -> str:
+    """Return the message; of one from a loading process without that process's traceback."""
+    text = str(error)
+    if 'Original Traceback' not in text:
+        return text
+    return text.strip().splitlines()[-1].partition(': ')[2]

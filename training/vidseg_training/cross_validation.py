@@ -22,7 +22,7 @@ from vidseg_training.data import open_dataset
 from vidseg_training.data.kitti import FOLDS
 from vidseg_training.export import load_run
 from vidseg_training.fitting import run
-from vidseg_training.scoring import score
+from vidseg_training.scoring import on_fastest_device, score
 
 SUBMISSION: Final = 'submission.safetensors'
 """The weights to hand in."""
@@ -94,6 +94,7 @@ def _score_fold(config: TrainConfig, folder: Path) -> FoldScore:
     run(config, folder)
     if not done.is_file():
         _, network, held_out = load_run(folder, config.data)
+        network = on_fastest_device(network)
         labelled = open_dataset(config, 'trainval')
         size = config.input_size
         miou = [score(network, images, size).miou() for images in (held_out, labelled)]

@@ -10,7 +10,7 @@ from vidseg_ros.core.metrics import Confusion
 from vidseg_training.data import open_dataset, Split
 from vidseg_training.export import load_run
 from vidseg_training.networks import check_size
-from vidseg_training.scoring import DEPLOYED, Protocol, score
+from vidseg_training.scoring import DEPLOYED, on_fastest_device, Protocol, score
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def evaluate(
         check_size(config.network, 'input_size', input_size)
         config = replace(config, input_size=input_size)
     images = test if split == 'test' else open_dataset(config, split)
-    confusion = score(network, images, config.input_size, protocol)
+    confusion = score(on_fastest_device(network), images, config.input_size, protocol)
     height, width = config.input_size
     words = (
         f'{config.name}, epoch {trained.epoch} of {config.epochs}, {images.title} '

@@ -24,7 +24,7 @@ from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.model_card import ModelCard, Score
 from vidseg_ros.inference.agreement import Sample
 from vidseg_ros.inference.model_builder import build_model
-from vidseg_ros.inference.model_file import ModelFile, OPSET, read_model
+from vidseg_ros.inference.model_file import ModelFile, OPSET, read_model, write_card
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.precision import convert_to_fp16
 from vidseg_training.checkpoints import load_weights, read_weights, TrainedWeights
@@ -174,8 +174,8 @@ def export(
         folder: The run's folder.
         target: Model file to write.
         data: Folder of the data set, if it is not where it was during training.
-        precision: Of the network; one of fp16 is made of the fp32 file and compared with it on
-            test images. Its score stays that of the fp32 file, and says so.
+        precision: Of the network; one of fp16 is made of the fp32 file, compared with it on test
+            images and scored itself.
         input_size: Height and width in pixels of the network's input; None: the run's.
 
     Raises:
@@ -185,9 +185,12 @@ def export(
     """
     trained, network, test = load_run(folder, data)
     config = trained.config
+    options = '' if precision == 'fp32' else f' --precision {precision}'
     if input_size is not None:
         check_size(config.network, 'input_size', input_size)
-        config = replace(config, input_size=input_size)
+        options += f' --input-size {input_size[0]} {input_size[1]}'
+    recipe = describe_recipe(config) + (options and f'; vidseg-train export{options}')
+    config = replace(config, input_size=input_size or config.input_size)
     if trained.epoch < config.epochs:
         msg = f'{folder} stands at epoch {trained.epoch} of {config.epochs}; let it finish first'
         raise SourceError(msg)
@@ -200,7 +203,7 @@ def export(
         input_size=config.input_size,
         precision='fp32',
         licence=licence_of(sources),
-        recipe=describe_recipe(config),
+        recipe=recipe,
         datasets=sources,
         scores=(),
     )
@@ -219,21 +222,15 @@ def export(
         if cost > CONFIDENCE_COST:
             msg = f'the confidence adds {100 * cost:.0f} % to the model time, 10 % is the limit'
             raise ModelError(msg)
-        confusion = score_model(draft, test)
-        card = replace(
-            card,
-            scores=(
-                Score(
-                    metric='mIoU', value=confusion.miou(), protocol=describe_score(config, test)
-                ),
-            ),
-        )
-        onnx.save(build_model(inner, card, mean=MEAN, std=STD), draft)
         if precision == 'fp16':
             samples = (Sample(image=image, truth=truth) for image, truth in spread(test))
             half = draft.with_name(f'fp16-{target.name}')
             _logger.info('fp16 and fp32 agree on %s', convert_to_fp16(draft, half, samples))
             draft = half
+            card = replace(card, precision=precision)
+        confusion = score_model(draft, test)
+        score = Score(metric='mIoU', value=confusion.miou(), protocol=describe_score(config, test))
+        write_card(draft, replace(card, scores=(score,)))
         for name, iou in zip(card.labels.names, confusion.iou(), strict=True):
             _logger.info('%12s %.4f', name, iou)
         _logger.info('%12s %.4f', 'mIoU', confusion.miou())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import logging
 from math import inf, isfinite
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.progress import (
     BarColumn,
@@ -102,6 +102,7 @@ class Run:
         self._best = -inf
         self._names, self._label_set = train.images.names, train.images.label_set
         self.fabric = open_fabric(config)
+        checkpoint = self._checkpoint()
         self._sampler = self._epoch_sampler(train.images)
         self.batches = len(self._sampler) // config.batch_size
         if self.batches == 0:
@@ -113,13 +114,14 @@ class Run:
             build_loader(train, config, self._sampler, self.fabric.world_size),
             use_distributed_sampler=False,
         )
-        self._label_loss = LabelLoss(config, train.images, self.fabric.device, self._keeps)
+        self._label_loss = LabelLoss(config, train.images, self.fabric.device, folder)
         self._clips = ClipBatches(lessons, config, self.batches, self.fabric)
         objective = ConsistencyObjective(config.consistency, config.distillation, lessons.teacher)
         self._objective = objective.to(self.fabric.device)
         self._set_up(network)
         folder.mkdir(parents=True, exist_ok=True)
-        self._restore()
+        if checkpoint is not None:
+            self._restore(checkpoint)
         self._log = RunLog(folder, self.step, tensorboard=config.tensorboard and self._leads)
 
     def _set_up(self, network: nn.Module) -> None:
@@ -149,11 +151,6 @@ class Run:
         """Whether this process is the one that writes files."""
         return self.fabric.is_global_zero
 
-    @property
-    def _keeps(self) -> Path | None:
-        """Where this process keeps what it has counted."""
-        return self._folder if self._leads else None
-
     def _epoch_sampler(self, images: LabelledImages) -> EpochSampler:
         config, fabric = self.config, self.fabric
         if config.batch_size % fabric.world_size:
@@ -166,14 +163,15 @@ class Run:
         if config.class_uniform:
             boosted = class_ids('boost_classes', config.boost_classes, self._label_set.names)
             tile = config.class_uniform_tile
-            centroids = crop_centroids(images, tile, boosted, self._keeps)
+            centroids = crop_centroids(images, tile, boosted, self._folder)
         part = (fabric.global_rank, fabric.world_size)
         return EpochSampler(trained_images(images), config, centroids, part)
 
-    def _restore(self) -> None:
+    def _checkpoint(self) -> dict[str, Any] | None:
+        """Read the checkpoint, if there is one; before anything is counted or written."""
         path = self._folder / CHECKPOINT
         if not path.is_file():
-            return
+            return None
         checkpoint = load_checkpoint(path)
         changed = changed_settings(parse_settings(checkpoint['settings']), self.config)
         if changed:
@@ -182,6 +180,10 @@ class Run:
                 'choose another --out'
             )
             raise ParameterError(msg)
+        return checkpoint
+
+    def _restore(self, checkpoint: dict[str, Any]) -> None:
+        path = self._folder / CHECKPOINT
         load_weights(self.network.module, checkpoint['network'], path)
         self._optimizer.load_state_dict(checkpoint['optimizer'])
         self._objective.load_state_dict(checkpoint.get('objective', {}))

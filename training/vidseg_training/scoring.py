@@ -109,6 +109,11 @@ def _views(
         yield torch.from_numpy(view).permute(2, 0, 1)[None]
 
 
+def on_fastest_device(network: nn.Module) -> nn.Module:
+    """Return the network, moved to the GPU where there is one."""
+    return network.to('cuda' if torch.cuda.is_available() else 'cpu')
+
+
 def predict(
     network: nn.Module,
     image: NDArray[np.uint8],

@@ -65,7 +65,9 @@ def main(argv: Sequence[str]) -> int:
             inputs=(Path(args.source), *([args.labels] if args.labels else [])),
         )
         with (
-            ReplayResults(labels, outputs, truth=truth, consistency=args.consistency) as results,
+            ReplayResults(
+                labels, outputs, truth=truth, consistency=args.consistency, fps=source.fps
+            ) as results,
             progress_bar(source.name, _frames(source, args.limit)) as on_frame,
         ):
             summary = run(args, model.path, source, results, on_frame)

@@ -96,6 +96,7 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         *,
         truth: LabelDirectory | None = None,
         consistency: bool = False,
+        fps: float | None = None,
     ) -> None:
         """Remember what to collect; files are made by ``with``.
 
@@ -105,6 +106,7 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
             truth: True labels to score against.
             consistency: Whether to measure how steady the label maps are; takes longer than a
                 small network.
+            fps: Nominal rate of the footage, frames/s; None: not known.
         """
         self.segmented = 0
         self.drops: Counter[str] = Counter()
@@ -115,7 +117,7 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         self._scored = 0
         self._consistency = ConsistencyMeter(len(labels)) if consistency else None
         self._motion = MotionTracker(EVALUATION_SIZE)
-        self._clock = FrameClock()
+        self._clock = FrameClock(fps)
         self._start_ns = 0
         self._open = ExitStack()
         self._masks: MaskWriter | None = None
@@ -154,13 +156,11 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Finish every file, and say where frames were not compared.
+        """Finish every file.
 
         Raises:
             OutputError: If the end of one cannot be written.
         """
-        for problem in self._clock.problems():
-            _logger.warning('%s', problem)
         self._open.close()
 
     def add(
@@ -208,9 +208,11 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
                 self._sheet.add(f'{frame.name}  {seconds:.2f} s', overlay)
         self.segmented += 1
 
-    def skip(self, reason: str, count: int = 1) -> None:
-        """Count frames that got no label map."""
+    def skip(self, reason: str, count: int = 1, *, stamp_ns: int | None = None) -> None:
+        """Count frames that got no label map; ``stamp_ns`` is that of the last one, if known."""
         self.drops[reason] += count
+        if stamp_ns is not None:
+            self._clock.add(stamp_ns)
         self._cut()
 
     def scores(self) -> Scores | None:
@@ -324,7 +326,7 @@ def replay_offline(
 def _skip(results: ReplayResults, item: SourceFrame, error: ImageError) -> None:
     if error.reason not in results.drops:
         _logger.warning('frame %s is skipped, and others like it: %s', item.name, error)
-    results.skip(error.reason)
+    results.skip(error.reason, stamp_ns=item.stamp_ns)
 
 
 def _latencies(timings: list[StageTimings], decode: str) -> tuple[StageLatency, ...]:

@@ -124,6 +124,13 @@ def describe(model: onnx.ModelProto, path: Path) -> ModelFile:
     )
 
 
+def write_card(path: Path, card: ModelCard) -> None:
+    """Replace the card of a model file."""
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    onnx.save(model, path)
+
+
 @contextmanager
 def replaced_when_whole(target: Path) -> Iterator[Path]:
     """Give a draft to write; it becomes the target, at once, unless the body raises.

@@ -22,7 +22,9 @@ TrainingData: TypeAlias = ImagePairs | Street
 
 
 def _open_folder(config: TrainConfig, split: Split) -> ImageFolder:
-    return ImageFolder(config.data, split, None if split == 'test' else config.input_size)
+    # Only training images are shrunk: scores are taken at the size of the camera.
+    trains = split in {'train', 'trainval'}
+    return ImageFolder(config.data, split, config.input_size if trains else None)
 
 
 DATASETS: Final[dict[str, Callable[[TrainConfig, Split], TrainingData]]] = {

@@ -81,6 +81,10 @@ class ImageFolder(ImagePairs):
         labels = super().labels(index)
         return labels if self._size is None else resize_labels(labels, self._size)
 
+    def label_key(self) -> str:
+        """Return what tells label maps from others, see `ImagePairs`."""
+        return f'{self._size} {super().label_key()}'
+
     def _find(self, plain: Mapping[str, Any], split: str) -> list[Pair]:
         folders = plain[split]
         named = isinstance(folders, dict) and set(folders) == {'images', 'masks'}

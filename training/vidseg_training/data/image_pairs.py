@@ -112,10 +112,12 @@ class ImagePairs:
         """
         return self._read(self._read_labels, self._pairs[index].labels)
 
-    def label_files(self) -> list[tuple[str, int, int]]:
-        """Return name, bytes and time (ns) of every label map: whether they are the same files."""
+    def label_key(self) -> str:
+        """Return what tells label maps from others: the files, and how their ids are read."""
+        table = None if self._table is None else self._table.tolist()
         found = [(pair.labels.name, pair.labels.stat()) for pair in self._pairs]
-        return [(name, status.st_size, status.st_mtime_ns) for name, status in found]
+        files = [(name, status.st_size, status.st_mtime_ns) for name, status in found]
+        return f'{table} {files}'
 
     def _read(self, read: Callable[[Path], NDArray[np.uint8]], path: Path) -> NDArray[np.uint8]:
         try:

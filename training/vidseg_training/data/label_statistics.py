@@ -3,27 +3,30 @@
 """What is counted once over all label maps of a training set, and kept in the run's folder.
 
 Of a large data set counting takes an hour; a run that is resumed finds what its first start wrote.
-It holds for these label files only: their names, sizes and times are part of it.
+It holds for these label files only, read in this way: `ImagePairs.label_key` is part of it. Of
+several processes each reads the file, the first one writes it.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 import hashlib
 import io
-import json
 import logging
 from pathlib import Path
 from typing import Final
 import zipfile
+import zlib
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
 from vidseg_ros.core.atomic_file import write_atomically
+from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.data.class_uniform import Centroid, class_centroids, leave_boosted
 from vidseg_training.data.image_pairs import ImagePairs
 from vidseg_training.data.sampling import LabelledImages
+from vidseg_training.processes import process_index
 
 _logger = logging.getLogger(__name__)
 
@@ -55,6 +58,9 @@ def class_weights(
 
     Returns:
         (C,) float32.
+
+    Raises:
+        SourceError: If all pixels are void.
     """
     classes = len(images.label_set)
 
@@ -66,6 +72,9 @@ def class_weights(
         return counts[:classes]
 
     counts = _kept(images, folder and folder / COUNTS, 'pixels', count)
+    if not counts.any():
+        msg = 'the label maps of all training images are void; check the ids and what is void'
+        raise SourceError(msg)
     warn_of_absent(images, counts.tolist())
     weights = 1 / np.log(offset + counts / counts.sum())
     scaled: NDArray[np.float32] = (weights / weights.mean()).astype(np.float32)
@@ -119,16 +128,18 @@ def _kept(
     """
     if path is None or not isinstance(images, ImagePairs):
         return count()
-    about = json.dumps([what, images.label_set.names, images.label_files()])
+    about = f'{what} of {images.label_set.names}: {images.label_key()}'
     key = hashlib.sha256(about.encode()).hexdigest()
     try:
         with np.load(io.BytesIO(path.read_bytes())) as file:
             if str(file['key']) == key:
                 counted: NDArray[np.int64] = file['counted']
                 return counted
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
         pass  # there is none yet, or it is damaged
     counted = count()
+    if process_index():
+        return counted
     data = io.BytesIO()
     np.savez_compressed(data, key=np.array(key), counted=counted)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,8 @@ def camvid_dual_resolution() -> TrainConfig:
 
         vidseg-train fit camvid_dual_resolution --data DATA/camvid
 
-    Result: not run here.
+    Result: not run here; a new network, so nobody has published one. The best that is published
+    at this size without other data is 70.5 mIoU on test (LETNet, 0.95 M parameters).
     """
     return TrainConfig(
         name='camvid_dual_resolution',
@@ -41,7 +42,8 @@ def camvid_dual_resolution_small() -> TrainConfig:
 
         vidseg-train fit camvid_dual_resolution_small --data DATA/camvid
 
-    Result: not run here.
+    Result: not run here; networks of its size have 66.7 (DABNet, 0.76 M), 68.9 (FBSNet, 0.62 M)
+    and 70.5 mIoU on test (LETNet, 0.95 M), mostly trained on train and val images.
     """
     return replace(
         camvid_dual_resolution(),

@@ -69,7 +69,7 @@ def cityscapes_pspnet_resnet101() -> TrainConfig:
         vidseg-train fit cityscapes_pspnet_resnet101 --data CITYSCAPES
             --init resnet101-63fe2227.pth --precision 16-mixed --workers 8
 
-    Result: not run here.
+    Result: not run here; ETC's teacher, whose score its authors did not publish.
     """
     return replace(
         cityscapes_pspnet_resnet18(),

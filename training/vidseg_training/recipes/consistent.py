@@ -66,7 +66,8 @@ def camvid_etc() -> TrainConfig:
             --distillation.teacher runs/camvid_full_pspnet_resnet101
 
     The clips are the frames of the original 30 Hz videos around each labelled image, under its
-    file name and, counted on, the names of the frames beside it.
+    file name and, counted on, the names of the frames beside it. The teacher is a run of
+    ``camvid_full_pspnet_mobilenet_v2 --network pspnet_resnet101 --init resnet101-63fe2227.pth``.
 
     Result: not run here; Liu et al. (ECCV 2020) report 76.3 mIoU on test, with settings that were
     never released.
@@ -109,7 +110,7 @@ def camvid_consistent() -> TrainConfig:
     Temporal loss on any driving video, and the published Cityscapes network on enlarged images as
     a teacher that is asked once; its classes are mapped.
 
-    Result: not run here.
+    Result: not run here; our own, so nobody has published one.
     """
     return replace(
         camvid_dual_resolution_small(),

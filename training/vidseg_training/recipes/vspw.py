@@ -20,7 +20,7 @@ def vspw_pspnet_resnet101() -> TrainConfig:
 
     ``--network pspnet_resnet18 --init resnet18-f37072fd.pth`` makes it a student.
 
-    Result: not run here.
+    Result: not run here; no figure of this network there is known to us.
     """
     return TrainConfig(
         name='vspw_pspnet_resnet101',
