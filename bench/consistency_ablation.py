@@ -6,7 +6,8 @@ Usage::
 
     python bench/consistency_ablation.py DATA/camvid --teacher DATA/weights/fddwnet_cityscapes.pth
 
-The small setting of `ablation.py`, augmented: CompactNet at 240x176, random weights, CamVid train.
+The small setting of `ablation.py`, augmented and in bf16: CompactNet at 240x176, random weights,
+CamVid train.
 TC (DIS, forward-backward masked), VC and flips by the protocol ``clip_halves``: the images of one
 half of CamVid's dense clip train, without labels, the other half scores, then the other way round;
 numbers are the mean. mIoU is that of CamVid test and, beside it, of the scored halves. Motion
@@ -98,6 +99,7 @@ def configuration(row: Row, clip: Path, seed: int, args: argparse.Namespace) -> 
         name='consistency_ablation',
         scale_range=(0.375, 1.0),
         color_jitter=0.25,
+        precision='bf16-mixed',
         seed=seed,
         consistency=ConsistencyConfig(**row.consistency, **clips, motion=args.motion),
         distillation=DistillationConfig(**row.distillation, **teacher),
