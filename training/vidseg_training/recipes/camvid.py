@@ -96,7 +96,7 @@ def camvid_fddwnet_large() -> TrainConfig:
         vidseg-train fit camvid_fddwnet_large --data DATA/camvid
             --init DATA/weights/fddwnet_cityscapes.pth
 
-    Result: not run to its end yet.
+    Result: 72.2 mIoU on CamVid test, at 640x480 70.2, docs/models.md.
     """
     return TrainConfig(
         name='camvid_fddwnet_large',
