@@ -13,7 +13,7 @@ import pytest
 
 from vidseg_ros.core.errors import OutputError, ParameterError, SourceError
 from vidseg_ros.evaluation import report
-from vidseg_ros.evaluation.report import require_plotting_library, write_report
+from vidseg_ros.evaluation.report import compiled_at_once, require_plotting_library, write_report
 
 EvaluationFolder = Callable[..., Path]
 
@@ -155,3 +155,14 @@ def test_without_plotly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(report, 'find_spec', lambda name: util.find_spec(f'no_{name}'))
     with pytest.raises(ParameterError, match=r'pip install plotly; vidseg evaluate --no-report'):
         write_report(tmp_path)
+
+
+def test_plotly_is_compiled_at_once_where_its_file_is_as_known() -> None:
+    script = b'(function(root, factory) {}(self, this, () => {var x = () => {};}));'
+    known = b'/* c */(f (this, () => {\nreturn 1;\n}));'
+    assert compiled_at_once(known) == b'/* c */(f (this, (() => {\nreturn 1;\n})));'
+    assert compiled_at_once(script) == (
+        b'(function(root, factory) {}(self, this, (() => {var x = () => {};})));'
+    )
+    for other in (b'var Plotly = 1;', b'(f (this, () => {\n}))', b''):
+        assert compiled_at_once(other) == other

@@ -290,10 +290,23 @@ def _model_name(model: Mapping[str, Any]) -> str:
     return name if file.stem == name else f'{name} ({file.name})'
 
 
+def compiled_at_once(library: bytes) -> bytes:
+    """Put Plotly's one big function in brackets: browsers then compile it while they load it.
+
+    Without them they skim it first and compile it when it is called, a fifth of a second later.
+    A file of another form stays as it is.
+    """
+    opening, closing = b'this, () => {', b'}));'
+    before, found, body = library.partition(opening)
+    if not found or not body.endswith(closing):
+        return library
+    return before + b'this, (() => {' + body[: -len(closing)] + b'})));'
+
+
 def _files(plotly: Path, media: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Yield id and base64 text of every file: the first pictures, Plotly, the other pictures."""
     yield from islice(media, 2)
-    yield 'plotly', b64encode(plotly.read_bytes()).decode()
+    yield 'plotly', b64encode(compiled_at_once(plotly.read_bytes())).decode()
     yield from media
 
 

@@ -20,14 +20,15 @@ const player = new Player(byId('video'), painter, onFrame);
 const renamePointed = nameBelowPointer(report, player);
 let source = null;
 let playheadMoved = 0;
+let charts = null;
 
 function onFrame(frame, number, count) {
   renamePointed();
   showFrame(report, player, frame, number, count);
   if (player.playing && performance.now() - playheadMoved < PLAYHEAD_MS) return;
   playheadMoved = performance.now();
-  if (!window.Plotly) loadPlotly().then(drawCharts);
-  else movePlayhead(frame.t);
+  if (window.Plotly) movePlayhead(frame.t);
+  else startCharts();
 }
 
 function seekFrame(index) {
@@ -52,6 +53,11 @@ async function openSource(key, index = null) {
   }
 }
 
+/** Starts Plotly, which takes all of the page's time for a second, once what is there is painted. */
+function startCharts() {
+  charts ??= nextPaint().then(loadPlotly).then(drawCharts);
+}
+
 /** Draws the charts from the top of the page down, each in a turn of its own. */
 async function drawCharts() {
   if (!window.Plotly) return;
@@ -64,6 +70,9 @@ async function drawCharts() {
   if (labelled.length) drawConfusion(report, byId('confusion-model').value || labelled[0].key);
 }
 
+const nextPaint = () => new Promise((resolve) => {
+  requestAnimationFrame(() => setTimeout(resolve));
+});
 const nextTurn = () => new Promise((resolve) => { setTimeout(resolve); });
 
 function start() {
@@ -87,9 +96,9 @@ function start() {
     return openSource(moment.source, moment.index);
   });
   const first = report.sources.find(({ clip }) => clip) ?? report.sources[0];
-  byId('video').addEventListener('error', () => loadPlotly().then(drawCharts));
+  byId('video').addEventListener('error', startCharts);
   if (first) openSource(first.key);
-  if (!first?.clip) loadPlotly().then(drawCharts);
+  if (!first?.clip) startCharts();
 }
 
 start();
