@@ -8,10 +8,10 @@ Usage::
 
 The footage is evaluated, then repeated until it lasts ten minutes at 15 frames/s: the same
 pictures, label maps and numbers over and over, so a real drive's own file may be somewhat larger
-or smaller. Model B is the same network on the mirrored picture. Opening: from the call of the
-browser to the first screen, whole: key numbers and the player's first frame with its label map, in
-a fresh context each time; the quickest of the rounds, because anything else on the machine only
-adds. The charts, further down the page, come after it and have the same limit.
+or smaller. Model B is the same network on the mirrored picture. Opening: from the start of
+the navigation to the first screen, whole: key numbers and the player's first frame with its label
+map, in a fresh context each time; the quickest of the rounds, because anything else on the machine
+only adds. The charts, further down the page, come after it and have the same limit.
 """
 
 import argparse
@@ -22,7 +22,6 @@ import json
 from pathlib import Path
 import shutil
 from tempfile import TemporaryDirectory
-import time
 from typing import Any, Final
 
 import numpy as np
@@ -91,9 +90,7 @@ def _opening_s(browser: Browser, page_file: Path) -> tuple[float, float]:
     """
     with closing(browser.new_context(viewport={'width': 1280, 'height': 900})) as context:
         page = context.new_page()
-        start = time.perf_counter()
         page.goto(page_file.as_uri(), wait_until='commit')
-        before = time.perf_counter() - start - page.evaluate('performance.now()') / 1000
         times = []
         for there in (
             'document.getElementById("clock").textContent',
@@ -102,7 +99,7 @@ def _opening_s(browser: Browser, page_file: Path) -> tuple[float, float]:
             seen = page.wait_for_function(
                 f'() => {there} && performance.now()', polling='raf', timeout=60_000
             )
-            times.append(max(0.0, before) + seen.json_value() / 1000)
+            times.append(seen.json_value() / 1000)
         return times[0], times[1]
 
 
