@@ -124,7 +124,7 @@ def test_vidseg_train(
     substitutes = {
         'run': lambda config, folder: note('fit', config.name, folder),
         'evaluate': lambda run, *_: note('evaluate', run),
-        'export': lambda run, out, _: SimpleNamespace(path=note('export', run, out)),
+        'export': lambda run, out, _, **_options: SimpleNamespace(path=note('export', run, out)),
         'train_motion': lambda config, out: note('motion', *config.clips, out),
         'propagate': lambda given: note('propagate', *given.clips, given.motion, given.out),
     }
