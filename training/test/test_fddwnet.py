@@ -84,7 +84,7 @@ def test_the_quick_convolution_is_the_dilated_one(
 ) -> None:
     torch.manual_seed(0)
     padding = (kernel[0] // 2 * dilation, kernel[1] // 2 * dilation)
-    conv = AxisConv(4, 4, kernel, 1, padding, dilation=dilation, groups=4, bias=False)
+    conv = AxisConv(4, 4, kernel, 1, padding, dilation=dilation, groups=4)
     found = []
     for function in (conv, lambda x: nn.Conv2d.forward(conv, x)):
         images = torch.linspace(-3, 5, 2 * 4 * 11 * 13).reshape(2, 4, 11, 13).sin()

@@ -38,7 +38,7 @@ class AxisConv(nn.Conv2d):
             x, kernel = x.reshape(batch, -1, step * width, channels), self.weight
         else:
             x, kernel = x.reshape(batch * height, -1, step, channels), self.weight.mT
-        x = F.conv2d(x.permute(0, 3, 1, 2), kernel, padding=(1, 0), groups=channels)
+        x = F.conv2d(x.permute(0, 3, 1, 2), kernel, self.bias, padding=(1, 0), groups=channels)
         x = x.permute(0, 2, 3, 1).reshape(padded)[:, :height, :width]
         return x.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
