@@ -69,7 +69,7 @@ ROWS: Final[dict[str, Row]] = {
     '+ pair-wise frames (PF)': Row({}, PAIR_FRAMES),
     '+ multi-frame (MF)': Row({}, MULTI_FRAME),
     'all of these': Row(TEMPORAL, {**SINGLE_FRAME, **PAIR_FRAMES, **MULTI_FRAME}, matters=True),
-    '+ equivariance': Row({'equivariance': 1.0}, {}),
+    '+ equivariance': Row({'equivariance': 1.0}, {}, matters=True),
 }
 
 FOILS: Final[dict[str, Callable[[PerFrame, tuple[int, int]], Segmenter]]] = {

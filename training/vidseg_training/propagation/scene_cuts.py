@@ -47,7 +47,10 @@ def find_break(
     """
     if min(float(earlier.std()), float(later.std())) <= _BLANK:
         return 'black'
-    if float(cv2.absdiff(earlier, later).mean()) <= _SAME:
+    difference = float(cv2.absdiff(earlier, later).mean())
+    if difference <= _SAME:
         return 'identical'
+    if difference < cut_error:  # alike as they are: motion need not explain them
+        return None
     explained = warp_image(earlier, dis_flow_fast(later, earlier))
     return 'scene cut' if float(cv2.absdiff(later, explained).mean()) >= cut_error else None

@@ -18,6 +18,7 @@ RECIPES: Final[dict[str, Callable[[], TrainConfig]]] = {
         camvid.camvid_dual_resolution,
         camvid.camvid_dual_resolution_small,
         camvid.camvid_fddwnet,
+        camvid.camvid_fddwnet_fast,
         camvid.camvid_fddwnet_large,
         camvid.camvid_full_dual_resolution,
         camvid.camvid_full_pspnet_mobilenet_v2,
