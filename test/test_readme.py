@@ -122,14 +122,16 @@ def test_vidseg_train(
         return ''
 
     substitutes = {
-        'run': lambda config, folder: note('fit', config.name, folder),
-        'evaluate': lambda run, *_: note('evaluate', run),
-        'export': lambda run, out, _, **_options: SimpleNamespace(path=note('export', run, out)),
-        'train_motion': lambda config, out: note('motion', *config.clips, out),
-        'propagate': lambda given: note('propagate', *given.clips, given.motion, given.out),
+        'fitting.run': lambda config, folder: note('fit', config.name, folder),
+        'evaluation.evaluate': lambda run, *_: note('evaluate', run),
+        'export.export': lambda run, out, _, **_options: SimpleNamespace(
+            path=note('export', run, out)
+        ),
+        'motion_training.train_motion': lambda config, out: note('motion', *config.clips, out),
+        'cli.propagate': lambda given: note('propagate', *given.clips, given.motion, given.out),
     }
     for name, substitute in substitutes.items():
-        monkeypatch.setattr(cli, name, substitute)
+        monkeypatch.setattr(f'vidseg_training.{name}', substitute)
     assert cli.main(arguments) == 0
     if arguments == ['list']:
         assert 'camvid_fddwnet' in capsys.readouterr().out

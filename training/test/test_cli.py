@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 import re
 import shutil
+import subprocess
+import sys
 
 import cv2
 import pytest
@@ -121,3 +123,10 @@ def test_what_a_loading_process_cannot_read_is_said_in_one_sentence(
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith(f'vidseg-train: cannot read the image {damaged}')
     assert 'Traceback' not in said
+
+
+def test_what_needs_no_network_does_not_load_pytorch() -> None:
+    """Every process of ``propagate --jobs`` imports the command line."""
+    code = "import sys; import vidseg_training.cli; sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, '-c', code], check=False, timeout=60)
+    assert done.returncode == 0

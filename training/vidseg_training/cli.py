@@ -1,6 +1,10 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""The vidseg-train command line; the options of a run are the fields of its configuration."""
+"""The vidseg-train command line; the options of a run are the fields of its configuration.
+
+PyTorch takes seconds to import, in every process of ``propagate --jobs`` as well, so only what
+uses it imports it.
+"""
 
 import argparse
 from collections.abc import Sequence
@@ -14,18 +18,10 @@ import tyro
 
 from vidseg_ros.core.errors import VidsegError
 from vidseg_training.config import TrainConfig
-from vidseg_training.cross_validation import cross_validate
 from vidseg_training.data import Split
-from vidseg_training.evaluation import evaluate
-from vidseg_training.export import export
-from vidseg_training.fitting import run
-from vidseg_training.motion_config import MotionConfig
-from vidseg_training.motion_training import train_motion
-from vidseg_training.processes import leave_processes
 from vidseg_training.propagation.command import add_arguments as add_propagation_arguments
 from vidseg_training.propagation.command import propagate
 from vidseg_training.recipe_list import find_recipe, recipe_table
-from vidseg_training.scoring import Protocol
 
 TRAININGS: Final = {
     'fit': 'train a recipe',
@@ -80,6 +76,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(arguments: argparse.Namespace, options: list[str]) -> None:
+    from vidseg_training.cross_validation import cross_validate  # noqa: PLC0415
+    from vidseg_training.fitting import run  # noqa: PLC0415
+    from vidseg_training.processes import leave_processes  # noqa: PLC0415
+
     recipe = find_recipe(arguments.recipe)
     prog = f'vidseg-train {arguments.command} {arguments.recipe}'
     config = tyro.cli(TrainConfig, prog=prog, default=recipe, args=options)
@@ -89,6 +89,9 @@ def _train(arguments: argparse.Namespace, options: list[str]) -> None:
 
 
 def _motion(arguments: argparse.Namespace, options: list[str]) -> None:
+    from vidseg_training.motion_config import MotionConfig  # noqa: PLC0415
+    from vidseg_training.motion_training import train_motion  # noqa: PLC0415
+
     config = tyro.cli(
         MotionConfig,
         prog='vidseg-train motion',
@@ -100,6 +103,9 @@ def _motion(arguments: argparse.Namespace, options: list[str]) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
+    from vidseg_training.evaluation import evaluate  # noqa: PLC0415
+    from vidseg_training.scoring import Protocol  # noqa: PLC0415
+
     window = arguments.sliding_window and tuple(arguments.sliding_window)
     protocol = Protocol(scales=tuple(arguments.scales), flip=arguments.flip, window=window)
     size = arguments.input_size and tuple(arguments.input_size)
@@ -107,6 +113,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    from vidseg_training.export import export  # noqa: PLC0415
+
     size = arguments.input_size and tuple(arguments.input_size)
     model = export(
         arguments.run,
