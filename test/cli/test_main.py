@@ -32,6 +32,7 @@ def test_every_command_of_the_table_can_be_called() -> None:
     assert sorted(COMMANDS) == [
         'benchmark',
         'build-engine',
+        'compare',
         'convert',
         'demo',
         'evaluate',

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     'demo': Command('vidseg_ros.cli.demo', 'see a live ROS 2 node segment a drive'),
     'replay': Command('vidseg_ros.cli.replay', 'segment a bag, a video or a folder of images'),
     'evaluate': Command('vidseg_ros.cli.evaluate', 'score models over any amount of footage'),
+    'compare': Command('vidseg_ros.cli.compare', 'film two models side by side, and their flips'),
     'report': Command('vidseg_ros.cli.report', 'write the page of an evaluation again'),
     'inspect': Command('vidseg_ros.cli.inspect', 'print what a model file says about itself'),
     'convert': Command('vidseg_ros.cli.convert', 'make a model file of lower precision'),

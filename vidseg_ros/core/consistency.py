@@ -43,6 +43,24 @@ class PairConsistency(NamedTuple):
     """TC of these two alone, 0 to 1; NaN without visible pixels."""
 
 
+def flipped(
+    earlier: NDArray[np.uint8], later: NDArray[np.uint8], motion: PairMotion
+) -> NDArray[np.bool_]:
+    """Find the pixels of a frame whose label does not go on along the motion.
+
+    Args:
+        earlier: (H, W) uint8 ids.
+        later: (H, W) uint8 ids of the next frame.
+        motion: Between the two, at that size.
+
+    Returns:
+        (H, W) bool; False where a pixel is not to be seen in both frames.
+    """
+    carried = warp_labels(later, motion.forward)
+    changed: NDArray[np.bool_] = motion.visible & (carried != IGNORE_ID) & (carried != earlier)
+    return changed
+
+
 class TemporalConsistency:
     """TC and label flips of consecutive label maps, accumulated over frames and clips.
 
