@@ -10,8 +10,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 import torch
 
-from vidseg_ros.core.errors import OutputError, SourceError
+from vidseg_ros.core.errors import OutputError, ParameterError, SourceError
 from vidseg_ros.core.labels import CAMVID
+from vidseg_training import loop
 from vidseg_training.checkpoints import (
     BEST,
     changed_settings,
@@ -24,6 +25,7 @@ from vidseg_training.checkpoints import (
     write_weights,
 )
 from vidseg_training.config import TrainConfig
+from vidseg_training.export import load_run
 from vidseg_training.fitting import run
 from vidseg_training.networks import NETWORKS
 from vidseg_training.recipes import RECIPES
@@ -165,3 +167,26 @@ def test_weights_are_plain_tensors_for_everybody(
     network = NETWORKS['compact'](11)
     write_weights(tmp_path / WEIGHTS, network, small_config, 0, classes=())
     assert set(load_file(tmp_path / WEIGHTS)) == set(network.state_dict())
+
+
+def test_data_with_other_classes_are_refused(small_config: TrainConfig, tmp_path: Path) -> None:
+    """As many classes, in another order: names and scores would mean nothing."""
+    config = replace(small_config, epochs=1)
+    run(config, tmp_path)
+    checkpoint = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    checkpoint['classes'] = checkpoint['classes'][::-1]
+    torch.save(checkpoint, tmp_path / CHECKPOINT)
+    said = r'last\.ckpt was trained on the classes bicyclist, .*; the data have sky, '
+    with pytest.raises(SourceError, match=said):
+        run(config, tmp_path)
+    with pytest.raises(SourceError, match=r'was trained on the classes bicyclist'):
+        load_run(tmp_path)
+
+
+def test_hosts_without_a_common_folder_are_refused(
+    small_config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process stands at another step."""
+    monkeypatch.setattr(loop, 'sum_over_processes', lambda step: step + 7)
+    with pytest.raises(ParameterError, match='--out must be one that all share'):
+        run(replace(small_config, epochs=1), tmp_path)

@@ -132,8 +132,28 @@ def test_bad_files_are_named(drive: Path) -> None:
     (pictures / 'a.png').write_bytes(b'no picture')
     with pytest.raises(SourceError, match=r'cannot read the image .*a\.png'):
         ImageFolder(drive, 'train')[0]
-    (masks / 'b.png').unlink()
-    with pytest.raises(SourceError, match=r'no label map .*b\.png \(1 missing\)'):
+    (pictures / 'b.jpg').unlink()
+    with pytest.raises(SourceError, match=r'no image for the label map .*b\.png \(1 missing\)'):
+        ImageFolder(drive, 'train')
+    shutil.copyfile(pictures / 'a.png', pictures / 'c.png')
+    with pytest.raises(SourceError, match=r'no label map .*c\.png \(1 missing\)'):
+        ImageFolder(drive, 'train')
+
+
+def test_splits_may_share_a_folder_of_masks(drive: Path) -> None:
+    description = drive / 'dataset.yaml'
+    both = drive / 'all_masks'
+    both.mkdir()
+    for split in ('train', 'val'):
+        for mask in (drive / split / 'masks').iterdir():
+            shutil.copyfile(mask, both / mask.name)
+    text = description.read_text(encoding='utf-8')
+    shared = text.replace('train/masks', 'all_masks').replace('val/masks', 'all_masks')
+    assert shared.count('all_masks') == 2
+    description.write_text(shared, encoding='utf-8')
+    assert ImageFolder(drive, 'train').names == ['a.png', 'b.jpg']
+    (both / 'z.png').touch()
+    with pytest.raises(SourceError, match=r'no image for .*z\.png \(1 missing\)'):
         ImageFolder(drive, 'train')
 
 

@@ -96,16 +96,28 @@ def test_a_truncated_image_is_refused(
         _open(pair._replace(image=path))[0]
 
 
-def test_no_images_and_missing_label_maps_are_named(tmp_path: Path) -> None:
-    def find(images: list[Path]) -> list[Pair]:
+def test_what_is_missing_of_pairs_is_named(tmp_path: Path) -> None:
+    def find(images: list[Path], label_files: list[Path] | None = None) -> list[Pair]:
         return find_pairs(
-            images, tmp_path, 'give pairs', lambda path: path.stem, lambda path: path / 'ids.png'
+            images,
+            label_files or [],
+            where=tmp_path,
+            layout='give pairs',
+            name=lambda path: path.stem,
+            labels=lambda path: path / 'ids.png',
         )
 
     with pytest.raises(SourceError, match=rf'no images: {tmp_path}; give pairs'):
         find([])
     with pytest.raises(SourceError, match=r'a/ids\.png \(2 missing\); give pairs'):
         find([tmp_path / 'b', tmp_path / 'a'])
+    for name in 'abcd':
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'ids.png').touch()
+    label_files = list(tmp_path.glob('*/ids.png'))
+    with pytest.raises(SourceError, match=r'no image for .*b/ids\.png \(2 missing\); give pairs'):
+        find([tmp_path / 'a', tmp_path / 'd'], label_files)
+    assert len(find([tmp_path / name for name in 'abcd'], label_files)) == 4
 
 
 def test_every_data_set_can_be_chosen() -> None:

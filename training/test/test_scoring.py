@@ -40,6 +40,7 @@ def image() -> np.ndarray:
         (Protocol(scales=(1.0, 2.0)), [(32, 64), (64, 128)]),
         (Protocol(window=(32, 48)), [(32, 48)] * 2),
         (Protocol(scales=(2.0,), flip=True, window=(64, 96)), [(64, 96)] * 4),
+        (Protocol(scales=(0.75, 1.25), stride=8), [(24, 48), (40, 80)]),
     ],
 )
 def test_every_protocol_finds_the_halves(

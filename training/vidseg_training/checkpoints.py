@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 import torch
 from torch import nn, Tensor
 
-from vidseg_ros.core.errors import OutputError, SourceError
+from vidseg_ros.core.errors import OutputError, ParameterError, SourceError
 from vidseg_training.config import TrainConfig
 
 _Settings = TypeVar('_Settings')
@@ -128,6 +128,50 @@ def changed_settings(before: TrainConfig, now: TrainConfig) -> list[str]:
     return [name for name in names if outcome(name, old[name]) != outcome(name, new[name])]
 
 
+def started_run(folder: Path, config: TrainConfig) -> dict[str, Any] | None:
+    """Read the checkpoint of a folder's run; None if there is none.
+
+    Args:
+        folder: Of the run.
+        config: Settings with which it shall go on.
+
+    Raises:
+        ParameterError: If it has other settings.
+        SourceError: If it cannot be read.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return None
+    checkpoint = load_checkpoint(path)
+    changed = changed_settings(parse_settings(checkpoint['settings']), config)
+    if changed:
+        msg = (
+            f'{path} belongs to a run with other settings ({", ".join(changed)}); '
+            'choose another --out'
+        )
+        raise ParameterError(msg)
+    return checkpoint
+
+
+def check_classes(path: Path, trained: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse data with other classes than a run's, or in another order.
+
+    Args:
+        path: Of the run, for the message.
+        trained: Names of its classes; none where they were not kept.
+        names: Names of the classes of the data.
+
+    Raises:
+        SourceError: If they differ.
+    """
+    if trained and tuple(trained) != tuple(names):
+        msg = (
+            f'{path} was trained on the classes {", ".join(trained)}; the data have '
+            f'{", ".join(names)}'
+        )
+        raise SourceError(msg)
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` make a file under another name, then give it its own.
 
@@ -137,6 +181,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     partial = path.with_name(f'{path.name}.partial')
     try:
         write(partial)
+        with partial.open('rb') as stream:  # some disks are found full only now
+            os.fsync(stream.fileno())
         os.replace(partial, path)  # noqa: PTH105  # atomic on POSIX
     except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have own
         partial.unlink(missing_ok=True)

@@ -78,7 +78,8 @@ def cross_validate(config: TrainConfig, folder: Path) -> str:
         part = folder / f'fold_{fold}'
         scores.append(_score_fold(replace(config, fold=fold), part))
     best = choose_submission(scores)
-    shutil.copyfile(folder / f'fold_{best}' / WEIGHTS, folder / SUBMISSION)
+    chosen = folder / f'fold_{best}' / WEIGHTS
+    write_atomically(folder / SUBMISSION, lambda partial: shutil.copyfile(chosen, partial))
     result = {'folds': [asdict(each) for each in scores], 'submission': best}
     _write_json(folder / RESULT, result)
     held_out = [each.held_out for each in scores]

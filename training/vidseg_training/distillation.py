@@ -28,10 +28,10 @@ from vidseg_training.consistency.teacher_cache import (
     KeptProbabilities,
     to_bytes,
 )
-from vidseg_training.consistency.teachers import load_published
 from vidseg_training.data.footage import WithFootage
 from vidseg_training.networks import normalise
 from vidseg_training.processes import joint_mean
+from vidseg_training.starting_weights import published_fddwnet
 
 SOFT_LABELS: Final = 'teacher.npy'
 
@@ -52,7 +52,7 @@ class Teacher:
         self._height = height
         self._mapping = ClassMapping.between(CITYSCAPES.names, CAMVID.names)
         self._device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        self._network = load_published(weights).eval().to(self._device)
+        self._network = published_fddwnet(weights).eval().to(self._device)
 
     def probabilities(self, image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
         """Return what the teacher thinks of an image and of its mirror image, averaged.

@@ -9,7 +9,7 @@ from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.metrics import Confusion
 from vidseg_training.data import open_dataset, Split
 from vidseg_training.export import load_run
-from vidseg_training.networks import check_size
+from vidseg_training.networks import check_size, STRIDES
 from vidseg_training.scoring import DEPLOYED, on_fastest_device, Protocol, score
 
 
@@ -63,6 +63,7 @@ def evaluate(
     if input_size is not None:
         check_size(config.network, 'input_size', input_size)
         config = replace(config, input_size=input_size)
+    protocol = replace(protocol, stride=STRIDES[config.network])
     images = test if split == 'test' else open_dataset(config, split)
     confusion = score(on_fastest_device(network), images, config.input_size, protocol)
     height, width = config.input_size

@@ -27,7 +27,7 @@ from vidseg_ros.inference.model_builder import build_model
 from vidseg_ros.inference.model_file import ModelFile, OPSET, read_model, write_card
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.precision import convert_to_fp16
-from vidseg_training.checkpoints import load_weights, read_weights, TrainedWeights
+from vidseg_training.checkpoints import check_classes, load_weights, read_weights, TrainedWeights
 from vidseg_training.data import open_dataset, TrainingData
 from vidseg_training.data.label_statistics import class_weights
 from vidseg_training.data.sampling import LabelledImages
@@ -143,11 +143,13 @@ def load_run(
         data: Folder of the data set, if it is not where it was during training.
 
     Raises:
-        SourceError: If there is no such file, or its weights are not the network's.
+        SourceError: If there is no such file, its weights are not the network's, or the data have
+            other classes.
     """
     trained = read_weights(path)
     config = trained.config if data is None else replace(trained.config, data=data)
     test = open_dataset(config, 'test')
+    check_classes(path, trained.classes, test.label_set.names)
     network: nn.Module = NETWORKS[config.network](len(test.label_set))
     load_weights(network, trained.state, path)
     weights = trained.class_weights

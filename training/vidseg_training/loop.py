@@ -23,12 +23,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from vidseg_ros.core.errors import ParameterError
 from vidseg_training.checkpoints import (
     BEST,
-    changed_settings,
+    check_classes,
     CHECKPOINT,
-    load_checkpoint,
     load_weights,
-    parse_settings,
     settings_text,
+    started_run,
     WEIGHTS,
     write_atomically,
     write_weights,
@@ -38,7 +37,13 @@ from vidseg_training.consistency.lessons import ClipBatches, Lessons, NO_LESSONS
 from vidseg_training.consistency.objective import ConsistencyObjective
 from vidseg_training.data.clip_triplets import Triplets
 from vidseg_training.data.label_statistics import crop_centroids, trained_images
-from vidseg_training.data.sampling import build_loader, EpochSampler, LabelledImages, TrainingSet
+from vidseg_training.data.sampling import (
+    build_loader,
+    EpochSampler,
+    image_of,
+    LabelledImages,
+    TrainingSet,
+)
 from vidseg_training.distillation import distillation_loss
 from vidseg_training.losses import class_ids, LabelLoss, without_class_weights
 from vidseg_training.networks import normalise
@@ -101,8 +106,9 @@ class Run:
         self.epoch = self.batch = self.skipped = self._skipped_in_a_row = 0
         self._best = -inf
         self._names, self._label_set = train.images.names, train.images.label_set
+        self._real = train.real
         self.fabric = open_fabric(config)
-        checkpoint = self._checkpoint()
+        checkpoint = started_run(folder, config)  # before anything is counted or written
         self._sampler = self._epoch_sampler(train.images)
         self.batches = len(self._sampler) // config.batch_size
         if self.batches == 0:
@@ -122,6 +128,10 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         if checkpoint is not None:
             self._restore(checkpoint)
+        steps = sum_over_processes(torch.tensor(self.step, device=self.fabric.device))
+        if steps != self.step * self.fabric.world_size:
+            msg = f'{folder} is another folder on another host: --out must be one that all share'
+            raise ParameterError(msg)
         self._log = RunLog(folder, self.step, tensorboard=config.tensorboard and self._leads)
 
     def _set_up(self, network: nn.Module) -> None:
@@ -167,23 +177,9 @@ class Run:
         part = (fabric.global_rank, fabric.world_size)
         return EpochSampler(trained_images(images), config, centroids, part)
 
-    def _checkpoint(self) -> dict[str, Any] | None:
-        """Read the checkpoint, if there is one; before anything is counted or written."""
-        path = self._folder / CHECKPOINT
-        if not path.is_file():
-            return None
-        checkpoint = load_checkpoint(path)
-        changed = changed_settings(parse_settings(checkpoint['settings']), self.config)
-        if changed:
-            msg = (
-                f'{path} belongs to a run with other settings ({", ".join(changed)}); '
-                'choose another --out'
-            )
-            raise ParameterError(msg)
-        return checkpoint
-
     def _restore(self, checkpoint: dict[str, Any]) -> None:
         path = self._folder / CHECKPOINT
+        check_classes(path, checkpoint.get('classes', ()), self._label_set.names)
         load_weights(self.network.module, checkpoint['network'], path)
         self._optimizer.load_state_dict(checkpoint['optimizer'])
         self._objective.load_state_dict(checkpoint.get('objective', {}))
@@ -269,7 +265,8 @@ class Run:
         """Count a step without a finite gradient or with terms that are not; name its images."""
         self.skipped += 1
         self._skipped_in_a_row += 1
-        images = [self._names[draw.image] for draw in self._sampler.joint_batch(self.batch)]
+        draws = self._sampler.joint_batch(self.batch)
+        images = [self._names[image_of(draw, self.config, self._real)] for draw in draws]
         what = f'loss ({", ".join(terms)})' if terms else 'gradient'
         if self._leads:
             self._log.write(self.step, skipped=what, images=images)
@@ -387,7 +384,9 @@ def fit(  # noqa: PLR0913  # the last by name
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, disable=not run.fabric.is_global_zero) as progress:
+    shown = run.fabric.is_global_zero
+    # Steps may take longer than the half minute over which Rich estimates the time that is left.
+    with Progress(*columns, disable=not shown, speed_estimate_period=600) as progress:
         task = progress.add_task(config.name, total=run.total_steps, completed=run.step)
         for loss in run.steps():
             text = f'{config.name} epoch {run.epoch}/{config.epochs} loss {loss:.3f}'

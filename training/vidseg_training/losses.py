@@ -86,7 +86,7 @@ def ships_unweighted(config: TrainConfig) -> bool:
 def without_class_weights(
     network: nn.Module, config: TrainConfig, weights: Sequence[float] | None
 ) -> nn.Module:
-    """Return a copy of a trained network as it ships: where `ships_unweighted`, it says p(class).
+    """Return a trained network as it ships: where `ships_unweighted`, a copy that says p(class).
 
     Under weights w it learns p(class) * w, which a constant in each logit undoes (logit
     adjustment, Menon et al., ICLR 2021).
@@ -96,12 +96,11 @@ def without_class_weights(
         config: Settings of its run.
         weights: Class weights of the run, `LabelLoss.class_weights`.
     """
+    if weights is None or not ships_unweighted(config):
+        return network
     shipped = deepcopy(network)
-    if weights is not None and ships_unweighted(config):
-        assert isinstance(shipped, SegmentationNetwork)
-        shipped.shift_logits(
-            -torch.tensor(weights, device=next(shipped.parameters()).device).log()
-        )
+    assert isinstance(shipped, SegmentationNetwork)
+    shipped.shift_logits(-torch.tensor(weights, device=next(shipped.parameters()).device).log())
     return shipped
 
 

@@ -110,7 +110,8 @@ class _JointSum(torch.autograd.Function):
         return sum_over_processes(gradient)
 
 
-def _joint_sum(values: Tensor) -> Tensor:
+def joint_sum(values: Tensor) -> Tensor:
+    """Add up what all processes have, with a gradient; see `sum_over_processes`."""
     total: Tensor = _JointSum.apply(values)  # type: ignore[no-untyped-call]  # torch left it untyped
     return total
 
@@ -128,9 +129,9 @@ class JointBatchNorm(nn.BatchNorm2d):
             return super().forward(x)
         given, x = x.dtype, x.float()
         count = x.numel() // x.shape[1] * process_count()
-        mean = _joint_sum(x.sum((0, 2, 3))) / count  # C
+        mean = joint_sum(x.sum((0, 2, 3))) / count  # C
         centred = x - mean[:, None, None]
-        variance = _joint_sum(centred.square().sum((0, 2, 3))) / count  # C
+        variance = joint_sum(centred.square().sum((0, 2, 3))) / count  # C
         with torch.no_grad():
             assert self.momentum is not None
             assert self.running_mean is not None

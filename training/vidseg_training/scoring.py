@@ -39,6 +39,8 @@ class Protocol:
     """Whether the mirror image is looked at as well."""
     window: tuple[int, int] | None = None
     """Height and width in pixels of a window that slides over the image; None: all at once."""
+    stride: int = 32
+    """Sides of scaled images are multiples of it, pixels."""
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -99,9 +101,11 @@ def _slide(network: Callable[[Tensor], Tensor], batch: Tensor, window: tuple[int
 def _views(
     image: NDArray[np.uint8], size: tuple[int, int], protocol: Protocol
 ) -> Iterator[Tensor]:
-    """Yield the image at every scale, (1, 3, h, w) uint8, h and w multiples of 32 or ``size``."""
+    """Yield the image at every scale, (1, 3, h, w) uint8, h and w multiples of the stride."""
+    stride = protocol.stride
     for scale in protocol.scales:
-        wanted = size if scale == 1 else tuple(max(32, round(s * scale / 32) * 32) for s in size)
+        wanted = tuple(max(stride, round(s * scale / stride) * stride) for s in size)
+        wanted = size if scale == 1 else wanted
         view = image
         if image.shape[:2] != wanted:
             resized = cv2.resize(image, wanted[::-1], interpolation=cv2.INTER_LINEAR)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from torch import nn
+from torch import nn, Tensor
 
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import CITYSCAPES, LabelSet
@@ -76,17 +76,40 @@ def initial_network(config: TrainConfig, labels: LabelSet) -> nn.Module:
 
 
 def _from_published(config: TrainConfig, path: Path, labels: LabelSet) -> nn.Module:
-    try:
-        published = torch.load(path, map_location='cpu', weights_only=True)
-        state = published.get('state_dict', published)
-        if config.network == 'fddwnet':
-            return load_fddwnet(state, len(labels), class_rows(labels, CITYSCAPES.names))
-    except Exception as error:
-        msg = f'cannot start from {path}: {error}'
-        raise SourceError(msg) from error
+    if config.network == 'fddwnet':
+        return published_fddwnet(path, len(labels), class_rows(labels, CITYSCAPES.names))
+    state = _read_published(path)
     network = NETWORKS[config.network](len(labels))
     load_backbone(network, state, path)
     return network
+
+
+def published_fddwnet(
+    path: Path, classes: int = len(CITYSCAPES), rows: Sequence[int | None] | None = None
+) -> nn.Module:
+    """Build an FDDWNet from its published Cityscapes weights.
+
+    Args:
+        path: The file.
+        classes: Number of classes of the network.
+        rows: For each of them the Cityscapes class that starts it, see `load_fddwnet`.
+
+    Raises:
+        SourceError: If the file cannot be read, or has other weights; the message says which.
+    """
+    state = _read_published(path)
+    load_weights(NETWORKS['fddwnet'](len(CITYSCAPES)), state, path)  # says what does not fit
+    return load_fddwnet(state, classes, rows)
+
+
+def _read_published(path: Path) -> dict[str, Tensor]:
+    try:
+        published = torch.load(path, map_location='cpu', weights_only=True)
+        state: dict[str, Tensor] = published.get('state_dict', published)
+    except Exception as error:
+        msg = f'cannot start from {path}: {error}'
+        raise SourceError(msg) from error
+    return state
 
 
 def _from_run(config: TrainConfig, path: Path, labels: LabelSet) -> nn.Module:

@@ -5,7 +5,12 @@ from math import log, sqrt
 import pytest
 import torch
 
-from vidseg_training.consistency.affinity import affinity, affinity_loss, describe_places
+from vidseg_training.consistency.affinity import (
+    affinity,
+    affinity_loss,
+    describe_places,
+    spoken_of,
+)
 
 FLOOR = 1 / 255
 
@@ -57,6 +62,26 @@ def test_a_batch_is_the_mean_of_its_images() -> None:
     ]
     both = affinity_loss((student, student), (teacher, teacher), (3, 3))
     torch.testing.assert_close(both, (alone[0] + alone[1]) / 2)
+
+
+def test_where_the_teacher_says_nothing_nothing_is_compared() -> None:
+    """A border without an opinion, and a class that the teacher does not know."""
+    torch.manual_seed(0)
+    logits = torch.randn(2, 4, 12, 16)
+    known = [0, 1, 3]
+    said = torch.zeros(2, 4, 12, 16)
+    said[:, known] = logits[:, known].softmax(1)
+    said[..., 10:] = 0
+    said[..., :2] *= 0.4  # the teacher sees something else there as well
+    ours, theirs = spoken_of(logits, said, known)
+    assert affinity_loss((ours, ours), (theirs, theirs), (6, 8)).item() == pytest.approx(0)
+    ours, theirs = spoken_of(logits.flip(-1), said, known)
+    assert affinity_loss((ours, ours), (theirs, theirs), (6, 8)).item() > 0.1
+    changed = logits.clone()
+    changed[..., 10:] = 9 * torch.randn(2, 4, 12, 6)
+    changed[:, 2] += 5  # the class that the teacher does not know
+    ours, theirs = spoken_of(changed, said, known)
+    assert affinity_loss((ours, ours), (theirs, theirs), (6, 8)).item() == pytest.approx(0)
 
 
 def test_nothing_known_of_a_place_is_finite() -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 import pytest
 import torch
 
-from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.errors import OutputError, SourceError
 from vidseg_training.consistency.class_mapping import ClassMapping
 from vidseg_training.consistency.teacher_cache import (
     keep_probabilities,
@@ -76,6 +76,24 @@ def test_sizes_of_probabilities_by_hand() -> None:
     coarse = torch.tensor([[[[0.0, 1.0]]]])
     wide = resize_probabilities(coarse, (1, 4))
     assert wide.flatten().tolist() == [0.0, 0.25, 0.75, 1.0]
+
+
+def test_a_teacher_that_says_nan_is_refused() -> None:
+    class Broken:
+        names, checksum = ('road', 'sky'), 'x'
+
+        def probabilities(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(images), 2, 5, 6), float('nan'), device=images.device)
+
+    teacher = MappedTeacher(Broken(), ClassMapping.between(Broken.names, ('sky', 'car')))
+    with pytest.raises(SourceError, match='the teacher says NaN or infinity'):
+        whole_image(teacher, np.zeros((40, 48, 3), np.uint8), (20, 24))
+
+
+def test_without_room_nothing_is_begun(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r'it needs 1907348 MiB, \d+ MiB are free'):
+        keep_probabilities(tmp_path / 'said.npy', {}, (2, 10**6, 10**6, 1), _no_answers)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_whole_image_is_answered_in_bytes() -> None:

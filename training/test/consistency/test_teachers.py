@@ -55,6 +55,23 @@ def weights_of(small_config: TrainConfig, tmp_path: Path) -> Callable[..., Path]
     return write
 
 
+def test_a_run_with_class_weights_speaks_as_it_ships(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    """What it learned is p(class) * weight."""
+    weights = [1.0] * 10 + [9.0]
+    config = replace(small_config, class_weight_offset=1.1)
+    network = NETWORKS['compact'](len(CAMVID))
+    teachers_of = {}
+    for name, kept in (('weighted', weights), ('plain', None)):
+        path = tmp_path / f'{name}.safetensors'
+        write_weights(path, network, config, 1, classes=CAMVID.names, class_weights=kept)
+        teachers_of[name] = open_teacher([str(path)])
+    said, raw = (teachers_of[name].probabilities(_images()) for name in ('weighted', 'plain'))
+    expected = raw / torch.tensor(weights).view(1, -1, 1, 1)
+    torch.testing.assert_close(said, expected / expected.sum(1, keepdim=True))
+
+
 def test_several_networks_are_the_mean_of_their_probabilities() -> None:
     teacher = NetworkTeacher([_Constant(0.9, 0.1), _Constant(0.3, 0.7)], ('a', 'b'), 'x')
     said = teacher.probabilities(_images())
@@ -128,7 +145,14 @@ def test_teachers_of_different_classes_have_no_mean(weights_of: Callable[..., Pa
 
 def test_a_teacher_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / 'broken.pth').write_bytes(b'nothing')
-    with pytest.raises(SourceError, match=r'cannot load the teacher .*broken\.pth'):
+    with pytest.raises(SourceError, match=r'cannot start from .*broken\.pth'):
         open_teacher([str(tmp_path / 'broken.pth')])
+    torch.save({'state_dict': FDDWNet(11).state_dict()}, tmp_path / 'eleven.pth')
+    with pytest.raises(SourceError, match=r'of other shape: layer31.* is \(.*11.*\), not \(.*19'):
+        open_teacher([str(tmp_path / 'eleven.pth')])
+    torch.save(NETWORKS['compact'](19).state_dict(), tmp_path / 'compact.pth')
+    with pytest.raises(SourceError, match=r'without layer1.*besides ') as caught:
+        open_teacher([str(tmp_path / 'compact.pth')])
+    assert len(str(caught.value)) < 1000
     with pytest.raises(SourceError, match=r'no checkpoint .*nowhere'):
         open_teacher([str(tmp_path / 'nowhere')])

@@ -59,10 +59,21 @@ def test_of_a_folder_of_folders_each_is_a_clip(tmp_path: Path) -> None:
     for folder in ('one', 'two', 'three'):
         (tmp_path / folder / 'origin').mkdir(parents=True)
         cv2.imwrite(str(tmp_path / folder / 'origin' / '7.png'), np.zeros((8, 8, 3), np.uint8))
+        (tmp_path / folder / 'mask').mkdir()  # of VSPW; no clip
+        cv2.imwrite(str(tmp_path / folder / 'mask' / '7.png'), np.zeros((8, 8), np.uint8))
     frames = ClipFrames([tmp_path], _NamedByFolder())
     assert frames.bounds == [(0, 0), (1, 1), (2, 2)]
     labels = [int(frames[index][1].max()) for index in range(3)]
     assert labels == [1, 255, 2]  # one, three, two
+
+
+def test_other_clips_have_another_fingerprint(folder: Path, camvid_folder: Path) -> None:
+    labelled = CamVid(camvid_folder, 'train')
+    before = ClipFrames([folder], labelled).fingerprint
+    assert ClipFrames([folder], labelled).fingerprint == before
+    file = max(folder.glob('*.png'))
+    file.rename(file.with_name(f'x{file.name}'))
+    assert ClipFrames([folder], labelled).fingerprint != before
 
 
 def test_a_video_stays_in_memory_at_the_size_of_the_images(

@@ -17,6 +17,7 @@ from vidseg_training.consistency.temporal_loss import photometric_weight
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.clip_frames import ClipFrames
 from vidseg_training.data.clip_triplets import (
+    _AUGMENTATION,
     allowed_gaps,
     AugmentedTriplets,
     TripletDraw,
@@ -158,6 +159,22 @@ def test_a_motion_network_may_train_unless_it_starts_from_dis(
         return
     triplet = AugmentedTriplets(moving, learned)[TripletDraw(0, 0, 3, 1)]
     assert triplet.motion.abs().max() < 0.1  # untrained: nearly what it starts from, px
+    write_motion(path, MotionNet('prediction', width=8), replace(settings, mode='prediction'), 0)
+    with pytest.raises(ParameterError, match=r'predicts a frame from those before it'):
+        AugmentedTriplets(moving, learned)
+
+
+def test_the_gap_does_not_go_with_the_scale(moving: ClipFrames, config: TrainConfig) -> None:
+    """One clip a step: the draw of a triplet and its augmentation have the same numbers."""
+    alone = replace(config, consistency=replace(config.consistency, batch=1), scale_range=(1, 2))
+    draws = list(TripletSampler([(3, [1, 2, 3])], 200, alone))
+    position = {gap: [] for gap in (1, 2, 3)}
+    for draw in draws:
+        seed = (alone.seed, draw.epoch, draw.position, _AUGMENTATION)
+        position[draw.gap].append(np.random.default_rng(seed).uniform())
+    means = [np.mean(found) for found in position.values()]
+    assert max(means) - min(means) < 0.2  # it was 0.67
+    assert AugmentedTriplets(moving, alone)[draws[0]].frames.shape[0] == 3
 
 
 @pytest.mark.parametrize('scales', [(0.2, 0.4), (0.75, 2.0)])

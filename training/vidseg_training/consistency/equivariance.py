@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vidseg_training.consistency.temporal_loss import FramePair
+from vidseg_training.processes import process_count, process_index
 from vidseg_training.warping import backward_warp
 
 ZOOM: Final = 0.05
@@ -83,17 +84,24 @@ def invert(matrices: Tensor) -> Tensor:
 def move_camera(images: Tensor) -> View:
     """Look at pictures from a little further on; draws from torch's global random numbers.
 
+    Every process draws for the joint batch and uses its part, so that one process or several see
+    the same views.
+
     Args:
         images: (B, 3, H, W) uint8 RGB.
     """
     height, width = images.shape[-2:]
-    matrices = draw_movement(len(images), height).to(images.device)
+    joint = (len(images) * process_count(), 1, 1, 1)
+    first = len(images) * process_index()
+    part = slice(first, first + len(images))
+    matrices = draw_movement(joint[0], height)[part].to(images.device)
     there = affine_motion(matrices, (height, width))
     back = affine_motion(invert(matrices), (height, width))
     moved = backward_warp(images.float(), back)
-    gain = 1 + EXPOSURE * (2 * torch.rand(len(images), 1, 1, 1, device=images.device) - 1)
-    deviation = NOISE * torch.rand(len(images), 1, 1, 1, device=images.device)
-    altered = moved * gain + deviation * torch.randn_like(moved)
+    gain = 1 + EXPOSURE * (2 * torch.rand(joint, device=images.device)[part] - 1)
+    deviation = NOISE * torch.rand(joint, device=images.device)[part]
+    noise = torch.randn(joint[0], *moved.shape[1:], device=images.device)[part]
+    altered = moved * gain + deviation * noise
     pair = FramePair(images, _as_picture(moved), there, _stays_inside(there))
     return View(pair, _as_picture(altered))
 

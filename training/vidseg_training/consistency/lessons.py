@@ -73,6 +73,12 @@ def open_lessons(config: TrainConfig, labelled: LabelledImages, folder: Path) ->
     settings = config.distillation
     config.consistency.check_sources()
     settings.check_sources(clips=bool(config.consistency.clips))
+    if settings.multi_frame and config.consistency.batch < 2:
+        msg = (
+            'distillation.multi_frame keeps clips apart and needs two or more of them in a step, '
+            'not consistency.batch 1'
+        )
+        raise ParameterError(msg)
     clips = ClipFrames(config.consistency.clips, labelled) if config.consistency.clips else None
     if not settings.teacher:
         return Lessons(clips)
@@ -84,7 +90,9 @@ def open_lessons(config: TrainConfig, labelled: LabelledImages, folder: Path) ->
         return Lessons(clips, teacher)
     folder.mkdir(parents=True, exist_ok=True)
     soft_images = _ask(teacher, labelled, labelled.names, folder / OF_IMAGES)
-    soft_clips = None if clips is None else _ask(teacher, clips, clips.names, folder / OF_CLIPS)
+    soft_clips = None
+    if clips is not None:
+        soft_clips = _ask(teacher, clips, [*clips.names, clips.fingerprint], folder / OF_CLIPS)
     return Lessons(clips, teacher, soft_images, soft_clips)
 
 

@@ -6,8 +6,9 @@ How alike the places of a frame are is a map; a convolutional LSTM reads the map
 order, the same one for student and teacher, and its state is the embedding to be matched. The LSTM
 learns as well, and could make everything equal by saying nothing. The official code clips its
 weights and may push the teacher's embedding towards 1, which is one more way to say nothing; here
-the teacher's embedding must keep a spread over clips and places (the variance term of VICReg:
-Bardes, Ponce and LeCun, ICLR 2022).
+the teacher's embeddings of different clips must keep apart (the variance term of VICReg: Bardes,
+Ponce and LeCun, ICLR 2022). A spread over places would not do: the diagonal of a map, which is
+always 1, and its border have one whatever the clip shows.
 
 Shapes: B clips, T frames, C classes, h and w of predictions, N places of the grid, D channels.
 """
@@ -20,12 +21,13 @@ from torch import nn, Tensor
 import torch.nn.functional as F
 
 from vidseg_training.consistency.affinity import affinity, describe_places
+from vidseg_training.processes import joint_sum, process_count
 
 GRID: Final = (6, 6)
 """Places of a frame, rows and columns, as in the official code."""
 
 SPREAD: Final = 0.2
-"""Least standard deviation of each channel of the teacher's embedding."""
+"""Least standard deviation over clips of each channel of the teacher's embedding."""
 
 
 class ConvLSTMCell(nn.Module):
@@ -85,20 +87,23 @@ class MultiFrameDependency(nn.Module):
 
         Returns:
             Scalar: mean squared difference of the embeddings, plus what the spread of the
-            teacher's lacks of `SPREAD`, mean over its channels.
+            teacher's over the clips of all processes lacks of `SPREAD`, mean over its channels.
         """
         theirs = self.embed([frame.detach() for frame in teacher])
         return F.mse_loss(self.embed(student), theirs) + lacking_spread(theirs)
 
 
 def lacking_spread(embedding: Tensor) -> Tensor:
-    """Return what the standard deviations of channels lack of `SPREAD`, on average.
+    """Return what the standard deviations of channels over clips lack of `SPREAD`, on average.
 
     Args:
-        embedding: (B, D, H, W) float.
+        embedding: (B, D, H, W) float, of this process's clips; at least two in all processes.
 
     Returns:
-        Scalar from 0 to `SPREAD`.
+        Scalar from 0 to `SPREAD`, the same in every process.
     """
-    variance = embedding.transpose(0, 1).flatten(1).var(1, unbiased=False)  # D
+    clips = len(embedding) * process_count()
+    centred = embedding - joint_sum(embedding.sum(0)) / clips  # B D H W, each place by itself
+    places = embedding[0, 0].numel()
+    variance = joint_sum(centred.square().sum((0, 2, 3))) / (clips * places)  # D
     return F.relu(SPREAD - (variance + 1e-8).sqrt()).mean()

@@ -13,7 +13,7 @@ import torch
 from torch import nn, Tensor
 
 from vidseg_ros.core.labels import IGNORE_ID
-from vidseg_training.consistency.affinity import affinity_loss
+from vidseg_training.consistency.affinity import affinity_loss, spoken_of
 from vidseg_training.consistency.equivariance import move_camera, View
 from vidseg_training.consistency.multi_frame import MultiFrameDependency
 from vidseg_training.consistency.settings import ConsistencyConfig, DistillationConfig
@@ -146,10 +146,10 @@ class ConsistencyObjective(nn.Module):
         else:
             said = teacher.probabilities(step.images[: len(logits)])
         said = resize_probabilities(said, (logits.shape[-2], logits.shape[-1]))
-        ours = logits.softmax(1)
+        known = teacher.mapping.known()
+        ours, said = spoken_of(logits, said, known)
         if settings.pixel:
-            known = teacher.mapping.known()
-            terms['pixel'] = soft_cross_entropy(logits[:, known], said[:, known])
+            terms['pixel'] = soft_cross_entropy(logits[:, known], said)
         if settings.pair:
             terms['pair'] = affinity_loss((ours, ours), (said, said), settings.grid)
         if step.clips is None:

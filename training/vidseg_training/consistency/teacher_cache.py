@@ -7,13 +7,14 @@ import json
 import logging
 import os
 from pathlib import Path
+import shutil
 
 import numpy as np
 from numpy.typing import NDArray
 import torch
 import torch.nn.functional as F
 
-from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.errors import OutputError, SourceError
 from vidseg_training.consistency.teachers import MappedTeacher
 
 _logger = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ def keep_probabilities(
 
     Raises:
         SourceError: If the file has what another teacher said, or what was said of other images.
+        OutputError: If there is no room for it.
     """
     described = path.with_name(f'{path.name}.json')
     whose = {**origin, 'shape': list(shape)}
@@ -72,6 +74,7 @@ def keep_probabilities(
         partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
         note = partial.with_suffix('.json')
         try:
+            _reserve(partial, int(np.prod(shape)))
             table = np.lib.format.open_memmap(partial, 'w+', np.uint8, shape)
             for index, probabilities in enumerate(ask()):
                 table[index] = probabilities
@@ -89,6 +92,14 @@ def keep_probabilities(
     return KeptProbabilities(path)
 
 
+def _reserve(path: Path, size: int) -> None:
+    """Refuse to start where there is no room: a write to a mapped file cannot fail, only crash."""
+    free = shutil.disk_usage(path.parent).free
+    if free < size:
+        msg = f'cannot write {path}: it needs {size >> 20} MiB, {free >> 20} MiB are free'
+        raise OutputError(msg)
+
+
 def whole_image(
     teacher: MappedTeacher, image: NDArray[np.uint8], size: tuple[int, int]
 ) -> NDArray[np.uint8]:
@@ -101,10 +112,16 @@ def whole_image(
 
     Returns:
         (height, width, C) uint8 probabilities, 255 = 1.
+
+    Raises:
+        SourceError: If what it says is no number.
     """
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)  # 1 3 H W
     said = resize_probabilities(teacher.probabilities(batch), size)
+    if not said.isfinite().all():
+        msg = 'the teacher says NaN or infinity: its weights are damaged, or do not suit its input'
+        raise SourceError(msg)
     return to_bytes(said)[0].permute(1, 2, 0).cpu().numpy()
 
 

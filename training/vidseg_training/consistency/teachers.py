@@ -16,15 +16,16 @@ import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
-from vidseg_ros.core.errors import ParameterError, SourceError
+from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.fleet.record import job_digest
 from vidseg_ros.core.labels import CITYSCAPES
 from vidseg_training.checkpoints import CHECKPOINT, load_weights, read_weights
 from vidseg_training.consistency.class_mapping import ClassMapping
 from vidseg_training.data import open_dataset
+from vidseg_training.losses import without_class_weights
 from vidseg_training.networks import NETWORKS, normalise
-from vidseg_training.networks.fddwnet import load_fddwnet
 from vidseg_training.networks.hugging_face import load_hugging_face
+from vidseg_training.starting_weights import published_fddwnet
 
 HUGGING_FACE: Final = 'hf:'
 """What stands before the name or folder of a Hugging Face model."""
@@ -144,25 +145,13 @@ def _open(place: str) -> _Opened:
         model = load_hugging_face(place.removeprefix(HUGGING_FACE))
         return _Opened(model, model.names, model.checksum)
     if path.suffix == '.pth':
-        network: nn.Module = load_published(path)
+        network: nn.Module = published_fddwnet(path)
         return _Opened(network, CITYSCAPES.names, job_digest([path], {}))
     trained = read_weights(path)
     names = trained.classes or open_dataset(trained.config, 'train').label_set.names
     network = NETWORKS[trained.config.network](len(names))
     load_weights(network, trained.state, path)
+    shipped = without_class_weights(network, trained.config, trained.class_weights)
+    how = {} if shipped is network else {'class weights': 'undone'}
     file = path / CHECKPOINT if path.is_dir() else path
-    return _Opened(network, names, job_digest([file], {}))
-
-
-def load_published(weights: Path) -> nn.Module:
-    """Build the published Cityscapes FDDWNet, 19 classes.
-
-    Raises:
-        SourceError: If the weights cannot be read or do not fit.
-    """
-    try:
-        published = torch.load(weights, map_location='cpu', weights_only=True)
-        return load_fddwnet(published['state_dict'], len(CITYSCAPES))
-    except Exception as error:
-        msg = f'cannot load the teacher {weights}: {error}'
-        raise SourceError(msg) from error
+    return _Opened(shipped, names, job_digest([file], how))

@@ -80,8 +80,9 @@ class CamVid(ImagePairs):
         for part in ('train', 'val') if split == 'trainval' else (split,):
             pairs += find_pairs(
                 (folder / part).glob('*.png'),
-                folder / part,
-                self.layout,
+                (folder / f'{part}annot').glob('*.png'),
+                where=folder / part,
+                layout=self.layout,
                 name=lambda path: path.name,
                 labels=lambda path: path.parent.parent / f'{path.parent.name}annot' / path.name,
             )
@@ -112,12 +113,14 @@ class CamVidFull(ImagePairs):
         """
         images = folder / '701_StillsRaw_full'
         parts = ('train', 'val') if split == 'trainval' else (split,)
+        masks = folder / 'LabeledApproved_full'
         pairs = find_pairs(
             (path for path in images.glob('*.png') if split_of(path.stem) in parts),
-            images,
-            self.layout,
+            (path for path in masks.glob('*_L.png') if split_of(path.stem[:-2]) in parts),
+            where=images,
+            layout=self.layout,
             name=lambda path: path.name,
-            labels=lambda path: folder / 'LabeledApproved_full' / f'{path.stem}_L.png',
+            labels=lambda path: masks / f'{path.stem}_L.png',
         )
         super().__init__(f'CamVid 960x720 {split}', pairs)
         codes = {0: IGNORE_ID}

@@ -32,6 +32,7 @@ CITYSCAPES_IDS: Final = id_table(
 _LICENCE: Final = 'Cityscapes licence, non-commercial use (Cordts et al. 2016)'
 
 _IMAGE: Final = '_leftImg8bit.png'
+_LABELS: Final = '_labelIds.png'
 
 _TRAIN: Final = ('train', 'gtFine')
 _VAL: Final = ('val', 'gtFine')
@@ -87,8 +88,9 @@ class Cityscapes(ImagePairs):
         images = folder / 'leftImg8bit' / part
         return find_pairs(
             images.glob(f'*/*{_IMAGE}'),
-            images,
-            self.layout,
+            (folder / kind / part).glob(f'*/*{_LABELS}'),
+            where=images,
+            layout=self.layout,
             name=lambda path: path.name,
             labels=lambda path: _labels_of(path, folder / kind / part),
         )
@@ -133,4 +135,4 @@ class CityscapesCoarse(Cityscapes):
 def _labels_of(image: Path, folder: Path) -> Path:
     kind = folder.parent.name
     name = image.name.removesuffix(_IMAGE)
-    return folder / image.parent.name / f'{name}_{kind}_labelIds.png'
+    return folder / image.parent.name / f'{name}_{kind}{_LABELS}'

@@ -3,6 +3,7 @@
 """The frames of clips, one after the other, with the label maps that some of them have."""
 
 from collections.abc import Sequence
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -28,6 +29,7 @@ class ClipFrames:
         size: Height and width in pixels.
         bounds: For every frame the first and the last index of its clip.
         names: Of the clips.
+        fingerprint: Changes with the clips: other videos, other names or numbers of images.
     """
 
     def __init__(self, paths: Sequence[Path], labelled: LabelledImages) -> None:
@@ -52,13 +54,16 @@ class ClipFrames:
             (*Path(name).parts[:-1], Path(name).stem): index
             for index, name in enumerate(labelled.names)
         }
+        digest = hashlib.sha256()
         for place in (one for path in paths for one in _places(path)):
             for reference in list_clips(str(place)):
-                self._add(reference.open(reach=0), place.parts, by_name)
+                digest.update(self._add(reference.open(reach=0), place.parts, by_name).encode())
+        self.fingerprint = digest.hexdigest()
 
     def _add(
         self, clip: Clip, folders: tuple[str, ...], by_name: dict[tuple[str, ...], int]
-    ) -> None:
+    ) -> str:
+        """Take in a clip; return what tells it from others."""
         first = len(self.bounds)
         self.names.append(clip.name)
         self.bounds += [(first, first + len(clip) - 1)] * len(clip)
@@ -74,6 +79,10 @@ class ClipFrames:
                 for key in ((name,), *((folder, name) for folder in folders)):
                     if key in by_name:
                         self._labels[frame] = by_name[key]
+        if not isinstance(clip, ImageSequence):
+            return clip.fingerprint(0)
+        present = [position for position in range(len(clip)) if clip.has(position)]
+        return f'{clip.name} {[clip.frame_name(position) for position in present]}'
 
     def __len__(self) -> int:
         """Return the number of positions, with those that have no frame."""
@@ -116,8 +125,13 @@ class ClipFrames:
 
 
 def _places(path: Path) -> list[Path]:
-    """Return a video or a folder of images; of a folder of folders those that have images."""
+    """Return a video or a folder of images; of a folder of folders those that have images.
+
+    VSPW has label maps in ``mask`` beside the frames in ``origin``: they are no clip.
+    """
     if not path.is_dir() or any(file.suffix.lower() in IMAGE_TYPES for file in path.iterdir()):
         return [path]
     folders = sorted(folder for folder in path.iterdir() if folder.is_dir())
+    if (path / 'origin').is_dir():
+        folders = [folder for folder in folders if folder.name != 'mask']
     return [place for folder in folders for place in _places(folder)] or [path]

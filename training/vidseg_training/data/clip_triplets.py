@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 import logging
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,9 @@ from vidseg_training.propagation.scene_cuts import CUT_ERROR
 
 _logger = logging.getLogger(__name__)
 
-_STREAM: Final = 1
-"""Keeps the random numbers of clips apart from those of labelled images."""
+_CHOICE, _AUGMENTATION = 1, 2
+"""Keep the random numbers of clips apart from those of labelled images, and from each other: in
+one stream, the gap would go with the scale."""
 
 
 class Triplets(NamedTuple):
@@ -123,7 +124,7 @@ class TripletSampler(Sampler[TripletDraw]):
     def joint_batch(self, number: int) -> list[TripletDraw]:
         """Return the triplets of one batch of the epoch, those of all processes."""
         config = self._config
-        rng = np.random.default_rng((config.seed, self.epoch, number, _STREAM))
+        rng = np.random.default_rng((config.seed, self.epoch, number, _CHOICE))
         draws = []
         for clip in range(config.consistency.batch):
             frame, gaps = self._gaps[int(rng.integers(len(self._gaps)))]
@@ -174,7 +175,7 @@ class AugmentedTriplets(Dataset[Triplets]):
         for frame in (draw.frame - draw.gap, draw.frame, draw.frame + draw.gap):
             image, labels = self._frames[frame]
             soft = None if self._soft is None else self._soft[frame]
-            seed = (self._config.seed, draw.epoch, draw.position, _STREAM)
+            seed = (self._config.seed, draw.epoch, draw.position, _AUGMENTATION)
             alike = np.random.default_rng(seed)
             samples.append(augment(Sample(image, labels, soft), self._config, alike))
         images = [sample.image for sample in samples]
@@ -204,7 +205,8 @@ def open_training_motion(choice: str) -> MotionSource:
     """Open a source of motion that steady masks may be learned from.
 
     Raises:
-        ParameterError: If there is none, or it starts from DIS, with which steadiness is measured.
+        ParameterError: If there is none, or it starts from DIS, with which steadiness is measured,
+            or needs more than two frames.
         SourceError: If a motion network cannot be read.
     """
     source = open_motion(choice)
@@ -212,6 +214,12 @@ def open_training_motion(choice: str) -> MotionSource:
         msg = (
             f'{choice} starts from DIS, with which temporal consistency is measured: train a '
             'motion network with --flow none or farneback for this'
+        )
+        raise ParameterError(msg)
+    if isinstance(source, LearnedMotion) and source.network.mode == 'prediction':
+        msg = (
+            f'{choice} predicts a frame from those before it, which a pair of frames lacks: train '
+            'a motion network with --mode reconstruction for this'
         )
         raise ParameterError(msg)
     return source

@@ -93,11 +93,28 @@ class ImageFolder(ImagePairs):
         images, masks = (self._path.parent / folders[kind] for kind in ('images', 'masks'))
         return find_pairs(
             (path for path in images.glob('*') if path.suffix.lower() in IMAGE_TYPES),
-            f'{split}: {" ".join(IMAGE_TYPES)} in {images}',
-            self.layout,
+            self._own_masks(plain, folders),
+            where=f'{split}: {" ".join(IMAGE_TYPES)} in {images}',
+            layout=self.layout,
             name=lambda path: path.name,
             labels=lambda path: masks / f'{path.stem}.png',
         )
+
+    def _own_masks(self, plain: Mapping[str, Any], folders: Mapping[str, str]) -> list[Path]:
+        """Return the masks of a split's folder; without those of other splits that share it."""
+        others = [
+            other['images']
+            for other in map(plain.get, ('train', 'val', 'test'))
+            if isinstance(other, dict) and other.get('masks') == folders['masks']
+        ]
+        theirs = {
+            path.stem
+            for name in others
+            if name != folders['images']
+            for path in (self._path.parent / str(name)).glob('*')
+        }
+        masks = (self._path.parent / folders['masks']).glob('*.png')
+        return [mask for mask in masks if mask.stem not in theirs]
 
     def _refuse(self, what: str) -> NoReturn:
         msg = f'{self._path}: {what}; docs/own_data.md shows the layout'

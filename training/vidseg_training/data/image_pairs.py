@@ -131,8 +131,10 @@ class ImagePairs:
         return translate_ids(read_ids(path), self._table, path)
 
 
-def find_pairs(
+def find_pairs(  # noqa: PLR0913 - all but the first two by name
     images: Iterable[Path],
+    label_files: Iterable[Path],
+    *,
     where: Path | str,
     layout: str,
     name: Callable[[Path], str],
@@ -142,13 +144,14 @@ def find_pairs(
 
     Args:
         images: Image files.
+        label_files: Every label map that has to have an image among them.
         where: Where they were looked for, for the error.
         layout: How the folder must look, for the error.
         name: Gives the name of an image.
         labels: Gives the label map of an image.
 
     Raises:
-        SourceError: If there is no image at all, or a label map is missing.
+        SourceError: If there is no image at all, or a label map or an image is missing.
     """
     pairs = [Pair(name(image), image, labels(image)) for image in sorted(images)]
     if not pairs:
@@ -157,5 +160,9 @@ def find_pairs(
     missing = [pair.labels for pair in pairs if not pair.labels.is_file()]
     if missing:
         msg = f'no label map {missing[0]} ({len(missing)} missing); {layout}'
+        raise SourceError(msg)
+    alone = sorted(set(label_files) - {pair.labels for pair in pairs})
+    if alone:
+        msg = f'no image for the label map {alone[0]} ({len(alone)} missing); {layout}'
         raise SourceError(msg)
     return pairs

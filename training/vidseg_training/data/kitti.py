@@ -49,13 +49,14 @@ class KittiSemantics(ImagePairs):
         if not 0 <= fold < FOLDS:
             msg = f'fold must be from 0 to {FOLDS - 1}, not {fold}'
             raise ParameterError(msg)
-        images = folder / 'training' / 'image_2'
+        images, masks = (folder / 'training' / kind for kind in ('image_2', 'semantic'))
         pairs = find_pairs(
             images.glob('*.png'),
-            images,
-            self.layout,
+            masks.glob('*.png'),
+            where=images,
+            layout=self.layout,
             name=lambda path: path.name,
-            labels=lambda path: folder / 'training' / 'semantic' / path.name,
+            labels=lambda path: masks / path.name,
         )
         first, last = (part * len(pairs) // FOLDS for part in (fold, fold + 1))
         if split == 'train':

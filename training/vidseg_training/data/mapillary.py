@@ -57,8 +57,9 @@ class MapillaryVistas(ImagePairs):
         for part in _FOLDERS[split]:
             pairs += find_pairs(
                 (folder / part / 'images').glob('*.jpg'),
-                folder / part / 'images',
-                self.layout,
+                (folder / part / labels).glob('*.png'),
+                where=folder / part / 'images',
+                layout=self.layout,
                 name=lambda path: path.name,
                 labels=lambda path: path.parent.parent / labels / f'{path.stem}.png',
             )

@@ -145,7 +145,7 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
         # Of the crops anywhere an epoch has one an image, of the class-uniform ones several.
         number = draw.image if draw.contain is None else len(self._images) + draw.position
         rng = np.random.default_rng((self._config.seed, draw.epoch, number))
-        image_index = self._image_of(draw)
+        image_index = image_of(draw, self._config, self._real)
         soft = None if self._soft is None else self._soft[image_index]
         sample = Sample(*self._images[image_index], soft)
         image, labels, soft = augment(sample, self._config, rng, draw.contain)
@@ -157,12 +157,19 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
             torch.from_numpy(soft).permute(2, 0, 1),  # C h w
         )
 
-    def _image_of(self, draw: Draw) -> int:
-        """Return the image of a draw: a labelled one in the epochs without propagated samples."""
-        last = draw.epoch >= self._config.epochs * self._config.propagated_share
-        if self._real is None or not last or draw.contain is not None:
-            return draw.image
-        return draw.image % self._real
+
+def image_of(draw: Draw, config: TrainConfig, real: int | None) -> int:
+    """Return the image of a draw: a labelled one in the epochs without propagated samples.
+
+    Args:
+        draw: What the sampler says.
+        config: Says which epochs those are.
+        real: Number of labelled images, which come first; None: there are no others.
+    """
+    last = draw.epoch >= config.epochs * config.propagated_share
+    if real is None or not last or draw.contain is not None:
+        return draw.image
+    return draw.image % real
 
 
 def build_loader(

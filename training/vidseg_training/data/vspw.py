@@ -52,8 +52,9 @@ class Vspw(ImagePairs):
             for clip in self._read_list(folder / name):
                 pairs += find_pairs(
                     (folder / 'data' / clip / 'origin').glob('*.jpg'),
-                    folder / 'data' / clip / 'origin',
-                    self.layout,
+                    (folder / 'data' / clip / 'mask').glob('*.png'),
+                    where=folder / 'data' / clip / 'origin',
+                    layout=self.layout,
                     name=lambda path: f'{path.parent.parent.name}/{path.name}',
                     labels=lambda path: path.parent.parent / 'mask' / f'{path.stem}.png',
                 )

@@ -134,7 +134,7 @@ def camvid_fddwnet_fast() -> TrainConfig:
             --unlabelled DATA/dashcam/{lanelines_solidWhiteRight,test_small1,project_video_cut}.mp4
             --unlabelled-licence MIT
 
-    Result: mIoU on CamVid test, docs/models.md depends on the data.
+    Result: not run here yet; our own, so nobody has published one.
     """
     return replace(
         camvid_fddwnet_large(),

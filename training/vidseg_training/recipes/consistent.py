@@ -139,7 +139,7 @@ def camvid_fddwnet_steady() -> TrainConfig:
             DATA/dashcam/{lanelines_solidWhiteRight,test_small1,project_video_cut}.mp4
             --consistency.licence MIT
 
-    Result: docs/models.md depends on the data.
+    Result: not run here yet; our own, so nobody has published one.
     """
     return replace(
         camvid_fddwnet_fast(),
