@@ -120,7 +120,9 @@ def test_true_labels_of_a_drive_are_steady_and_noise_is_not() -> None:
         steady.add(frame.image, frame.labels, number * SECOND // 15)
         flickering.add(frame.image, noise, number * SECOND // 15)
     assert steady.tc() > 0.8
+    assert steady.legacy_tc() > 0.7
     assert steady.flips() < 1
+    assert flickering.legacy_tc() < 0.15
     assert flickering.tc() == pytest.approx(1 / 19, abs=0.01)  # 1 / 10 of either's pixels agree
     assert flickering.flips() == pytest.approx(0.9 * 15, rel=0.02)
 
@@ -144,7 +146,12 @@ def test_vc_of_three_frames_by_hand() -> None:
     # first window: 3 constant pixels, 2 steady, 1 right; second: 4, 3, 2 (the 4th came to rest)
     assert score.self_consistency() == pytest.approx((2 / 3 + 3 / 4) / 2)
     assert score.correct_consistency() == pytest.approx((1 / 3 + 2 / 4) / 2)
+    # class 1: three pixels in both windows, one of them right; class 2: the 4th in the second
+    expected = [float('nan'), 2 / 6, 1.0]
+    np.testing.assert_allclose(score.class_correct(3), expected)
     whole = _clip(frames, 3)
+    score.merge(_clip(frames, 2))
+    np.testing.assert_allclose(score.class_correct(3), expected)
     assert whole.self_consistency() == pytest.approx(2 / 3)
     assert whole.correct_consistency() == pytest.approx(1 / 3)
 
@@ -166,14 +173,17 @@ def test_vc_of_a_long_clip_keeps_no_frames() -> None:
 def test_vc_is_one_for_perfect_and_low_for_flickering_predictions() -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 5, (20, 20)).astype(np.uint8)
-    perfect, flickering = VideoConsistency(8), VideoConsistency(8)
-    for _ in range(12):
-        perfect.add(truth, truth)
-        flickering.add(truth, rng.integers(0, 5, truth.shape).astype(np.uint8))
-    for score in (perfect, flickering):
-        score.end_clip()
-    assert perfect.self_consistency() == perfect.correct_consistency() == 1
-    assert flickering.self_consistency() < 0.001
+    for window in (8, 16):
+        perfect, flickering = VideoConsistency(window), VideoConsistency(window)
+        for _ in range(20):
+            perfect.add(truth, truth)
+            flickering.add(truth, rng.integers(0, 5, truth.shape).astype(np.uint8))
+        for score in (perfect, flickering):
+            score.end_clip()
+        assert perfect.self_consistency() == perfect.correct_consistency() == 1
+        assert (perfect.class_correct(5) == 1).all()
+        assert flickering.self_consistency() < 0.001
+        assert flickering.correct_consistency() < 0.001
 
 
 def test_vc_is_the_mean_over_clips_and_short_clips_do_not_count() -> None:

@@ -60,7 +60,14 @@ def test_scores_by_hand(metrics: Metrics) -> None:
 def test_what_is_not_known_is_none() -> None:
     scores = ModelTally(2).scores()
     assert scores.pop('class_share') == [None, None]
-    assert scores.pop('iou') == scores.pop('tc_per_class') == [None, None]
+    for name in (
+        'iou',
+        'tc_per_class',
+        'flips_per_s_per_class',
+        'vc8_per_class',
+        'vc16_per_class',
+    ):
+        assert scores.pop(name) == [None, None]
     assert set(scores.pop('inference_ms').values()) == {None}
     assert set(scores.values()) == {None}
 

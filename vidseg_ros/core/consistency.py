@@ -238,6 +238,8 @@ class VideoConsistency:
     Attributes:
         window: n.
         clips: (self, correct) of each finished clip.
+        class_counts: (3, 256) int64 by true class, of all windows together: pixels whose true
+            label stays, those predicted the same in all frames, those predicted right.
     """
 
     def __init__(self, window: int) -> None:
@@ -254,6 +256,7 @@ class VideoConsistency:
             raise ValueError(msg)
         self.window = window
         self.clips: list[tuple[float, float]] = []
+        self.class_counts = np.zeros((3, 256), np.int64)
         self._start()
 
     def _start(self) -> None:
@@ -291,6 +294,8 @@ class VideoConsistency:
         if pixels := int(constant.sum()):
             steady = constant & (self._predicted_run >= self.window)
             correct = steady & (predicted == truth)
+            for row, pixels_of in enumerate((constant, steady, correct)):
+                self.class_counts[row] += np.bincount(truth[pixels_of], minlength=256)
             self._windows += 1
             self._self_sum += Fraction(int(steady.sum()) / pixels)
             self._correct_sum += Fraction(int(correct.sum()) / pixels)
@@ -313,6 +318,7 @@ class VideoConsistency:
             msg = f'VC_{self.window} cannot take in VC_{other.window}'
             raise ValueError(msg)
         self.clips += other.clips
+        self.class_counts += other.class_counts
 
     def self_consistency(self) -> float:
         """Return the share of steady predictions, 0 to 1; NaN without a finished clip."""
@@ -321,6 +327,20 @@ class VideoConsistency:
     def correct_consistency(self) -> float:
         """Return the share of steady, right predictions, 0 to 1; NaN without a finished clip."""
         return self._mean(1)
+
+    def class_correct(self, classes: int) -> NDArray[np.float64]:
+        """Return for each true class the share of steady, right predictions, over all windows.
+
+        Args:
+            classes: Number of classes C.
+
+        Returns:
+            (C,) float64, 0 to 1; NaN for a class that stays nowhere.
+        """
+        constant, _, correct = self.class_counts[:, :classes]
+        shares: NDArray[np.float64] = np.full(classes, np.nan)
+        np.divide(correct, constant, out=shares, where=constant > 0)
+        return shares
 
     def _mean(self, which: int) -> float:
         """Return a mean over clips that does not depend on their order."""

@@ -45,6 +45,8 @@ class WindowConsistency:
     """Share of steady predictions, 0 to 1, right or wrong."""
     correct_consistency: float
     """Share of steady predictions that are right, 0 to 1."""
+    class_correct: tuple[float | None, ...] = ()
+    """The same for each true class, over all windows; None for a class that stays nowhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +162,7 @@ class ConsistencyMeter:
                     window=score.window,
                     self_consistency=score.self_consistency(),
                     correct_consistency=score.correct_consistency(),
+                    class_correct=tuple(map(_known, score.class_correct(len(names)).tolist())),
                 )
                 for score in video
                 if score.clips

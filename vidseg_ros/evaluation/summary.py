@@ -119,7 +119,8 @@ class ReplaySummary:
         ``fps``, ``latency`` {stage: {boundary, count, p50_ms, p95_ms, p99_ms, max_ms}},
         ``scores`` null or {frames, miou, classes: [{name, iou, pixels}]} (IoU from 0 to 1),
         ``consistency`` null or {pairs, tc, legacy_tc, flips_per_second, classes: [{name, tc,
-        flips_per_second}], windows: [{window, self_consistency, correct_consistency}]},
+        flips_per_second}], windows: [{window, self_consistency, correct_consistency,
+        class_correct}]},
         ``error``.
         """
         return {

@@ -184,12 +184,16 @@ class ModelTally:
             'tc_legacy': _known(temporal.legacy_tc()),
             'flips_per_s': _known(temporal.flips()),
             'tc_per_class': _all_known(temporal.class_tc()),
+            'flips_per_s_per_class': _all_known(temporal.class_flips()),
         }
         fast = self._metrics == 'fast'
-        vc: dict[str, float | None] = {}
+        vc: dict[str, float | list[float | None] | None] = {}
         for score in self.consistency.video:
             vc[f'vc{score.window}'] = _known(score.correct_consistency())
             vc[f'vc{score.window}_self'] = _known(score.self_consistency())
+            vc[f'vc{score.window}_per_class'] = _all_known(
+                score.class_correct(len(self.class_pixels))
+            )
         return {
             'miou': _known(self.confusion.miou()),
             'iou': _all_known(self.confusion.iou()),
@@ -215,6 +219,10 @@ class ModelTally:
             'flip_counts': temporal.flip_counts.tolist(),
             'pixel_ns': temporal.pixel_ns,
             'clips': [score.clips for score in self.consistency.video],
+            'vc_counts': [
+                score.class_counts[:, : len(self.class_pixels)].tolist()
+                for score in self.consistency.video
+            ],
             'class_pixels': self.class_pixels.tolist(),
             'confidence': self.confidence,
             'times': [sorted(self.times.bins.items()), self.times.sum_ns, self.times.max_ns],
@@ -231,8 +239,10 @@ class ModelTally:
         temporal.legacy.matrix += np.array(plain['legacy'], np.int64)
         temporal.flip_counts += np.array(plain['flip_counts'], np.int64)
         temporal.pixel_ns = list(plain['pixel_ns'])
-        for score, clips in zip(tally.consistency.video, plain['clips'], strict=True):
+        video = zip(tally.consistency.video, plain['clips'], plain['vc_counts'], strict=True)
+        for score, clips, counts in video:
             score.clips = [(same, right) for same, right in clips]
+            score.class_counts[:, : len(tally.class_pixels)] += np.array(counts, np.int64)
         tally.class_pixels += np.array(plain['class_pixels'], np.int64)
         tally.confidence = (plain['confidence'][0], plain['confidence'][1])
         bins, sum_ns, max_ns = plain['times']

@@ -55,7 +55,7 @@ function showSummary({ overall, models }) {
 
 function showClasses({ overall, models, classes }) {
   const lists = [['iou', 'IoU'], ['tc_per_class', 'TC'], ['tc_per_class_fast', 'TC, fast flow'],
-    ['class_share', 'Share']];
+    ['vc8_per_class', 'VC8'], ['class_share', 'Share']];
   const columns = lists.flatMap(([list, name]) => models
     .filter(({ key }) => overall[key]?.[list]?.some((value) => value !== null))
     .map(({ key }) => [list, key, `${name} ${key.toUpperCase()}, %`]));
