@@ -81,11 +81,12 @@ COLUMNS: Final = {
     'test_miou': ('mIoU test', 100, '.1f'),
     'miou': ('mIoU clip', 100, '.1f'),
     'tc': ('TC', 100, '.1f'),
-    'vc8': ('VC8', 100, '.1f'),
-    'vc16': ('VC16', 100, '.1f'),
+    'vc8': ('VC8 correct', 100, '.1f'),
+    'vc16': ('VC16 correct', 100, '.1f'),
     'flips_per_s': ('flips/s', 1, '.3f'),
     'ms_mean': ('ms mean', 1, '.1f'),
     'ms_worst': ('ms worst', 1, '.1f'),
+    'parameters': ('parameters', 1, ',.0f'),
 }
 """Heading, factor and format of each score in the table."""
 
@@ -191,7 +192,8 @@ def table(runs: Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]) -> st
                 factor * statistics.fmean(half[name] for half in halves)
                 for halves in by_seed.values()
             ]
-            spread = f' ±{(max(means) - min(means)) / 2:{style}}' if len(means) > 1 else ''
+            wide = max(means) > min(means)
+            spread = f' ±{(max(means) - min(means)) / 2:{style}}' if wide else ''
             cells.append(f'{statistics.fmean(means):{style}}{spread}')
         lines.append(f'| {row} | {len(by_seed)} | {" | ".join(cells)} |')
     return '\n'.join(lines)

@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from vidseg_ros.core.errors import SourceError
-from vidseg_training.data import open_dataset, Split
+from vidseg_training.data import image_folder, open_dataset, Split
 from vidseg_training.data.image_folder import ImageFolder
 from vidseg_training.data.label_statistics import class_weights, crop_centroids
 from vidseg_training.recipes import RECIPES
@@ -73,6 +73,19 @@ def test_images_are_shrunk_to_the_network(drive: Path) -> None:
     np.testing.assert_array_equal(images.labels(0), labels)
     assert image.shape == (10, 16, 3)
     np.testing.assert_array_equal(labels[0], [0] * 8 + [1] * 4 + [255] * 4)
+
+
+def test_shrunken_images_are_read_once(drive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = ImageFolder(drive, 'train', (10, 16))
+    first = images[0]
+    (drive / 'train' / 'pictures' / 'a.png').unlink()
+    for again, before in zip(images[0], first, strict=True):
+        np.testing.assert_array_equal(again, before)
+    monkeypatch.setattr(image_folder, 'MOST_KEPT', 2 * 10 * 16 * 4 - 1)  # there is room for one
+    images[1]
+    (drive / 'train' / 'pictures' / 'b.jpg').unlink()
+    with pytest.raises(SourceError, match=r'b\.jpg'):
+        images[1]
 
 
 def test_without_test_images_the_validation_images_score(drive: Path) -> None:

@@ -58,6 +58,28 @@ def test_recipes_name_classes_that_there_are() -> None:
         assert set(config.strict_classes) < set(label_sets[config.dataset].names)
 
 
+@pytest.mark.parametrize(
+    ('name', 'rate', 'epochs', 'batch', 'crop', 'scales'),
+    [
+        # Zhu et al.: scripts of github.com/NVIDIA/semantic-segmentation, branch sdcnet
+        ('mapillary_dual_resolution', 2e-2, 175, 16, 896, (0.5, 2.0)),
+        ('cityscapes_dual_resolution', 1e-3, 175, 16, 896, (0.5, 2.0)),
+        ('kitti_dual_resolution', 1e-3, 90, 16, 360, (1.0, 2.0)),
+        # the same paper's text; the crop is ours
+        ('camvid_full_transfer', 2e-3, 120, 16, 640, (0.5, 2.0)),
+        # scripts/run_psp.sh of github.com/sssdddwww2/CVPR2021_VSPW_Implement; crop 479 there
+        ('vspw_pspnet_resnet101', 2e-3, 2, 8, 480, (0.5, 2.0)),
+    ],
+)
+def test_published_settings(  # noqa: PLR0913, PLR0917
+    name: str, rate: float, epochs: int, batch: int, crop: int, scales: tuple[float, float]
+) -> None:
+    config = RECIPES[name]()
+    assert (config.optimizer, config.momentum, config.weight_decay) == ('sgd', 0.9, 1e-4)
+    assert (config.learning_rate, config.epochs, config.batch_size) == (rate, epochs, batch)
+    assert (config.crop_size, config.scale_range) == ((crop, crop), scales)
+
+
 def test_cityscapes_is_fine_tuned_as_published() -> None:
     """The three turns of Zhu et al.: relaxation to epoch 100, tiles to 150, decay twice."""
     config = RECIPES['cityscapes_dual_resolution']()

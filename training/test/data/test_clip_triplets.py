@@ -199,6 +199,17 @@ def test_black_and_static_clips_are_nothing_special(
     assert triplet.visible.all()
 
 
+def test_a_scene_that_stands_still_does_not_move(
+    tmp_path: Path, camvid_folder: Path, config: TrainConfig
+) -> None:
+    frames = ClipFrames(
+        [_write(tmp_path / 'still', [_texture()] * 3)], CamVid(camvid_folder, 'train')
+    )
+    triplet = AugmentedTriplets(frames, config)[TripletDraw(0, 0, 1, 1)]
+    assert triplet.motion.abs().max() < 0.05
+    assert triplet.visible.float().mean() > 0.98
+
+
 def test_across_a_scene_cut_nothing_is_visible(
     tmp_path: Path, camvid_folder: Path, config: TrainConfig
 ) -> None:

@@ -73,6 +73,9 @@ def open_lessons(config: TrainConfig, labelled: LabelledImages, folder: Path) ->
     settings = config.distillation
     config.consistency.check_sources()
     settings.check_sources(clips=bool(config.consistency.clips))
+    if config.consistency.clips and not (config.consistency.temporal or settings.teacher):
+        msg = 'consistency.clips teach nothing: give consistency.temporal, or a teacher'
+        raise ParameterError(msg)
     if settings.multi_frame and config.consistency.batch < 2:
         msg = (
             'distillation.multi_frame keeps clips apart and needs two or more of them in a step, '

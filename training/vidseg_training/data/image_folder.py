@@ -38,6 +38,10 @@ from vidseg_training.data.image_pairs import find_pairs, id_table, ImagePairs, P
 DESCRIPTION: Final = 'dataset.yaml'
 
 
+MOST_KEPT: Final = 1 << 30
+"""Bytes of shrunken images and label maps that a data set keeps; what is more is read anew."""
+
+
 class ImageFolder(ImagePairs):
     """One split of a data set of one's own."""
 
@@ -60,6 +64,7 @@ class ImageFolder(ImagePairs):
         if split == 'test' and 'test' not in plain:
             split = 'val'
         self._size = size
+        self._kept: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
         self.source = DataSource(
             name=f'{plain["name"]}, train', licence=str(plain['licence']), use='training'
         )
@@ -69,12 +74,22 @@ class ImageFolder(ImagePairs):
         super().__init__(f'{plain["name"]} {split}', pairs, self._id_table(plain))
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Read one sample, see `ImagePairs`; shrunk if it was asked for."""
+        """Read one sample, see `ImagePairs`; shrunk if it was asked for, and then kept.
+
+        A camera frame takes longer to decode and to shrink than a compact network to learn from.
+        """
+        if index in self._kept:
+            return self._kept[index]
         image, labels = super().__getitem__(index)
-        if self._size is not None:
-            shrunk = cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_LINEAR)
-            image, labels = shrunk.astype(np.uint8, copy=False), resize_labels(labels, self._size)
-        return image, labels
+        if self._size is None:
+            return image, labels
+        shrunk = cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_LINEAR)
+        sample = shrunk.astype(np.uint8, copy=False), resize_labels(labels, self._size)
+        if (len(self._kept) + 1) * sum(part.nbytes for part in sample) <= MOST_KEPT:
+            for part in sample:
+                part.flags.writeable = False
+            self._kept[index] = sample
+        return sample
 
     def labels(self, index: int) -> NDArray[np.uint8]:
         """Read a label map alone, see `ImagePairs`; shrunk if it was asked for."""
