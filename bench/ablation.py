@@ -152,6 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--runs', type=Path, default=Path('runs/ablation'))
     parser.add_argument('--epochs', type=int, default=48)
     parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument('--rows', nargs='+', choices=ROWS, default=list(ROWS), metavar='ROW')
     parser.add_argument('--out', type=Path, default=RESULTS / 'ablation_camvid.json')
     parser.add_argument('--table', type=Path, help='document that gets the table')
     args = parser.parse_args(argv)
@@ -162,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     result = {**where, **settings, 'runs': runs}
     for seed in range(args.seeds):
         for row, change in ROWS.items():
-            if str(seed) in runs[row]:
+            if row not in args.rows or str(seed) in runs[row]:
                 continue
             folder = args.runs / f'{row.strip("+ ").replace(" ", "_")}-{seed}'
             config = replace(baseline(args.data, args.epochs), seed=seed, **change)

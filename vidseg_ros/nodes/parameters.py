@@ -13,6 +13,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.resources import DEFAULT_MODEL
 from vidseg_ros.inference.engine import AUTO, CHOICES, ENGINES
 from vidseg_ros.nodes.diagnostics import Limits
 from vidseg_ros.pipeline import MaskSize
@@ -127,7 +128,7 @@ def _range(least: float, most: float) -> dict[str, list[FloatingPointRange | Int
 
 _DECLARATIONS: Final = {
     'model': _Declaration(
-        default='camvid_fddwnet',
+        default=DEFAULT_MODEL,
         description='Name of a shipped model, or the path of a model file (.onnx); one that '
         'cannot be used is refused, and the model before goes on',
         allowed='text',
