@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 import pickle
 import resource
+import shutil
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -25,6 +26,7 @@ from vidseg_training.checkpoints import (
     write_weights,
 )
 from vidseg_training.config import TrainConfig
+from vidseg_training.consistency.settings import DistillationConfig
 from vidseg_training.export import load_run
 from vidseg_training.fitting import run
 from vidseg_training.networks import NETWORKS
@@ -190,3 +192,21 @@ def test_hosts_without_a_common_folder_are_refused(
     monkeypatch.setattr(loop, 'sum_over_processes', lambda step: step + 7)
     with pytest.raises(ParameterError, match='--out must be one that all share'):
         run(replace(small_config, epochs=1), tmp_path)
+
+
+def test_a_run_goes_on_with_its_teacher_only(small_config: TrainConfig, tmp_path: Path) -> None:
+    """The teacher's file has the same name and, without a cache, nothing else tells."""
+    config = replace(
+        small_config,
+        epochs=1,
+        distillation=DistillationConfig(
+            teacher=(str(tmp_path / 'teacher'),), pixel=1.0, cache=False
+        ),
+    )
+    run(replace(small_config, epochs=1), tmp_path / 'teacher')
+    run(config, tmp_path / 'run')
+    run(config, tmp_path / 'run')
+    shutil.rmtree(tmp_path / 'teacher')
+    run(replace(small_config, epochs=1, seed=9), tmp_path / 'teacher')
+    with pytest.raises(ParameterError, match=r'taught by another distillation\.teacher'):
+        run(config, tmp_path / 'run')

@@ -107,6 +107,7 @@ class Run:
         self._best = -inf
         self._names, self._label_set = train.images.names, train.images.label_set
         self._real = train.real
+        self._teacher = lessons.teacher and lessons.teacher.teacher.checksum
         self.fabric = open_fabric(config)
         checkpoint = started_run(folder, config)  # before anything is counted or written
         self._sampler = self._epoch_sampler(train.images)
@@ -180,6 +181,9 @@ class Run:
     def _restore(self, checkpoint: dict[str, Any]) -> None:
         path = self._folder / CHECKPOINT
         check_classes(path, checkpoint.get('classes', ()), self._label_set.names)
+        if checkpoint.get('teacher', self._teacher) != self._teacher:
+            msg = f'{path} was taught by another distillation.teacher; choose another --out'
+            raise ParameterError(msg)
         load_weights(self.network.module, checkpoint['network'], path)
         self._optimizer.load_state_dict(checkpoint['optimizer'])
         self._objective.load_state_dict(checkpoint.get('objective', {}))
@@ -202,6 +206,7 @@ class Run:
             'precision': self.fabric.strategy.precision.state_dict(),
             'settings': settings_text(self.config),
             'classes': list(self._label_set.names),
+            'teacher': self._teacher,
             'class_weights': self._label_loss.class_weights,
             'epoch': self.epoch,
             'batch': self.batch,
