@@ -208,5 +208,5 @@ def test_a_run_goes_on_with_its_teacher_only(small_config: TrainConfig, tmp_path
     run(config, tmp_path / 'run')
     shutil.rmtree(tmp_path / 'teacher')
     run(replace(small_config, epochs=1, seed=9), tmp_path / 'teacher')
-    with pytest.raises(ParameterError, match=r'taught by another distillation\.teacher'):
+    with pytest.raises(ParameterError, match=r'began with another distillation\.teacher'):
         run(config, tmp_path / 'run')

@@ -54,7 +54,7 @@ def test_windows_do_not_cross_a_cut_nor_a_missing_frame(moving_clip: Path, tmp_p
     (folder / 'drive_008.png').unlink()
     scenes, faults = read_scenes([str(folder)], 72)
     assert [len(scene.frames) for scene in scenes] == [4, 3, 3]
-    assert faults[str(folder)] == Counter({'scene cut': 2})
+    assert faults[str(folder)] == Counter({'scene cut': 2, 'missing': 1})
 
 
 def test_frames_of_another_size_are_another_scene(moving_clip: Path, tmp_path: Path) -> None:

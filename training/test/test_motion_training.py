@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file
 import torch
 
-from vidseg_ros.core.errors import ParameterError, SourceError
+from vidseg_ros.core.errors import OutputError, ParameterError, SourceError
 from vidseg_training.checkpoints import CHECKPOINT
 from vidseg_training.cli import main
 from vidseg_training.data.clips import Scene
@@ -145,6 +145,12 @@ def test_the_command_says_what_is_wrong(
     missing = str(tmp_path / 'none.mp4')
     assert main(['motion', '--out', str(tmp_path / 'run'), '--clips', missing]) == 2
     assert f'vidseg-train: no clip at {missing}' in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_named(config: MotionConfig, tmp_path: Path) -> None:
+    (tmp_path / 'file').touch()
+    with pytest.raises(OutputError, match=r'cannot write to .*file/run: Not a directory'):
+        train_motion(config, tmp_path / 'file' / 'run')
 
 
 def test_a_run_that_diverges_stops(config: MotionConfig, tmp_path: Path) -> None:

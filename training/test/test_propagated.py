@@ -15,9 +15,10 @@ from vidseg_training.checkpoints import read_weights, WEIGHTS
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.data.camvid import CamVid
+from vidseg_training.data.class_uniform import Centroid
 from vidseg_training.data.label_statistics import class_weights
 from vidseg_training.data.propagated import WithPropagated
-from vidseg_training.data.sampling import AugmentedImages, Draw, TrainingSet
+from vidseg_training.data.sampling import AugmentedImages, Draw, EpochSampler, TrainingSet
 from vidseg_training.export import load_run
 from vidseg_training.fitting import run
 from vidseg_training.provenance import describe_sources, licence_of
@@ -67,16 +68,22 @@ def test_samples_of_the_offset_follow_the_labelled_images(
 
 def test_what_does_not_fit_is_refused(camvid_folder: Path, samples: Path) -> None:
     labelled = CamVid(camvid_folder, 'train')
-    with pytest.raises(SourceError, match=r'no samples at ±3 in .*, there are ±1, ±2; make them'):
+    with pytest.raises(SourceError, match=r'no samples at ±3 in .*, there are ±1, ±2, ±3; make'):
         WithPropagated(labelled, samples, 'joint', 3)
     with pytest.raises(SourceError, match='there are none at all'):
         WithPropagated(labelled, samples / 'drive', 'joint', 1)
+    with pytest.raises(SourceError, match=r'no samples at ±4 in .*, there are ±1, ±2, ±3'):
+        WithPropagated(labelled, samples, 'joint', 4, accumulate=True)  # ±1 to ±3 are not all
+    assert len(WithPropagated(labelled, samples, 'joint', 3, accumulate=True)) == 10
     with pytest.raises(ParameterError, match='drive was made by --mode joint, not label'):
         WithPropagated(labelled, samples, 'label', 1)
     path = samples / 'drive' / 'labels' / 'f_+01.png'
     cv2.imwrite(str(path), np.full((96, 128), 11, np.uint8))
     mixed = WithPropagated(labelled, samples, 'joint', 1)
     with pytest.raises(SourceError, match=r'has the ids \[11\], which are no class; .*--void 11'):
+        mixed[7]
+    cv2.imwrite(str(path), np.full((48, 64), 1, np.uint8))
+    with pytest.raises(SourceError, match=r'f_\+01 of .*: its image and labels differ in size'):
         mixed[7]
     path.unlink()
     with pytest.raises(SourceError, match=r'cannot read .*f_\+01\.png; propagate again'):
@@ -99,6 +106,11 @@ def test_the_last_epochs_have_labelled_images_alone(
     early, late = (images[Draw(epoch, 0, 7)][1].unique().tolist() for epoch in (7, 8))
     assert early == [3, 255]  # sample +1
     assert late == np.unique(mixed[7 % 6][1]).tolist()
+    uniform = replace(config, class_uniform=0.9, class_uniform_share=1.0, batch_size=1)
+    sampler = EpochSampler(8, uniform, [[Centroid(1, 5, 6), Centroid(7, 5, 6)]], real=6)
+    for epoch, expected in ((7, {1, 7}), (8, {1})):
+        sampler.epoch = epoch
+        assert {draw.image for draw in sampler if draw.contain is not None} == expected
 
 
 @pytest.mark.parametrize('mode', ['joint', 'label'])

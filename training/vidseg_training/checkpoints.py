@@ -9,6 +9,7 @@ the one before it.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -170,6 +171,34 @@ def check_classes(path: Path, trained: Sequence[str], names: Sequence[str]) -> N
             f'{", ".join(names)}'
         )
         raise SourceError(msg)
+
+
+def origin(names: Sequence[str], teacher: str | None) -> dict[str, str | None]:
+    """Return what a run may not change on its way, besides its settings.
+
+    Args:
+        names: Of the training images.
+        teacher: Checksum of the teacher; None without one.
+    """
+    return {'images': hashlib.sha256('\n'.join(names).encode()).hexdigest(), 'teacher': teacher}
+
+
+def check_origin(path: Path, checkpoint: Mapping[str, Any], now: Mapping[str, str | None]) -> None:
+    """Refuse to go on with another teacher or other images than a run began with.
+
+    Args:
+        path: The checkpoint's, for the message.
+        checkpoint: What it says; of runs from before this was kept, nothing.
+        now: Their `origin`.
+
+    Raises:
+        ParameterError: If they differ.
+    """
+    what = {'teacher': 'another distillation.teacher', 'images': 'other training images'}
+    for name, digest in now.items():
+        if checkpoint.get(name, digest) != digest:
+            msg = f'{path} began with {what[name]}; choose another --out'
+            raise ParameterError(msg)
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

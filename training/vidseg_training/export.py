@@ -19,6 +19,7 @@ import onnx
 import torch
 from torch import nn
 
+from vidseg_ros.core.atomic_file import make_folder
 from vidseg_ros.core.errors import ModelError, SourceError
 from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.model_card import ModelCard, Score
@@ -209,7 +210,7 @@ def export(
         datasets=sources,
         scores=(),
     )
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         draft = Path(scratch) / target.name
         inner = to_onnx(network, config.input_size, Path(scratch))

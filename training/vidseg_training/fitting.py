@@ -4,6 +4,7 @@
 
 from pathlib import Path
 
+from vidseg_ros.core.atomic_file import make_folder
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import CAMVID
 from vidseg_training.config import TrainConfig
@@ -64,6 +65,6 @@ def _open_sources(
     if config.teacher is None:
         return TrainingSet(labelled, lessons.soft_images), lessons
     images = WithFootage(labelled, config.unlabelled, config.unlabelled_step)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     soft = soft_labels(config.teacher, config.teacher_height, images, folder)
     return TrainingSet(images, soft), lessons

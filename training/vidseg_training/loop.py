@@ -20,12 +20,15 @@ import torch
 from torch import nn, Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from vidseg_ros.core.atomic_file import make_folder
 from vidseg_ros.core.errors import ParameterError
 from vidseg_training.checkpoints import (
     BEST,
     check_classes,
+    check_origin,
     CHECKPOINT,
     load_weights,
+    origin,
     settings_text,
     started_run,
     WEIGHTS,
@@ -107,7 +110,7 @@ class Run:
         self._best = -inf
         self._names, self._label_set = train.images.names, train.images.label_set
         self._real = train.real
-        self._teacher = lessons.teacher and lessons.teacher.teacher.checksum
+        self._origin = origin(self._names, lessons.teacher and lessons.teacher.teacher.checksum)
         self.fabric = open_fabric(config)
         checkpoint = started_run(folder, config)  # before anything is counted or written
         self._sampler = self._epoch_sampler(train.images)
@@ -126,7 +129,7 @@ class Run:
         objective = ConsistencyObjective(config.consistency, config.distillation, lessons.teacher)
         self._objective = objective.to(self.fabric.device)
         self._set_up(network)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if checkpoint is not None:
             self._restore(checkpoint)
         steps = sum_over_processes(torch.tensor(self.step, device=self.fabric.device))
@@ -176,14 +179,12 @@ class Run:
             tile = config.class_uniform_tile
             centroids = crop_centroids(images, tile, boosted, self._folder)
         part = (fabric.global_rank, fabric.world_size)
-        return EpochSampler(trained_images(images), config, centroids, part)
+        return EpochSampler(trained_images(images), config, centroids, part, self._real)
 
     def _restore(self, checkpoint: dict[str, Any]) -> None:
         path = self._folder / CHECKPOINT
         check_classes(path, checkpoint.get('classes', ()), self._label_set.names)
-        if checkpoint.get('teacher', self._teacher) != self._teacher:
-            msg = f'{path} was taught by another distillation.teacher; choose another --out'
-            raise ParameterError(msg)
+        check_origin(path, checkpoint, self._origin)
         load_weights(self.network.module, checkpoint['network'], path)
         self._optimizer.load_state_dict(checkpoint['optimizer'])
         self._objective.load_state_dict(checkpoint.get('objective', {}))
@@ -206,7 +207,7 @@ class Run:
             'precision': self.fabric.strategy.precision.state_dict(),
             'settings': settings_text(self.config),
             'classes': list(self._label_set.names),
-            'teacher': self._teacher,
+            **self._origin,
             'class_weights': self._label_loss.class_weights,
             'epoch': self.epoch,
             'batch': self.batch,

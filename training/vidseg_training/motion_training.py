@@ -14,6 +14,7 @@ from rich.progress import Progress, TimeElapsedColumn
 import torch
 from torch.utils.data import DataLoader
 
+from vidseg_ros.core.atomic_file import make_folder
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.motion import FlowMethod
 from vidseg_training.checkpoints import CHECKPOINT, load_checkpoint, load_weights, write_atomically
@@ -108,7 +109,7 @@ class MotionRun:
             network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         self.network, self._optimizer = self._fabric.setup(network, optimizer)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._restore()
         self._log = RunLog(folder, self.step, tensorboard=config.tensorboard)
 

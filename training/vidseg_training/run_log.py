@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vidseg_ros.core.atomic_file import make_folder
 from vidseg_ros.core.errors import OutputError, ParameterError
 from vidseg_training.checkpoints import write_atomically
 
@@ -78,7 +79,7 @@ class RunLog:
             OutputError: If it cannot be written.
         """
         path = self._folder / SAMPLES / f'{name}.png'
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         _, encoded = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         write_atomically(path, lambda partial: partial.write_bytes(encoded.tobytes()))
         if self._board is not None:

@@ -1,12 +1,25 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are there whole or not at all, whatever happens while they are written."""
+"""Folders for results, and files that are there whole or not at all, whatever happens."""
 
 from contextlib import suppress
 import os
 from pathlib import Path
 
 from vidseg_ros.core.errors import OutputError
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, with those above it.
+
+    Raises:
+        OutputError: If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f'cannot write to {folder}: {error.strerror}; choose another --out'
+        raise OutputError(msg) from error
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:

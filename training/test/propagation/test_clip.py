@@ -155,3 +155,22 @@ def test_what_a_broken_off_video_lacks_is_none(tmp_path: Path) -> None:
     frames = [clip.read(position) for position in range(len(clip))]
     assert frames[0] is not None
     assert clip.read(0) is frames[0]
+
+
+def test_a_jpeg_that_breaks_off_is_unreadable_and_none_is_turned(tmp_path: Path) -> None:
+    """An EXIF orientation turns no frame: its label map is not turned either."""
+    folder = write_images(tmp_path / 'clip', 'a_1.jpg', 'a_2.jpg')
+    picture = np.zeros((64, 96, 3), np.uint8)
+    picture[:32] = 255
+    upside_down = bytes.fromhex(  # one entry: orientation 3
+        'ffe1002245786966000049492a0008000000010012010300010000000300000000000000'
+    )
+    data = cv2.imencode('.jpg', picture)[1].tobytes()
+    (folder / 'a_1.jpg').write_bytes(data[:2] + upside_down + data[2:])
+    (folder / 'a_2.jpg').write_bytes(data[: int(len(data) * 0.9)])
+    assert cv2.imread(str(folder / 'a_1.jpg'))[0, 0, 0] == 0, 'OpenCV turns it'
+    clip = list_clips(str(folder))[0].open(reach=0)
+    first = clip.read(0)
+    assert first is not None
+    assert first[0].min() > 250
+    assert clip.read(1) is None

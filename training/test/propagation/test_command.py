@@ -44,12 +44,24 @@ def test_clips_in_other_processes_give_the_same_samples(
     clip_folder: Path, label_folder: Path, tmp_path: Path, where: list[str]
 ) -> None:
     other = shutil.copytree(clip_folder, tmp_path / 'other')
-    clips = [str(clip_folder), str(other), '--labels', str(label_folder)]
+    for clip in ('drive', 'other'):
+        shutil.copytree(label_folder, tmp_path / 'maps' / clip)
+    clips = [str(clip_folder), str(other), '--labels', str(tmp_path / 'maps')]
     for out, options in (('here', []), ('there', where)):
         assert main(['propagate', *clips, '--out', str(tmp_path / out), *options]) == 0
     for path in (tmp_path / 'here').rglob('*.*'):
         there = tmp_path / 'there' / path.relative_to(tmp_path / 'here')
         assert there.read_bytes() == path.read_bytes()
+
+
+def test_clips_whose_frames_have_the_same_names_do_not_share_labels(
+    clip_folder: Path, label_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = shutil.copytree(clip_folder, tmp_path / 'other')
+    clips = [str(clip_folder), str(other), '--labels', str(label_folder)]
+    assert main(['propagate', *clips, '--out', str(tmp_path / 'out')]) == 2
+    assert 'whose label maps are those in' in capsys.readouterr().err
+    assert not list((tmp_path / 'out').rglob('*.png'))
 
 
 def test_pictures_show_frame_labels_and_what_is_hidden(

@@ -1,7 +1,7 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 import hashlib
 import json
@@ -20,6 +20,7 @@ import pytest
 from vidseg_ros.core.errors import OutputError, ParameterError, SourceError
 from vidseg_training.propagation.clip import ClipReference
 from vidseg_training.propagation.manifest import read_manifest, sample_file
+from vidseg_training.propagation.motion import ClipFrame
 from vidseg_training.propagation.propagate import (
     propagate_clip,
     PropagationJob,
@@ -323,3 +324,73 @@ def test_a_procedural_street_is_labelled_by_itself(tmp_path: Path) -> None:
         )
     assert (summary.labelled, summary.made) == (1, 1)
     assert summary.skipped == {'beyond the clip': 1}
+
+
+class _WithPast:
+    """A motion source that looks at one frame beyond the source; the scene moves 2 px a frame."""
+
+    name = 'with past'
+    past_frames = 1
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, int, list[int]]] = []
+
+    def backward_flow(
+        self, target: ClipFrame, source: ClipFrame, past: Sequence[ClipFrame]
+    ) -> NDArray[np.float32]:
+        self.calls.append((target.position, source.position, [one.position for one in past]))
+        flow = np.zeros((*target.image.shape[:2], 2), np.float32)
+        flow[..., 0] = 2 * (target.position - source.position)
+        return flow
+
+
+def test_any_motion_source_may_be_given_and_all_it_looks_at_counts(
+    job: Job, clip_folder: Path, tiny_clip: ModuleType
+) -> None:
+    source = _WithPast()
+    this = job(motion=source, offset=1)
+    propagate_clip(this)
+    # The labelled frame is 4. Beyond it as seen from 3 lies 5, beyond 3 as seen from 4 lies 2.
+    assert source.calls == [(3, 4, [5]), (4, 3, [2]), (5, 4, [3]), (4, 5, [6])]
+    assert propagate_clip(this).kept == 2
+    for frame, made in ((5, 2), (6, 1), (2, 1), (7, 0)):
+        other = cv2.add(tiny_clip.cut_out(tiny_clip.scene()[0], frame)[..., ::-1], 5)
+        cv2.imwrite(str(clip_folder / f'drive_{10 + frame:04d}.png'), other)
+        assert propagate_clip(this).made == made
+
+
+@pytest.mark.parametrize(
+    'flow',
+    [
+        lambda image: np.zeros((image.shape[0] // 2, image.shape[1] // 2, 2), np.float32),
+        lambda image: np.full((*image.shape[:2], 2), np.nan, np.float32),
+        lambda image: np.zeros(image.shape[:2], np.float32),
+        lambda image: np.zeros((*image.shape[:2], 2), np.int32),
+    ],
+)
+def test_what_is_no_flow_is_refused(
+    job: Job, flow: Callable[[NDArray[np.uint8]], NDArray[Any]]
+) -> None:
+    def my_flow(first: NDArray[np.uint8], _second: NDArray[np.uint8]) -> NDArray[Any]:
+        return flow(first)
+
+    with pytest.raises(ParameterError, match=r'the motion source my_flow gave .* for a frame of'):
+        propagate_clip(job(motion=my_flow, offset=1))
+
+
+def test_a_flow_may_have_any_floats(job: Job, tiny_clip: ModuleType) -> None:
+    def my_flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[Any]:
+        return np.asarray(tiny_clip.true_flow(first, second), np.float64)
+
+    assert propagate_clip(job(motion=my_flow, offset=1)).made == 2
+
+
+def test_samples_of_a_removed_label_map_are_forgotten(job: Job, label_folder: Path) -> None:
+    propagate_clip(this := job(offset=1))
+    labels = label_folder / 'drive_0014.png'
+    labels.rename(label_folder / 'drive_0013.png')
+    summary = propagate_clip(this)
+    assert (summary.made, summary.kept) == (2, 0)
+    records = samples(this).values()
+    assert {record['source'] for record in records if 'skipped' not in record} == {'drive_0013'}
+    assert {record['source'] for record in records if 'skipped' in record} == {'drive_0014'}

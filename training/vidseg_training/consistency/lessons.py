@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+from vidseg_ros.core.atomic_file import make_folder
 from vidseg_ros.core.errors import ParameterError
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.class_mapping import ClassMapping
@@ -91,7 +92,7 @@ def open_lessons(config: TrainConfig, labelled: LabelledImages, folder: Path) ->
     teacher = MappedTeacher(speaker, mapping)
     if not settings.cache:
         return Lessons(clips, teacher)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     soft_images = _ask(teacher, labelled, labelled.names, folder / OF_IMAGES)
     soft_clips = None
     if clips is not None:

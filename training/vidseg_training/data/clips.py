@@ -19,7 +19,7 @@ from vidseg_ros.core.errors import SourceError
 from vidseg_training.propagation import clip as footage
 from vidseg_training.propagation.scene_cuts import Break, find_break, thumbnail
 
-Fault: TypeAlias = Break | Literal['unreadable', 'other size']
+Fault: TypeAlias = Break | Literal['missing', 'unreadable', 'other size']
 """Why a frame is left out, or does not follow the one before it."""
 
 SHORTEST: Final = 3
@@ -96,7 +96,7 @@ def _runs(
     for position in range(len(clip)):
         frame = clip.read(position)
         if frame is None:
-            counts['unreadable'] += clip.has(position)
+            counts['unreadable' if clip.has(position) else 'missing'] += 1
             yield run
             run, before = [], None
             continue

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from vidseg_ros.core.atomic_file import write_atomically
+from vidseg_ros.core.atomic_file import make_folder, write_atomically
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.data.class_uniform import Centroid, class_centroids, leave_boosted
@@ -142,6 +142,6 @@ def _kept(
         return counted
     data = io.BytesIO()
     np.savez_compressed(data, key=np.array(key), counted=counted)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, data.getvalue())
     return counted

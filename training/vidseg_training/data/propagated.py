@@ -47,7 +47,8 @@ class WithPropagated:
             accumulate: Those at ±1 to ±k do.
 
         Raises:
-            SourceError: If there are no such samples, or a manifest is damaged.
+            SourceError: If there are no such samples, not at all distances, or a manifest is
+                damaged.
             ParameterError: If they were made in another mode.
         """
         self.label_set = labelled.label_set
@@ -74,6 +75,9 @@ class WithPropagated:
             return self._labelled[index]
         clip, record = self._samples[index - self.real]
         sample = read_sample(clip, record)
+        if sample.image.shape[:2] != sample.labels.shape:
+            msg = f'sample {record["name"]} of {clip}: its image and labels differ in size'
+            raise SourceError(msg)
         image, labels = sample.image, resize_labels(sample.labels, self._size)
         strange = np.unique(labels[(labels >= len(self.label_set)) & (labels != IGNORE_ID)])
         if strange.size:
@@ -98,16 +102,16 @@ def _choose(folder: Path, mode: str, least: int, most: int) -> list[tuple[Path, 
             msg = f'{path.parent} was made by --mode {header["mode"]}, not {mode}'
             raise ParameterError(msg)
         for record in records.values():
-            if 'skipped' in record:
-                continue
             distance = abs(record['offset'])
             there.add(distance)
-            if least <= distance <= most:
+            if 'skipped' not in record and least <= distance <= most:
                 samples.append((path.parent, record))
-    if not samples:
+    lacking = [distance for distance in range(least, most + 1) if distance not in there]
+    if lacking or not samples:
         offsets = ', '.join(f'±{distance}' for distance in sorted(there)) or 'none at all'
+        wanted = ', '.join(f'±{distance}' for distance in lacking or [most])
         msg = (
-            f'no samples at ±{most} in {folder}, there are {offsets}; make them by '
+            f'no samples at {wanted} in {folder}, there are {offsets}; make them by '
             'vidseg-train propagate'
         )
         raise SourceError(msg)

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from vidseg_ros.core.labels import LabelSet
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.augment import augment, Sample, SoftLabels
-from vidseg_training.data.class_uniform import Centroid, draw_epoch
+from vidseg_training.data.class_uniform import Centroid, draw_epoch, leave_boosted
 
 _Batch = TypeVar('_Batch')
 
@@ -80,6 +80,7 @@ class EpochSampler(Sampler[Draw]):
         config: TrainConfig,
         centroids: list[list[Centroid]] | None = None,
         part: tuple[int, int] = (0, 1),
+        real: int | None = None,
     ) -> None:
         """Sample ``size`` images; an incomplete last batch is dropped.
 
@@ -89,9 +90,11 @@ class EpochSampler(Sampler[Draw]):
             centroids: Of every class, for class-uniform samples.
             part: Number of this process, and of all processes, a divisor of the batch size:
                 which part of every batch is drawn here.
+            real: Number of labelled images, which come first; None: there are no others.
         """
         self._size, self._config, self._centroids = size, config, centroids or []
         self._process, self._processes = part
+        self._real = real
         self.epoch = 0
         self.first_batch = 0
 
@@ -118,7 +121,10 @@ class EpochSampler(Sampler[Draw]):
         rng = np.random.default_rng((config.seed, self.epoch))
         uniform = self.epoch < config.epochs * config.class_uniform_share
         share = config.class_uniform if uniform else 0.0
-        drawn = draw_epoch(self._centroids, self._size, share, rng)[: len(self)]
+        centroids = self._centroids
+        if self._real is not None and without_propagated(self.epoch, config):
+            centroids = leave_boosted(centroids, self._real, ())
+        drawn = draw_epoch(centroids, self._size, share, rng)[: len(self)]
         return [
             Draw(self.epoch, position, sample)
             if isinstance(sample, int)
@@ -166,10 +172,14 @@ def image_of(draw: Draw, config: TrainConfig, real: int | None) -> int:
         config: Says which epochs those are.
         real: Number of labelled images, which come first; None: there are no others.
     """
-    last = draw.epoch >= config.epochs * config.propagated_share
-    if real is None or not last or draw.contain is not None:
+    if real is None or draw.contain is not None or not without_propagated(draw.epoch, config):
         return draw.image
     return draw.image % real
+
+
+def without_propagated(epoch: int, config: TrainConfig) -> bool:
+    """Return whether an epoch is one of the last, which have labelled images only."""
+    return epoch >= config.epochs * config.propagated_share
 
 
 def build_loader(

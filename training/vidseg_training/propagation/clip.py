@@ -16,13 +16,12 @@ from statistics import median
 from typing import Final, final, NamedTuple, Protocol
 
 from av.video.frame import VideoFrame
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.fleet.record import file_digest
-from vidseg_ros.core.image_codec import IMAGE_TYPES
+from vidseg_ros.core.image_codec import decode_compressed, IMAGE_TYPES
 from vidseg_ros.core.street import StreetClip
 from vidseg_ros.core.video_file import decode_frame, LostFrame, VideoFile
 
@@ -149,10 +148,10 @@ class ImageSequence:
         """See `Clip`; in any order."""
         if position not in self._files:
             return None
-        image = cv2.imread(str(self._files[position]), cv2.IMREAD_COLOR)
-        if image is None:
+        try:
+            return decode_compressed(self._files[position].read_bytes(), order='rgb8')
+        except (OSError, ImageError):
             return None
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
     def fingerprint(self, position: int) -> str:
         """See `Clip`."""

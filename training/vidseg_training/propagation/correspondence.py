@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_ros.core.motion import flow_targets, round_trip, warp_labels
 from vidseg_training.propagation.motion import ClipFrame, MotionSource
@@ -44,10 +45,29 @@ def correspond(
         source: The frame whose pixels explain it.
         past: Frames beyond ``source`` as seen from ``target``, see `MotionSource`.
         beyond: Frames beyond ``target`` as seen from ``source``, for the way back.
+
+    Raises:
+        ParameterError: If the source gives something else than a flow of the frame's size.
     """
-    flow = motion.backward_flow(target, source, past)
-    back = motion.backward_flow(source, target, beyond)
+    flow = _checked(motion, motion.backward_flow(target, source, past), target)
+    back = _checked(motion, motion.backward_flow(source, target, beyond), source)
     return Correspondence(flow, *round_trip(flow, back))
+
+
+def _checked(
+    motion: MotionSource, flow: NDArray[np.float32], frame: ClipFrame
+) -> NDArray[np.float32]:
+    """Return what a source gave as float32; any function can be one, and give anything."""
+    flow = np.asarray(flow)
+    height, width = frame.image.shape[:2]
+    if flow.shape != (height, width, 2) or flow.dtype.kind != 'f' or not np.isfinite(flow).all():
+        msg = (
+            f'the motion source {motion.name} gave {flow.dtype} {flow.shape} for a frame of '
+            f'{height} rows and {width} columns; a flow is (rows, columns, 2) finite floats in '
+            'pixels of that frame'
+        )
+        raise ParameterError(msg)
+    return flow.astype(np.float32, copy=False)
 
 
 def carry_labels(

@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 from typing import Any, Final, final
 
+from vidseg_ros.core.atomic_file import make_folder
 from vidseg_ros.core.errors import OutputError, ParameterError, SourceError
 from vidseg_ros.core.fleet.record import file_digest
 
@@ -62,11 +63,7 @@ class Manifest:
                 raise ParameterError(msg)
             if before:
                 return
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            msg = f'cannot write to {folder}: {error.strerror}; choose another --out'
-            raise OutputError(msg) from error
+        make_folder(folder)
         self._append_line(header)
 
     def _cut_torn_line(self) -> None:

@@ -8,7 +8,7 @@ is to be found in another frame, so that the other frame's picture and labels ca
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, final, NamedTuple, Protocol, TypeAlias
+from typing import cast, Final, final, NamedTuple, Protocol, TypeAlias
 
 import cv2
 import numpy as np
@@ -137,8 +137,9 @@ FLOW_METHODS: Final[dict[str, FlowMethod]] = {'dis': dis_flow, 'farneback': farn
 EXACT: Final = ExactStreetMotion.name
 """Choice of the true motion of a street clip."""
 
-MotionChoice: TypeAlias = 'str | Path | Callable[..., NDArray[np.float32]]'
-"""A name of `FLOW_METHODS`, `EXACT`, the checkpoint of a motion network, or a `FlowMethod`."""
+MotionChoice: TypeAlias = 'str | Path | Callable[..., NDArray[np.float32]] | MotionSource'
+"""A name of `FLOW_METHODS`, `EXACT`, the checkpoint of a motion network, a `FlowMethod`, or any
+`MotionSource`, which must be picklable where clips go to other processes."""
 
 
 def open_motion(choice: MotionChoice, street: StreetClip | None = None) -> MotionSource:
@@ -151,6 +152,8 @@ def open_motion(choice: MotionChoice, street: StreetClip | None = None) -> Motio
     Raises:
         ParameterError: If there is no such source, or the clip has no exact motion.
     """
+    if hasattr(choice, 'backward_flow'):
+        return cast('MotionSource', choice)
     if callable(choice):
         return FlowMotion(getattr(choice, '__name__', type(choice).__name__), choice)
     if choice == EXACT:

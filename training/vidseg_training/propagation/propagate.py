@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidseg_ros.core.atomic_file import write_atomically
-from vidseg_ros.core.errors import OutputError, ParameterError, SourceError
+from vidseg_ros.core.atomic_file import make_folder, write_atomically
+from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.core.fleet import Progress
 from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_ros.core.malloc import keep_freed_memory
@@ -163,6 +163,7 @@ def propagate_clip(job: PropagationJob, progress: Progress | None = None) -> Cli
         work.propagate(position)
         if progress is not None:
             progress(number, len(positions))
+    work.forget_unlabelled()
     work.summary.labelled = len(positions)
     return work.summary
 
@@ -192,7 +193,7 @@ class _ClipWork:
         self.summary = ClipSummary(name=job.clip.name)
         self._read: tuple[int, NDArray[np.uint8]] | None = None
         for folder in FILES:
-            _make_folder(self.manifest.folder / folder)
+            make_folder(self.manifest.folder / folder)
 
     def _header(self, clip: ClipReference) -> dict[str, object]:
         settings = self.settings
@@ -238,11 +239,27 @@ class _ClipWork:
                 self.manifest.add(record)
                 self._count(record, is_new=True)
 
+    def forget_unlabelled(self) -> None:
+        """Let the manifest say of samples whose label map is gone that there are none."""
+        labelled = {self.clip.frame_name(position) for position in self.labels.positions}
+        for record in list(self.manifest.records.values()):
+            if record['source'] not in labelled and 'skipped' not in record:
+                kept = {key: record[key] for key in ('name', 'source', 'offset', 'inputs')}
+                self.manifest.add({**kept, 'skipped': 'no label map'})
+
     def _inputs(self, position: int, offset: int) -> str:
-        """Return the digest of labels and frames from the labelled one to the target."""
-        frames = sorted(range(position, position + offset, 1 if offset > 0 else -1))
-        prints = map(self.clip.fingerprint, [*frames, position + offset])
+        """Return the digest of labels and of all frames that a sample may depend on.
+
+        Those are the labelled one to the target, and beyond both what the motion source looks at.
+        """
+        first, last = sorted((position, position + offset))
+        spacing = abs(offset) if self.settings.chaining == 'direct' else 1
+        beyond = self.motion.past_frames * spacing
+        prints = map(self._fingerprint, range(first - beyond, last + beyond + 1))
         return digest_of([self.labels.fingerprint(position), *prints])
+
+    def _fingerprint(self, position: int) -> str:
+        return self.clip.fingerprint(position) if 0 <= position < len(self.clip) else ''
 
     def _count(self, record: Mapping[str, Any], *, is_new: bool) -> None:
         if 'skipped' in record:
@@ -349,11 +366,3 @@ def _encode(suffix: str, image: NDArray[Any]) -> bytes:
 
 def _size(image: NDArray[np.uint8]) -> str:
     return f'{image.shape[1]}x{image.shape[0]}'
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f'cannot write to {folder}: {error.strerror}; choose another --out'
-        raise OutputError(msg) from error

@@ -132,12 +132,18 @@ def label_homes(labels: Path, clips: Sequence[ClipReference]) -> Mapping[str, Pa
         clips: The clips, without procedural ones.
 
     Raises:
-        SourceError: If several videos would share label maps, whose names are only numbers.
+        SourceError: If several clips would share label maps: their names tell frames apart by
+            sequence and number only.
     """
     homes = {clip.name: labels / clip.name for clip in clips}
     homes = {name: home if home.is_dir() else labels for name, home in homes.items()}
-    shared = [clip.name for clip in clips if not clip.sequence and homes[clip.name] == labels]
-    if len(shared) > 1:
+    by_sequence: dict[str, list[str]] = {}
+    for clip in clips:
+        if homes[clip.name] == labels:
+            by_sequence.setdefault(clip.sequence, []).append(clip.name)
+    for shared in by_sequence.values():
+        if len(shared) == 1:
+            continue
         msg = (
             f'whose label maps are those in {labels}: {", ".join(shared)}? Put them into folders '
             f'of these names in it'
