@@ -5,6 +5,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from vidseg_ros.core.street import StreetClip
 from vidseg_training.propagation.scene_cuts import find_break, thumbnail
 
 
@@ -29,3 +30,15 @@ def test_frames_with_nothing_new_are_breaks(tiny_clip: ModuleType) -> None:
 @pytest.mark.parametrize(('height', 'width', 'small'), [(720, 1280, 180), (4, 640, 16)])
 def test_thumbnails_are_320_wide(height: int, width: int, small: int) -> None:
     assert thumbnail(np.zeros((height, width, 3), np.uint8)).shape == (small, 320, 3)
+
+
+def test_cuts_are_found_in_the_dark() -> None:
+    """A sixth of the light: two drives differ by about 11 grey levels."""
+    one, other = StreetClip(seed=7), StreetClip(seed=8)
+    for frame in (0, 30, 60):
+        pictures = [
+            thumbnail((clip.frame(number).image // 6).astype(np.uint8))
+            for clip, number in ((one, frame), (one, frame + 1), (other, frame))
+        ]
+        assert find_break(pictures[0], pictures[1]) is None
+        assert find_break(pictures[0], pictures[2]) == 'scene cut'

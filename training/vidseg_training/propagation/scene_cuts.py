@@ -17,6 +17,9 @@ fast driving has at 25 Hz, and less than frames of two drives have."""
 _WIDTH: Final = 320
 _BLANK: Final = 2.0
 """Standard deviation of the grey levels up to which there is nothing on a picture."""
+_CONTRAST: Final = 48.0
+"""Standard deviation of the grey levels of a frame by day; at night there is less to differ, and
+less difference means a cut. Consecutive frames differ by a fifth of it at most, by day and night."""
 _SAME: Final = 0.1
 """Mean difference of two pictures up to which one repeats the other, grey levels."""
 
@@ -40,17 +43,19 @@ def find_break(
         earlier: `thumbnail` of a frame.
         later: Of the next one.
         cut_error: Least mean difference of the later frame and the earlier one carried along
-            its motion that means a cut, grey levels.
+            its motion that means a cut, grey levels; less in pictures with less contrast than by day.
 
     Returns:
         What is between them; None for ordinary motion or none.
     """
-    if min(float(earlier.std()), float(later.std())) <= _BLANK:
+    contrast = min(float(earlier.std()), float(later.std()))
+    if contrast <= _BLANK:
         return 'black'
+    limit = cut_error * min(1.0, contrast / _CONTRAST)
     difference = float(cv2.absdiff(earlier, later).mean())
     if difference <= _SAME:
         return 'identical'
-    if difference < cut_error:  # alike as they are: motion need not explain them
+    if difference < limit:  # alike as they are: motion need not explain them
         return None
     explained = warp_image(earlier, dis_flow_fast(later, earlier))
-    return 'scene cut' if float(cv2.absdiff(later, explained).mean()) >= cut_error else None
+    return 'scene cut' if float(cv2.absdiff(later, explained).mean()) >= limit else None
