@@ -18,8 +18,8 @@ _WIDTH: Final = 320
 _BLANK: Final = 2.0
 """Standard deviation of the grey levels up to which there is nothing on a picture."""
 _CONTRAST: Final = 48.0
-"""Standard deviation of the grey levels of a frame by day; at night there is less to differ, and
-less difference means a cut. Consecutive frames differ by a fifth of it at most, by day and night."""
+"""Standard deviation of the grey levels of a frame by day. At night there is less to differ, and
+less difference means a cut; consecutive frames differ by a fifth of it at most, day and night."""
 _SAME: Final = 0.1
 """Mean difference of two pictures up to which one repeats the other, grey levels."""
 
@@ -43,7 +43,8 @@ def find_break(
         earlier: `thumbnail` of a frame.
         later: Of the next one.
         cut_error: Least mean difference of the later frame and the earlier one carried along
-            its motion that means a cut, grey levels; less in pictures with less contrast than by day.
+            its motion that means a cut, grey levels; less where there is less contrast than by
+            day.
 
     Returns:
         What is between them; None for ordinary motion or none.
