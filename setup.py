@@ -45,7 +45,8 @@ setup(
         'opencv': ['opencv-python-headless>=4.9'],
         'ray': ['ray>=2.44'],
         'report': ['plotly>=6'],
-        # TensorRT itself comes with JetPack, DRIVE or NVIDIA's packages.
+        # TensorRT itself comes with JetPack, DRIVE or NVIDIA's packages. With a driver of CUDA 12
+        # (JetPack 6) cuda-python 13 does not work: add "cuda-python<13" (docs/tensorrt.md).
         'tensorrt': ['cuda-python>=12.6', 'nvidia-ml-py>=12'],
     },
     entry_points={

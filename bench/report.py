@@ -118,6 +118,21 @@ def finish(
     Raises:
         OutputError: If the file cannot be written.
     """
+    path = write_result(result, targets, name=name, out=out)
+    for target in targets:
+        print(target)
+    print(f'result is in {path}')
+    return 0 if all(target.reached for target in targets) else 1
+
+
+def write_result(
+    result: Mapping[str, Any], targets: Sequence[Target], *, name: str, out: Path | None
+) -> Path:
+    """Write the result so far as JSON, quietly; arguments and errors are those of `finish`.
+
+    Returns:
+        The file.
+    """
     path = out or RESULTS / f'{name}_{os.cpu_count()}cpu.json'
     judged = [
         {
@@ -128,10 +143,7 @@ def finish(
         for target in targets
     ]
     write_json(path, {**result, 'targets': judged})
-    for target in targets:
-        print(target)
-    print(f'result is in {path}')
-    return 0 if all(target.reached for target in targets) else 1
+    return path
 
 
 def _version(package: str) -> str | None:

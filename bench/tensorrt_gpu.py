@@ -7,19 +7,20 @@ Usage::
     python bench/tensorrt_gpu.py --check DATA/camvid/test --labels DATA/camvid/testannot \
         --calibration DATA/camvid/train --size 1200x1920
 
-A model in fp32, and converted to fp16 and, with ``--calibration``, to int8: each is built for one
-camera and for several, compared with ONNX Runtime on the same frames, then timed as `vidseg
-benchmark` does. The engines stay in the cache.
+A model in fp32, and converted to fp16 and, with ``--calibration``, to int8: each is built for
+several cameras, which serves one as well, compared with ONNX Runtime on the same frames, then
+timed with all cameras and with one as `vidseg benchmark` does. The engines stay in the cache. The
+result is written after every run, and what fails does not keep the rest from running.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from report import finish, surroundings, Target
+from report import finish, surroundings, Target, write_result
 
 from vidseg_ros.cli.arguments import (
     add_check_arguments,
@@ -48,12 +49,17 @@ SPREAD: Final = 1.5
 BATCH_COST: Final = 3.0
 """Most computation of a batch of the cameras, in those of one."""
 
+MIOU_LOSS: Final = 1.0
+"""How much lower the mIoU of int8 may be than that of fp32, points of a hundred."""
+
 Runs = dict[str, dict[str, Benchmark]]
-"""By precision, then 'one' and 'all' cameras."""
+"""By precision, then 'all' and 'one' cameras."""
+Errors = dict[str, dict[str, str]]
+"""What failed, in the same way."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Build, compare and time; return 1 if a target is missed."""
+    """Build, compare and time; return 1 if a run fails or a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     add = parser.add_argument
     add('--model', default=DEFAULT_MODEL, help='in fp32; default: %(default)s')
@@ -65,46 +71,79 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_check_arguments(parser)
     args = parse_with_check(parser, argv)
     result = surroundings('numpy', 'onnxruntime', 'tensorrt', 'cuda-python', 'nvidia-ml-py')
-    runs = measure(args)
-    plain = {precision: {k: asdict(v) for k, v in run.items()} for precision, run in runs.items()}
-    return finish({**result, 'runs': plain}, judge(runs), name='tensorrt_gpu', out=args.out)
+    runs, errors = Runs(), Errors()
+    for precision, name, found in measure(args):
+        if isinstance(found, Benchmark):
+            runs.setdefault(precision, {})[name] = found
+        else:
+            print(f'{precision}, {name}: {found}')
+            errors.setdefault(precision, {})[name] = f'{type(found).__name__}: {found}'
+        plain = {kind: {k: asdict(v) for k, v in run.items()} for kind, run in runs.items()}
+        result |= {'runs': plain, 'errors': errors}
+        write_result(result, judge(runs), name='tensorrt_gpu', out=args.out)
+    status = finish(result, judge(runs), name='tensorrt_gpu', out=args.out)
+    return 1 if errors else status
 
 
-def measure(args: argparse.Namespace) -> Runs:
-    """Run the benchmark of each precision with one and with all cameras."""
+def measure(args: argparse.Namespace) -> Iterator[tuple[str, str, Benchmark | Exception]]:
+    """Run the benchmark of each precision with all cameras and with one.
+
+    The engine for all of them has what one needs, so it is built once.
+
+    Yields:
+        Precision, what was run, and what was found; what failed does not keep the rest from
+        running.
+    """
     source = find_model(args.model)
     card = read_model(source).card
     samples = check_samples(args, card) or [
         Sample(image=image) for image in street_frames(card.input_order)
     ]
     with TemporaryDirectory() as folder:
-        models = {'fp32': source, 'fp16': Path(folder) / f'{source.stem}_fp16.onnx'}
-        convert_to_fp16(source, models['fp16'], samples)
-        if args.calibration:
-            models['int8'] = Path(folder) / f'{source.stem}_int8.onnx'
-            frames = footage_samples(
-                args.calibration, args.topic, card.input_order, most=CALIBRATION_FRAMES
-            )
-            convert_to_int8(source, models['int8'], [item.image for item in frames], samples)
-        return {
-            precision: {
-                name: run_benchmark(
-                    model,
-                    'tensorrt',
-                    EngineSettings(cameras=cameras, samples=samples),
-                    size=args.size,
-                    seconds=args.seconds,
-                )
-                for name, cameras in (('one', 1), ('all', args.cameras))
-            }
-            for precision, model in models.items()
-        }
+        for precision in ('fp32', 'fp16', 'int8') if args.calibration else ('fp32', 'fp16'):
+            try:
+                model = convert(source, precision, Path(folder), args, samples)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the others shall run
+                yield precision, 'conversion', error
+                continue
+            for name, cameras in (('all', args.cameras), ('one', 1)):
+                settings = EngineSettings(cameras=cameras, samples=samples)
+                try:
+                    found = run_benchmark(
+                        model, 'tensorrt', settings, size=args.size, seconds=args.seconds
+                    )
+                except Exception as error:  # noqa: BLE001
+                    yield precision, name, error
+                else:
+                    yield precision, name, found
+
+
+def convert(
+    source: Path,
+    precision: str,
+    folder: Path,
+    args: argparse.Namespace,
+    samples: Sequence[Sample],
+) -> Path:
+    """Return a model file of a precision; fp32 is the source itself."""
+    target = folder / f'{source.stem}_{precision}.onnx'
+    if precision == 'fp32':
+        return source
+    if precision == 'fp16':
+        convert_to_fp16(source, target, samples)
+        return target
+    order = read_model(source).card.input_order
+    frames = footage_samples(args.calibration, args.topic, order, most=CALIBRATION_FRAMES)
+    convert_to_int8(source, target, [item.image for item in frames], samples)
+    return target
 
 
 def judge(runs: Runs) -> list[Target]:
-    """Return what the times have to reach, for each precision."""
+    """Return what the times have to reach, for each precision that ran, and the loss of int8."""
     targets = []
     for precision, run in runs.items():
+        if run.keys() != {'one', 'all'}:
+            continue
         one, several = run['one'], run['all']
         pinned = one.pinned_latency
         assert pinned is not None
@@ -127,6 +166,21 @@ def judge(runs: Runs) -> list[Target]:
                     what=f'{precision}: {what}', value=value, limit=limit, higher_is_better=False
                 )
             )
+    miou = {
+        precision: found.agreement.artefact_miou
+        for precision, run in runs.items()
+        for found in run.values()
+    }
+    exact, coarse = miou.get('fp32'), miou.get('int8')
+    if exact is not None and coarse is not None:
+        targets.append(
+            Target(
+                what='mIoU of fp32 less that of int8, points',
+                value=100 * (exact - coarse),
+                limit=MIOU_LOSS,
+                higher_is_better=False,
+            )
+        )
     return targets
 
 

@@ -31,6 +31,7 @@ ERRORS = [
     'cudaErrorLaunchFailure',
     'cudaErrorNotReady',
     'cudaErrorDevicesUnavailable',
+    'cudaErrorInsufficientDriver',
     'cudaErrorStreamCaptureUnsupported',
     'cudaErrorStreamCaptureInvalidated',
 ]
@@ -75,7 +76,11 @@ class FakeGpu:
         real_precision: Of all layers; None: as asked.
         noise: Share of the labels that the network gets wrong.
         batch_noise: The same, of frames in a batch.
+        profile_noise: The same, of single profiles.
         noise_height: Only frames of this height have noise; None: all have.
+        hides_types: Whether the inspector tells no formats, whatever it is asked with.
+        context_pixels: Memory that each execution context took, as pixels of its frames.
+        destroyed_contexts: How many execution contexts were destroyed.
         last_error: Of the last call that failed, until somebody asks for it.
     """
 
@@ -87,7 +92,11 @@ class FakeGpu:
         self.builds = 0
         self.real_precision: str | None = None
         self.noise = self.batch_noise = 0.0
+        self.profile_noise: dict[int, float] = {}
         self.noise_height: int | None = None
+        self.hides_types = False
+        self.context_pixels: list[int] = []
+        self.destroyed_contexts = 0
         self.names = ['Fake GPU']
         self.free_bytes = 1 << 30
         self.sticky = self.last_error = Error.cudaSuccess

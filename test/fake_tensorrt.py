@@ -6,10 +6,12 @@ Enumerations have exactly the members that the real bindings of that version hav
 """
 
 import base64
+from collections.abc import Callable
 from enum import IntEnum
 import json
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakMethod
 
 import numpy as np
 import onnx
@@ -39,7 +41,11 @@ class FakeTensorRt:
             'ProfilingVerbosity',
             'LayerInformationFormat',
             'TensorIOMode',
+            'TacticSource',
+            'ExecutionContextAllocationStrategy',
         ):
+            if kind not in names:
+                continue
             setattr(self, kind, IntEnum(kind, names[kind], start=0))
         self.ILogger = type('ILogger', (), {'INTERNAL_ERROR': 0, 'ERROR': 1, 'WARNING': 2})
         if 'IProgressMonitor' in names:
@@ -112,6 +118,7 @@ class BuilderConfig:
         self.trt = trt
         self.flags = {'TF32'}
         self.profiles: list[Profile] = []
+        self.tactic_sources = (1 << len(trt.TacticSource)) - 1  # type: ignore[attr-defined]
         self.progress_monitor: Any = None
         self.profiling_verbosity: Any = None
 
@@ -125,12 +132,18 @@ class BuilderConfig:
         self.flags.discard(flag.name)
 
     def set_tactic_sources(self, sources: int) -> bool:
-        return sources == 0
+        if 'tactics' in self.trt.gpu.failures or sources >> len(self.trt.TacticSource):  # type: ignore[attr-defined]
+            return False
+        self.tactic_sources = sources
+        return True
 
-    def create_timing_cache(self, content: bytes) -> TimingCache:
-        return TimingCache(content)
+    def create_timing_cache(self, content: bytes) -> TimingCache | None:
+        return None if b'damaged' in content else TimingCache(content)
 
     def set_timing_cache(self, cache: TimingCache, _ignore_mismatch: bool) -> bool:  # noqa: FBT001
+        if not isinstance(cache, TimingCache):
+            msg = 'set_timing_cache(): incompatible function arguments'
+            raise TypeError(msg)
         return b'foreign' not in cache.content
 
     def add_optimization_profile(self, profile: Profile) -> int:
@@ -166,13 +179,19 @@ class Builder:
             if not goes_on:
                 return None
         if 'build' in gpu.failures:
-            self._logger.log(1, gpu.failures['build'])
+            for line in gpu.failures['build'].split('|'):
+                self._logger.log(1, line)
             return None
         plan = {
             'version': self._trt.__version__,
             'gpu': gpu.names[0],
             'profiles': [profile.shapes for profile in config.profiles],
             'precision': gpu.real_precision or _precision(self._trt, network, config),
+            'tactics': [
+                tactic.name
+                for tactic in self._trt.TacticSource  # type: ignore[attr-defined]
+                if config.tactic_sources >> tactic & 1
+            ],
             'onnx': base64.b64encode(network.onnx).decode(),
         }
         return HostMemory(json.dumps(plan).encode())
@@ -195,24 +214,31 @@ class Runtime:
         self._trt, self._logger = trt, logger
 
     def deserialize_cuda_engine(self, content: bytes) -> 'Engine | None':
+        trouble = self._trt.gpu.failures.get('load')
         try:
             plan = json.loads(content)
         except ValueError:
-            self._logger.log(1, 'Serialization assertion failed: magic tag does not match')
-            return None
-        for what, own in (('version', self._trt.__version__), ('gpu', self._trt.gpu.names[0])):
-            if plan[what] != own:
-                text = f'the plan has another {what}'
-                self._logger.log(1, text)
-                return None
-        return Engine(self._trt, plan)
+            trouble = 'Serialization assertion failed: magic tag does not match'
+        else:
+            for what, own in (('version', self._trt.__version__), ('gpu', self._trt.gpu.names[0])):
+                if plan[what] != own:
+                    trouble = f'the plan has another {what}'
+        if trouble is None:
+            return Engine(self._trt, plan, lambda text: self._logger.log(1, text))
+        # The last line is always the same, and says nothing of the cause.
+        last = 'Error Code 4: Internal Error (Engine deserialization failed.)'
+        for line in (f'Error Code 1: {trouble}', last):
+            self._logger.log(1, line)
+        return None
 
 
 class Engine:
     """ICudaEngine."""
 
-    def __init__(self, trt: FakeTensorRt, plan: dict[str, Any]) -> None:
-        self.trt, self.plan = trt, plan
+    def __init__(
+        self, trt: FakeTensorRt, plan: dict[str, Any], log: Callable[[str], None]
+    ) -> None:
+        self.trt, self.plan, self.log = trt, plan, log
         model = base64.b64decode(plan['onnx'])
         graph = onnx.load_from_string(model).graph
         options = onnxruntime.SessionOptions()
@@ -239,8 +265,18 @@ class Engine:
     def create_engine_inspector(self) -> 'Inspector':
         return Inspector(self)
 
-    def create_execution_context(self) -> 'Context | None':
-        return None if 'context' in self.trt.gpu.failures else Context(self)
+    def create_execution_context(self, *strategy: Any) -> 'Context | None':
+        if strategy and not hasattr(self.trt, 'ExecutionContextAllocationStrategy'):
+            msg = 'create_execution_context(): incompatible function arguments'
+            raise TypeError(msg)
+        context = Context(self, strategy[0].name if strategy else 'STATIC')
+        return None if 'context' in self.trt.gpu.failures else context
+
+
+def _pixels(profile: dict[str, list[int]]) -> int:
+    """Return the pixels of a profile: what a context needs in memory goes with them."""
+    (shape,) = profile.values()
+    return int(np.prod(shape[:3]))
 
 
 class Inspector:
@@ -248,10 +284,15 @@ class Inspector:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.execution_context: Context | None = None
 
     def get_engine_information(self, _form: Any) -> str:
+        context = self.execution_context
+        hidden = self._engine.trt.gpu.hides_types
+        known = context is not None and context._has_shapes and not hidden
         precision = self._engine.plan['precision']
-        inputs = [{'Name': 'x', 'Format/Datatype': f'Row major linear {precision}'}]
+        form = f'Row major linear {precision}' if known else 'N/A due to dynamic shapes'
+        inputs = [{'Name': 'x', 'Format/Datatype': form}]
         layers = [
             {'Name': 'cast', 'LayerType': 'Cast', 'Inputs': inputs},
             {'Name': 'conv', 'LayerType': 'CaskConvolution', 'Inputs': inputs},
@@ -262,51 +303,80 @@ class Inspector:
 class Context:
     """IExecutionContext."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self._addresses = engine, dict[str, int]()
+    def __init__(self, engine: Engine, strategy: str) -> None:
+        self.engine, self._addresses = engine, dict[str, int]()
         self._shape: list[int] = []
         self._profile = -1
+        self._strategy = strategy
+        if strategy == 'STATIC':
+            self._take(max(map(_pixels, engine.plan['profiles'])))
+
+    def __del__(self) -> None:
+        self.engine.trt.gpu.destroyed_contexts += 1
+
+    def _take(self, pixels: int) -> None:
+        self.engine.trt.gpu.context_pixels.append(pixels)
+
+    @property
+    def _has_shapes(self) -> bool:
+        return bool(self._shape)
 
     def set_optimization_profile_async(self, profile: int, stream: int) -> bool:
-        assert stream in self._engine.trt.gpu.streams
-        assert profile not in self._engine.busy, 'one context for each profile'
-        self._engine.busy.add(profile)
+        assert stream in self.engine.trt.gpu.streams
+        assert profile not in self.engine.busy, 'one context for each profile'
+        self.engine.busy.add(profile)
         self._profile = profile
-        return profile < len(self._engine.plan['profiles'])
+        if profile >= len(self.engine.plan['profiles']):
+            return False
+        if 'profile' in self.engine.trt.gpu.failures:
+            self.engine.log(self.engine.trt.gpu.failures['profile'])
+            return False
+        if self._strategy == 'ON_PROFILE_CHANGE':
+            self._take(_pixels(self.engine.plan['profiles'][profile]))
+        return True
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         self._shape = list(shape)
-        return self._engine.plan['profiles'][self._profile][name] == self._shape  # type: ignore[no-any-return]
+        return self.engine.plan['profiles'][self._profile][name] == self._shape  # type: ignore[no-any-return]
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self._addresses[name] = address
-        return 'address' not in self._engine.trt.gpu.failures
+        return 'address' not in self.engine.trt.gpu.failures
 
     def get_tensor_shape(self, name: str) -> list[int]:
-        return [self._shape[0], *self._engine.sizes[name]]
+        return [self._shape[0], *self.engine.sizes[name]]
 
     def execute_async_v3(self, handle: int) -> bool:
-        gpu = self._engine.trt.gpu
+        gpu = self.engine.trt.gpu
         stream = gpu.streams[handle]
-        if gpu.last_error or len(self._addresses) < self._engine.num_io_tensors:
+        if gpu.last_error or len(self._addresses) < self.engine.num_io_tensors:
             return False
         if gpu.refuses_capture and stream.recording is not None:
             stream.invalid = True
             return False
-        stream.add(self._run)
+        run = WeakMethod(self._run)  # the stream keeps no context alive, as on a GPU
+
+        def work() -> None:
+            method = run()
+            if method is None:
+                gpu.fail('cudaErrorIllegalAddress')
+            method()
+
+        stream.add(work)
         return True
 
     def _run(self) -> None:
-        gpu = self._engine.trt.gpu
-        (name,) = self._engine.plan['profiles'][self._profile]
+        gpu = self.engine.trt.gpu
+        (name,) = self.engine.plan['profiles'][self._profile]
         frames = gpu.read_device(self._addresses[name], self._shape)
         if gpu.broken:
             gpu.fail(gpu.broken)
-        names = list(self._engine.sizes)
+        names = list(self.engine.sizes)
         for output, array in zip(
-            names, self._engine.session.run(names, {name: frames}), strict=True
+            names, self.engine.session.run(names, {name: frames}), strict=True
         ):
             noise = gpu.noise if len(array) == 1 else gpu.batch_noise
+            noise = max(noise, gpu.profile_noise.get(self._profile, 0))
             noisy = gpu.noise_height in (None, self._shape[1])
             wrong = int(noise * array.size) if noisy else 0
             array.reshape(-1)[:wrong] = 0

@@ -36,6 +36,8 @@ CLASSES = [
     'ITimingCache',
     'BuilderFlag',
     'NetworkDefinitionCreationFlag',
+    'TacticSource',
+    'ExecutionContextAllocationStrategy',
     'IProgressMonitor',
     'MemoryPoolType',
     'ProfilingVerbosity',

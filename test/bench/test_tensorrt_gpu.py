@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
+from vidseg_ros.core.errors import ModelError
 from vidseg_ros.core.timing import LatencySummary
+from vidseg_ros.evaluation.benchmark import run_benchmark
 
 Load = Callable[[str], ModuleType]
 
@@ -31,18 +33,58 @@ def test_all_precisions_with_one_and_several_cameras(
     plain = json.loads(out.read_text())
     assert plain_status == (0 if all(target['reached'] for target in plain['targets']) else 1)
     assert [(p, name) for p, run in plain['runs'].items() for name in run] == [
-        ('fp32', 'one'),
         ('fp32', 'all'),
-        ('fp16', 'one'),
+        ('fp32', 'one'),
         ('fp16', 'all'),
-        ('int8', 'one'),
+        ('fp16', 'one'),
         ('int8', 'all'),
+        ('int8', 'one'),
     ]
     assert plain['runs']['fp16']['all']['cameras'] == 2
     assert plain['runs']['fp16']['one']['agreement']['pixels'] > 0.99
     assert plain['runs']['int8']['one']['engine']['precision'].startswith('int8')
     assert len(plain['targets']) == 9
-    assert fake_gpu.builds == 6
+    assert plain['errors'] == {}
+    assert fake_gpu.builds == 3, 'one camera runs on the engine of all'
+
+
+def test_what_fails_is_written_down_and_the_rest_runs(
+    fake_gpu: Any, script: Load, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, drive = tmp_path / 'result.json', tmp_path / 'drive'
+    drive.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+    cv2.imwrite(str(drive / '0.png'), noise)
+    bench = script('tensorrt_gpu')
+    written: list[list[str]] = []
+
+    def run(model: Path, *_: Any, **more: Any) -> Any:
+        plain = json.loads(out.read_text()) if out.exists() else {'runs': {}}
+        written.append([f'{p} {name}' for p, runs in plain['runs'].items() for name in runs])
+        if len(written) == 2:
+            msg = 'incompatible function arguments'
+            raise TypeError(msg)
+        return run_benchmark(model, *_, **more)
+
+    def convert(*_: Any) -> None:
+        msg = 'it is not kept'
+        raise ModelError(msg)
+
+    monkeypatch.setattr(bench, 'run_benchmark', run)
+    monkeypatch.setattr(bench, 'convert_to_int8', convert)
+    options = ['--model', str(tiny_model), '--size', '12x16', '--cameras', '2']
+    options += ['--calibration', str(drive), '--check', str(drive)]
+    options += ['--seconds', '0.001', '--out', str(out)]
+    assert bench.main(options) == 1
+    assert written == [[], ['fp32 all'], ['fp32 all'], ['fp32 all', 'fp16 all']]
+    plain = json.loads(out.read_text())
+    assert plain['errors'] == {
+        'fp32': {'one': 'TypeError: incompatible function arguments'},
+        'int8': {'conversion': 'ModelError: it is not kept'},
+    }
+    assert list(plain['runs']['fp16']) == ['all', 'one']
+    assert len(plain['targets']) == 3, 'of fp16 alone'
+    assert fake_gpu.builds == 2
 
 
 def latency(p50_ms: float, p99_ms: float = 9.0) -> LatencySummary:
@@ -51,11 +93,28 @@ def latency(p50_ms: float, p99_ms: float = 9.0) -> LatencySummary:
 
 def test_targets_by_hand(script: Load) -> None:
     stages = {'copy_in': latency(0.5), 'compute': latency(2.0), 'copy_out': latency(0.1)}
-    one = SimpleNamespace(cameras=1, pinned_latency=latency(3.0, 4.2), stages=stages)
-    batch = SimpleNamespace(cameras=6, pinned_latency=None, stages={'compute': latency(7.0)})
+    alike = SimpleNamespace(artefact_miou=None)
+    one = SimpleNamespace(
+        cameras=1, pinned_latency=latency(3.0, 4.2), stages=stages, agreement=alike
+    )
+    batch = SimpleNamespace(
+        cameras=6, pinned_latency=None, stages={'compute': latency(7.0)}, agreement=alike
+    )
     end, spread, cost = script('tensorrt_gpu').judge({'fp16': {'one': one, 'all': batch}})
     assert end.limit == pytest.approx(2.0 + 1.3 * 0.6 + 0.2)
     assert (end.value, end.reached) == (3.0, False)
     assert (spread.value, spread.limit, spread.reached) == (pytest.approx(1.4), 1.5, True)
     assert (cost.value, cost.limit, cost.reached) == (3.5, 3.0, False)
     assert cost.what == 'fp16: compute of 6 cameras by that of one'
+
+
+@pytest.mark.parametrize(('miou', 'reached'), [(0.692, True), (0.688, False)])
+def test_int8_may_lose_one_point_against_fp32(script: Load, miou: float, *, reached: bool) -> None:
+    runs = {
+        precision: {'all': SimpleNamespace(agreement=SimpleNamespace(artefact_miou=value))}
+        for precision, value in (('fp32', 0.70), ('fp16', 0.1), ('int8', miou))
+    }
+    (target,) = script('tensorrt_gpu').judge(runs)
+    assert target.what == 'mIoU of fp32 less that of int8, points'
+    assert target.value == pytest.approx(100 * (0.70 - miou))
+    assert target.reached == reached

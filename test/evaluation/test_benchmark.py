@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.prediction import Prediction
 from vidseg_ros.inference.tensorrt_engine import TensorRtEngine
+from vidseg_ros.inference.tensorrt_lane import StageTimes
 from vidseg_ros.inference.tensorrt_options import Shape
 
 SHORT = 0.001
@@ -143,18 +145,41 @@ def test_pinned_frames_are_timed_where_they_are_not_copied(
 
 @pytest.mark.usefixtures('fake_gpu')
 def test_power_is_energy_by_time(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    joules = iter([100.0, 115.0])
-    asked: list[str] = []
+    """Each call takes 10 ms and 2 J, what warms up twice that, stages 1 J; idle is 50 W."""
+    gpu = SimpleNamespace(now_s=100.0, energy_j=7.0, calls=0, name='')
+
+    def run_for(seconds: float, energy_j: float) -> None:
+        gpu.now_s, gpu.energy_j = gpu.now_s + seconds, gpu.energy_j + energy_j
 
     def counter(name: str) -> Any:
-        asked.append(name)
-        return lambda: next(joules)
+        gpu.name, gpu.calls = name, 0
+        return lambda: gpu.energy_j
 
+    def infer(self: TensorRtEngine, frames: Any, *, confidence: bool = False) -> Prediction:
+        gpu.calls += 1
+        run_for(0.01, 4.0 if gpu.calls <= WARM_UP else 2.0)
+        return plain_infer(self, frames, confidence=confidence)
+
+    def clock() -> float:
+        run_for(0.001, 0.05)
+        return float(gpu.now_s)
+
+    def measure(self: TensorRtEngine, frames: Any) -> StageTimes:
+        run_for(0.01, 1.0)
+        return plain_measure(self, frames)
+
+    plain_infer, plain_measure = TensorRtEngine.infer, TensorRtEngine.measure_stages
     monkeypatch.setattr(benchmark, 'energy_counter', counter)
-    monkeypatch.setattr(benchmark, '_time', lambda *_: [50_000_000] * 2)
-    found = run_benchmark(tiny_model, 'tensorrt', settings(), size=(12, 16), seconds=SHORT)
-    assert found.power_w == pytest.approx(15 / 0.1)
-    assert asked == ['Fake GPU']
+    monkeypatch.setattr(TensorRtEngine, 'infer', infer)
+    monkeypatch.setattr(TensorRtEngine, 'measure_stages', measure)
+    times = SimpleNamespace(perf_counter=clock, perf_counter_ns=lambda: round(gpu.now_s * 1e9))
+    monkeypatch.setattr(benchmark, 'time', times)
+    found = run_benchmark(tiny_model, 'tensorrt', settings(), size=(12, 16), seconds=1)
+    calls = found.latency.count
+    assert calls > 80
+    wall_s = calls * 0.011  # one look at the clock for each
+    assert found.power_w == pytest.approx((calls * 2 + calls * 0.05) / wall_s, rel=0.01)
+    assert gpu.name == 'Fake GPU'
 
 
 def test_auto_says_what_it_took_and_why(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

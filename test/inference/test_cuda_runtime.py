@@ -5,6 +5,7 @@
 import ast
 from importlib import import_module
 from pathlib import Path
+import subprocess
 import sys
 from typing import Any
 
@@ -28,7 +29,9 @@ from vidseg_ros.inference.cuda_runtime import (
 def test_a_missing_cuda_python_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in MODULES:
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(EngineError, match=r'cuda-python is not installed; pip install "vidseg_'):
+    with pytest.raises(
+        EngineError, match=r'not installed; pip install "vidseg_.* pip install "cuda-python<13"$'
+    ):
         load_cuda()
 
 
@@ -51,6 +54,32 @@ def test_a_machine_without_a_gpu(fake_gpu: Any) -> None:
     fake_gpu.failures['cudaGetDeviceCount'] = 'cudaErrorNoDevice'
     with pytest.raises(GpuError, match=r'no NVIDIA GPU is visible: check nvidia-smi'):
         Gpu()
+
+
+def test_a_driver_of_cuda_12_needs_an_older_cuda_python(fake_gpu: Any) -> None:
+    fake_gpu.failures['cudaGetDeviceCount'] = 'cudaErrorInsufficientDriver'
+    with pytest.raises(GpuError, match=r'needs driver 580 or .*: pip install "cuda-python<13"$'):
+        Gpu()
+
+
+HELD = """
+from vidseg_ros.inference.cuda_runtime import abandon
+class Held:
+    def __del__(self): print('freed', flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ('keep', 'freed'), [('kept = [Held()]', 'freed\n'), ('abandon(Held())', '')]
+)
+def test_what_is_abandoned_is_never_freed(keep: str, freed: str) -> None:
+    """What a module holds is, at the end of the interpreter."""
+    root = Path(__file__).parents[2]
+    command = [sys.executable, '-c', HELD + keep]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=root, timeout=60
+    )
+    assert done.stdout == freed
 
 
 def test_bytes_go_there_and_back_in_the_order_of_the_stream(fake_gpu: Any) -> None:

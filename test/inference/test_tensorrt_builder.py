@@ -63,6 +63,7 @@ def test_built_once_then_out_of_the_cache(fake_gpu: Any, tiny_model: Path) -> No
         'capability': '9.0',
         'precision': 'fp32',
         'shapes': [[1, 12, 16], [1, 24, 32], [2, 24, 32]],
+        'slots': 2,
         'options': [],
     }
     assert 'STRONGLY_TYPED' in plain['key']['options'][0]
@@ -103,9 +104,24 @@ def test_an_engine_of_another_workspace_serves_as_well(fake_gpu: Any, tiny_model
 
 
 def test_without_leave_to_build_the_command_is_named(fake_gpu: Any, tiny_model: Path) -> None:
-    with pytest.raises(EngineError, match=r'no TensorRT .*: run vidseg build-engine .*tiny'):
+    with pytest.raises(EngineError, match=r'no TensorRT .*: run vidseg build-engine .*tiny.onnx$'):
         run(tiny_model, build=False)
+    with pytest.raises(EngineError, match=r'build-engine .*tiny.onnx --size 24x32 --frames 3$'):
+        run(tiny_model, build=False, size=(24, 32), cameras=3)
     assert not fake_gpu.builds
+
+
+def test_a_plan_for_several_cameras_serves_one(fake_gpu: Any, tiny_model: Path) -> None:
+    run(tiny_model, size=(24, 32), cameras=3)
+    taken = len(fake_gpu.context_pixels)
+    assert taken == 2 + 2 + 1, 'two for frames one by one, of both sizes'
+    run(tiny_model, size=(24, 32), build=False)
+    assert len(fake_gpu.context_pixels) == 2 * taken
+    run(tiny_model, size=(12, 16), rebuild=True)
+    assert len(fake_gpu.context_pixels) == 2 * taken + 1
+    assert fake_gpu.builds == 2
+    (sidecar,) = [p for p in files(fake_gpu, '.json') if '"slots": 1' in p.read_text()]
+    assert json.loads(sidecar.read_text())['key']['shapes'] == [[1, 12, 16]]
 
 
 def make_foreign(gpu: Any) -> Path:
@@ -131,7 +147,10 @@ def test_a_plan_that_does_not_load_is_built_again(
     caplog.clear()
     run(tiny_model)
     assert fake_gpu.builds == 2
-    said = f'{path} is passed over, it does not load: TensorRT 11.4.0.106 refuses the plan: '
+    said = (
+        f'{path} is passed over, it does not load: TensorRT 11.4.0.106 refuses the plan: '
+        'Error Code 1: the plan has another version; '
+    )
     assert len([text for text in caplog.messages if text.startswith(said)]) == 1
     run(tiny_model)
     assert fake_gpu.builds == 2
@@ -157,7 +176,12 @@ def test_what_another_process_put_in_place_of_a_refused_plan_is_used(
 
 
 @pytest.mark.parametrize(
-    'trouble', [{'free_bytes': 100}, {'failures': {'context': 'it needs 3 GiB'}}]
+    'trouble',
+    [
+        {'free_bytes': 100},
+        {'failures': {'context': 'it needs 3 GiB'}},
+        {'failures': {'load': 'Cuda Runtime (out of memory)'}},
+    ],
 )
 def test_a_gpu_that_fails_is_no_reason_to_build_again(
     fake_gpu: Any, tiny_model: Path, trouble: dict[str, Any]
@@ -195,14 +219,19 @@ def test_a_batch_that_says_something_else_is_not_kept(
     times = iter([1, 2] if quicker else [2, 1])
     monkeypatch.setattr('vidseg_ros.inference.tensorrt_engine._best_s', lambda _: next(times))
     fake_gpu.batch_noise = 0.1
-    if quicker:
-        with pytest.raises(
-            ModelError, match=r'3 frames in one batch have 9\d\.\d\d% of the labels'
-        ):
-            run(tiny_model, cameras=3)
-    else:
+    with pytest.raises(ModelError, match=r'3 frames in one batch have 9\d\.\d\d% of the labels'):
         run(tiny_model, cameras=3)
-    assert len(files(fake_gpu, '.plan')) == (not quicker)
+    assert not files(fake_gpu, '.plan')
+    assert not fake_gpu.leftovers
+
+
+@pytest.mark.parametrize('profile', range(5))
+def test_every_profile_is_compared(fake_gpu: Any, tiny_model: Path, profile: int) -> None:
+    """Two for frames of network size, two for those of the camera's, one for the batch."""
+    fake_gpu.profile_noise = {profile: 0.2}
+    with pytest.raises(ModelError, match=r'is not kept|buffers 2 have|in one batch have'):
+        run(tiny_model, cameras=2, size=(24, 32))
+    assert not files(fake_gpu, '.plan')
     assert not fake_gpu.leftovers
 
 

@@ -22,6 +22,7 @@ KEY = PlanKey(
     capability='8.7',
     precision='fp16',
     shapes=(ONE, TWO),
+    slots=2,
     options=('fp16',),
 )
 OTHER: dict[str, Any] = {
@@ -31,6 +32,7 @@ OTHER: dict[str, Any] = {
     'capability': '11.0',
     'precision': 'int8',
     'shapes': (ONE,),
+    'slots': 1,
     'options': (),
 }
 
@@ -65,6 +67,8 @@ def test_a_plan_for_more_shapes_suits(cache: PlanCache) -> None:
     assert cache.find(replace(KEY, shapes=(TWO,))) is not None
     assert cache.find(replace(KEY, shapes=())) is not None
     assert cache.find(replace(KEY, shapes=(Shape(3, 12, 16),))) is None
+    assert cache.find(replace(KEY, shapes=(ONE,), slots=1)) is not None
+    assert cache.find(replace(KEY, slots=3)) is None
 
 
 def test_the_newest_one_that_suits_is_taken(cache: PlanCache) -> None:
@@ -110,7 +114,7 @@ def _damage(path: Path, how: str) -> None:
         plain['key']['colour'] = 'red'
         sidecar.write_text(json.dumps(plain))
     elif how == 'no key':
-        sidecar.write_text(json.dumps({'schema': 1}))
+        sidecar.write_text(json.dumps({'schema': 2}))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,7 @@ def _damage(path: Path, how: str) -> None:
         ('cut', 'its content is not what its side-car says'),
         ('gone', 'No such file'),
         ('no json', 'Expecting property name'),
-        ('schema', 'has schema 99, this version reads 1'),
+        ('schema', 'has schema 99, this version reads 2'),
         ('field', 'colour'),
         ('no key', 'key'),
     ],

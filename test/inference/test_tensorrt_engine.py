@@ -4,6 +4,7 @@
 
 from collections.abc import Callable
 from contextlib import closing
+import gc
 import logging
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,7 @@ def test_the_quicker_way_is_measured(
 
 def test_one_frame_computes_while_the_next_one_is_filled(fake_gpu: Any, tiny_model: Path) -> None:
     """Two frames are under way before the first is waited for."""
-    with closing(opened(tiny_model)) as engine:
+    with closing(opened(tiny_model, cameras=3)) as engine:
         under_way: list[int] = []
         lanes = engine._lanes[Shape(1, *BIG)]
         for lane in lanes:
@@ -201,10 +202,48 @@ def test_frames_in_pinned_memory_are_not_copied(fake_gpu: Any, tiny_model: Path)
 
 def test_stages_are_timed_on_the_gpu(fake_gpu: Any, tiny_model: Path) -> None:
     with closing(opened(tiny_model)) as engine:
-        launched = fake_gpu.calls['cudaGraphLaunch']
-        times = engine.measure_stages([scene()[0]])
-        assert fake_gpu.calls['cudaGraphLaunch'] == launched
-    assert min(vars(times).values()) > 0
+        for _ in range(2):
+            before = fake_gpu.calls.copy()
+            times = engine.measure_stages([scene()[0]])
+            assert min(vars(times).values()) > 0
+            calls = fake_gpu.calls - before
+            assert calls['cudaMemcpyAsync'] == 3, 'one frame up, labels and confidence down'
+            assert calls['cudaGraphLaunch'] == 1, 'the network alone'
+        assert not calls['cudaStreamBeginCapture'], 'recorded once'
+    assert (
+        fake_gpu.calls['cudaGraphExecDestroy'] == fake_gpu.calls['cudaGraphInstantiateWithFlags']
+    )
+    assert not fake_gpu.leftovers
+
+
+def test_stages_are_timed_without_graphs_where_there_are_none(
+    fake_gpu: Any, tiny_model: Path
+) -> None:
+    fake_gpu.refuses_capture = True
+    with closing(opened(tiny_model)) as engine:
+        captured = fake_gpu.calls['cudaStreamBeginCapture']
+        assert min(vars(engine.measure_stages([scene()[0]])).values()) > 0
+        assert fake_gpu.calls['cudaStreamBeginCapture'] == captured
+    assert not fake_gpu.calls['cudaGraphLaunch']
+
+
+def test_every_way_to_run_frames_can_be_asked_for(fake_gpu: Any, tiny_model: Path) -> None:
+    scenes = [scene(seed) for seed in range(3)]
+    with closing(opened(tiny_model, cameras=3)) as engine:
+        fake_gpu.profile_noise = {3: 0.5, 4: 1.0}  # of those for one frame of 48x64, and the batch
+        ways = engine.infer_every_way([image for image, _ in scenes])
+        wrong = {
+            way: float(
+                np.mean([(labels != truth)[2::4, 2::4].mean() for labels, (_, truth) in both])
+            )
+            for way, both in (
+                (way, list(zip(found, scenes, strict=True))) for way, found in ways.items()
+            )
+        }
+        assert list(wrong) == ['one by one', 'one by one in buffers 2', 'in one batch']
+        assert wrong['one by one'] == 0 < wrong['one by one in buffers 2'] < wrong['in one batch']
+        with pytest.raises(EngineError, match='not built for'):
+            engine.infer_every_way([scenes[0][0]] * 2)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +277,23 @@ def test_a_gpu_that_hangs_ends_in_a_clear_error(
     assert fake_gpu.leftovers, 'freeing might never return'
 
 
+def test_a_gpu_that_hangs_while_the_engine_opens_is_left_alone(
+    fake_gpu: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its buffers nor the execution context, whose destructor might never return."""
+    opened(tiny_model).close()
+    gc.collect()
+    destroyed = fake_gpu.destroyed_contexts
+    assert destroyed == 2
+    monkeypatch.setattr('vidseg_ros.inference.cuda_runtime.WAIT_S', 0.05)
+    fake_gpu.hangs = True
+    with pytest.raises(GpuError, match='GPU 0 did not answer'):
+        opened(tiny_model)
+    gc.collect()
+    assert fake_gpu.destroyed_contexts == destroyed
+    assert fake_gpu.leftovers
+
+
 def test_too_little_memory_frees_what_was_taken(fake_gpu: Any, tiny_model: Path) -> None:
     fake_gpu.free_bytes = 48 * 64 * 3 - 1
     with pytest.raises(GpuError, match='the GPU is out of memory: fewer cameras in one batch'):
@@ -262,3 +318,12 @@ def test_the_real_precision_is_told(
         assert engine.info.precision == 'fp16'
         assert engine.precisions == {'fp16': 1}
     assert caplog.messages == ['the engine was to be fp32, but its layers are fp16']
+
+
+def test_a_precision_that_is_not_told_is_no_complaint(
+    fake_gpu: Any, tiny_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake_gpu.hides_types = True
+    with caplog.at_level(logging.WARNING), closing(opened(tiny_model)) as engine:
+        assert engine.info.precision == 'unknown'
+    assert caplog.messages == []

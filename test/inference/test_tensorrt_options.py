@@ -13,6 +13,8 @@ from vidseg_ros.inference.tensorrt_options import (
     profile_shapes,
     Progress,
     Shape,
+    SLOTS,
+    slots_for,
 )
 
 
@@ -30,9 +32,14 @@ def test_an_old_version_is_refused(text: str) -> None:
         parse_version(text)
 
 
-WEAK = BuildFlags(network=(), on=(), off=(), no_tactic_sources=False)
+WEAK = BuildFlags(network=(), on=(), off=(), tactics=())
 STRONG = WEAK._replace(network=('STRONGLY_TYPED',))
-OLD = BuildFlags(network=('EXPLICIT_BATCH',), on=(), off=(), no_tactic_sources=True)
+OLD = BuildFlags(
+    network=('EXPLICIT_BATCH',),
+    on=(),
+    off=(),
+    tactics=('EDGE_MASK_CONVOLUTIONS', 'JIT_CONVOLUTIONS'),
+)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +63,12 @@ def test_flags_of_each_version(
 
 def test_single_frames_have_a_profile_for_each_of_their_buffers() -> None:
     shapes = (Shape(1, 12, 16), Shape(3, 12, 16))
-    assert profile_shapes(shapes) == (shapes[0], shapes[0], shapes[1])
+    assert profile_shapes(shapes, 2) == (shapes[0], shapes[0], shapes[1])
+    assert profile_shapes(shapes, 1) == shapes
+
+
+def test_frames_of_one_camera_never_overlap() -> None:
+    assert [slots_for(cameras) for cameras in (1, 2, 8)] == [1, SLOTS, SLOTS]
 
 
 @pytest.mark.parametrize(

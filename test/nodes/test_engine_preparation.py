@@ -18,6 +18,8 @@ from lifecycle_msgs.srv import ChangeState
 import onnx
 
 from vidseg_ros.core.model_card import METADATA_KEY
+from vidseg_ros.inference.cuda_runtime import WAIT_S
+from vidseg_ros.nodes.segmentation_node import STOP_TIMEOUT_S
 
 MASKS = '/segmentation/label_map'
 ENGINE = 'segmentation: engine'
@@ -243,6 +245,11 @@ def test_a_gpu_that_hangs_leaves_the_node_unconfigured(
     assert peer.state() == 'unconfigured'
     peer.wait_for(lambda: 'GPU 0 did not answer for' in message(peer), 'diagnostic')
     assert not peer.change('CONFIGURE')
+
+
+def test_the_node_waits_longer_than_for_a_gpu_that_does_not_answer() -> None:
+    """Else a worker that is about to end with a clear error would be given up."""
+    assert WAIT_S + 1 < STOP_TIMEOUT_S
 
 
 def other_model(model: Path, folder: Path) -> Path:

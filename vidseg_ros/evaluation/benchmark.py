@@ -29,6 +29,8 @@ WARM_UP: Final = 5
 
 _NS_PER_MS = 1e6
 
+_Run = Callable[[Sequence[NDArray[np.uint8]]], object]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
@@ -92,9 +94,11 @@ def run_benchmark(  # noqa: PLR0913
         batches = _batches([item.image for item in samples], settings.cameras)
         gpu = engine if isinstance(engine, TensorRtEngine) else None
         count_energy = energy_counter(gpu.gpu_name) if gpu else None
-        joules = count_energy() if count_energy else 0.0
+        _warm_up(engine.infer, batches)
+        energy_j, start_s = count_energy() if count_energy else 0.0, time.perf_counter()
         latencies = _time(engine.infer, batches, seconds)
-        elapsed_s = sum(latencies) / 1e9
+        elapsed_s = time.perf_counter() - start_s
+        energy_j = count_energy() - energy_j if count_energy else 0.0
         return Benchmark(
             engine=engine.info,
             cameras=settings.cameras,
@@ -103,10 +107,10 @@ def run_benchmark(  # noqa: PLR0913
             latency=summarize(latencies),
             pinned_latency=_pinned(gpu, batches[0], seconds) if gpu else None,
             stages=_stages(gpu, batches, len(latencies)) if gpu else None,
-            frames_per_second=len(latencies) * settings.cameras / elapsed_s,
+            frames_per_second=len(latencies) * settings.cameras / (sum(latencies) / 1e9),
             host_peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             gpu_used_bytes=gpu.gpu_memory_used() if gpu else None,
-            power_w=(count_energy() - joules) / elapsed_s if count_energy else None,
+            power_w=energy_j / elapsed_s if count_energy else None,
         )
 
 
@@ -133,14 +137,13 @@ def _batches(images: Sequence[NDArray[np.uint8]], cameras: int) -> list[list[NDA
     ]
 
 
-def _time(
-    run: Callable[[Sequence[NDArray[np.uint8]]], object],
-    batches: Sequence[Sequence[NDArray[np.uint8]]],
-    seconds: float,
-) -> list[int]:
-    """Return the time of each call, ns, the batches in turn; at least one call."""
+def _warm_up(run: _Run, batches: Sequence[Sequence[NDArray[np.uint8]]]) -> None:
     for index in range(WARM_UP):
         run(batches[index % len(batches)])
+
+
+def _time(run: _Run, batches: Sequence[Sequence[NDArray[np.uint8]]], seconds: float) -> list[int]:
+    """Return the time of each call, ns, the batches in turn; at least one call."""
     latencies: list[int] = []
     end = time.perf_counter() + seconds
     while not latencies or time.perf_counter() < end:
@@ -161,7 +164,9 @@ def _pinned(
     memory = engine.pinned_frames(shape)
     for target, frame in zip(memory, frames, strict=True):
         target[:] = frame
-    return summarize(_time(engine.infer, [list(memory)], seconds))
+    batches = [list(memory)]
+    _warm_up(engine.infer, batches)
+    return summarize(_time(engine.infer, batches, seconds))
 
 
 def _stages(

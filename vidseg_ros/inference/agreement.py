@@ -24,6 +24,10 @@ from vidseg_ros.inference.prediction import SegmentationEngine
 CHECK_FRAMES: Final = 8
 """Frames on which an artefact is compared with its source, where nobody gives more."""
 
+COMMON: Final = 0.005
+"""Share of the pixels from which a class counts by itself, 0 to 1: that a small one is lost, all
+pixels together do not show; in even smaller ones a few pixels decide."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tolerance:
@@ -31,14 +35,16 @@ class Tolerance:
 
     pixels: float
     """Least share of pixels with the same class, 0 to 1."""
+    class_iou: float
+    """Least IoU of each class with at least `COMMON` of the source's pixels, 0 to 1."""
     miou_loss: float
     """How much lower its mIoU against true labels may be, 0 to 1; only where such are given."""
 
 
 TOLERANCES: Final = {
-    'fp32': Tolerance(pixels=0.99, miou_loss=0.001),
-    'fp16': Tolerance(pixels=0.99, miou_loss=0.005),
-    'int8': Tolerance(pixels=0.95, miou_loss=0.01),
+    'fp32': Tolerance(pixels=0.99, class_iou=0.8, miou_loss=0.001),
+    'fp16': Tolerance(pixels=0.99, class_iou=0.8, miou_loss=0.005),
+    'int8': Tolerance(pixels=0.95, class_iou=0.6, miou_loss=0.01),
 }
 """By the precision of the artefact."""
 
@@ -65,6 +71,8 @@ class Agreement:
     """IoU of each class that either gave, with the source's label maps as truth, 0 to 1."""
     classes: tuple[str, ...]
     """Names of the classes that the source gave."""
+    shares: Mapping[str, float]
+    """Share of the pixels of each of these classes, 0 to 1."""
     source_miou: float | None = None
     """mIoU of the source against true labels, 0 to 1; None without any."""
     artefact_miou: float | None = None
@@ -97,12 +105,14 @@ class Agreement:
             for name, value in zip(names, confusion.iou(), strict=True)
             if np.isfinite(value)
         }
-        seen = np.flatnonzero(matrix.sum(axis=1))
+        of_source = matrix.sum(axis=1) / matrix.sum()
+        seen = np.flatnonzero(of_source)
         return cls(
             frames=frames,
             pixels=float(np.trace(matrix) / matrix.sum()),
             iou=iou,
             classes=tuple(names[index] for index in seen),
+            shares={names[index]: float(of_source[index]) for index in seen},
         )
 
 
@@ -161,12 +171,15 @@ def require(agreement: Agreement, tolerance: Tolerance, what: str) -> None:
     lost = 0.0
     if agreement.source_miou is not None and agreement.artefact_miou is not None:
         lost = agreement.source_miou - agreement.artefact_miou
-    if agreement.pixels >= tolerance.pixels and lost <= tolerance.miou_loss:
+    common = [agreement.iou[name] for name, share in agreement.shares.items() if share >= COMMON]
+    alike = agreement.pixels >= tolerance.pixels and min(common, default=1) >= tolerance.class_iou
+    if alike and lost <= tolerance.miou_loss:
         return
     worst = sorted(agreement.iou, key=agreement.iou.__getitem__)[:3]
     msg = (
         f'{what} is not kept: it agrees with its source on {agreement}; needed are '
-        f'{tolerance.pixels:.0%} of the pixels and at most {tolerance.miou_loss:.3f} mIoU less. '
+        f'{tolerance.pixels:.0%} of the pixels, IoU {tolerance.class_iou:.1f} of each class with '
+        f'at least {COMMON:.1%} of them, and at most {tolerance.miou_loss:.3f} mIoU less. '
         f'Worst classes: {", ".join(f"{name} {agreement.iou[name]:.3f}" for name in worst)}. '
         'Choose a higher precision, or calibrate on frames like those it will see'
     )

@@ -36,7 +36,9 @@ _ADVICE: Final = {
     'cudaErrorDevicesUnavailable': 'the GPU is busy or reserved for another process: see '
     'nvidia-smi for what runs there and for the compute mode',
     'cudaErrorNoDevice': 'no NVIDIA GPU is visible: check nvidia-smi (and --gpus of a container)',
-    'cudaErrorInsufficientDriver': 'the NVIDIA driver is missing or older than CUDA: update it',
+    'cudaErrorInsufficientDriver': 'the NVIDIA driver is missing or older than cuda-python: '
+    'cuda-python 13 needs driver 580 or later (CUDA 13); with a driver of CUDA 12, as in JetPack '
+    '6: pip install "cuda-python<13"',
     'cudaErrorInvalidDevice': 'there is no GPU of that number: check nvidia-smi',
 }
 _STICKY: Final = (
@@ -79,8 +81,19 @@ def load_cuda() -> Any:  # noqa: ANN401  # a foreign module without types
     for name in MODULES:
         with suppress(ImportError):
             return import_module(name)
-    msg = 'cuda-python is not installed; pip install "vidseg_ros[tensorrt]" (cuda-python >= 12)'
+    msg = (
+        'cuda-python is not installed; pip install "vidseg_ros[tensorrt]", and with a driver of '
+        'CUDA 12, as in JetPack 6: pip install "cuda-python<13"'
+    )
     raise EngineError(msg)
+
+
+def abandon(*things: object) -> None:
+    """Keep for ever what a GPU holds that does not answer: to free it might never return.
+
+    Not even the end of the interpreter, which destroys what modules hold, calls a destructor.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(things))
 
 
 class Gpu:

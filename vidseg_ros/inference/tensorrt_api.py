@@ -6,6 +6,7 @@
 progress; the calls that run a plan are the same in all.
 """
 
+from collections import deque
 from importlib import import_module
 import logging
 import threading
@@ -26,6 +27,14 @@ from vidseg_ros.inference.tensorrt_options import (
 _logger = logging.getLogger(__name__)
 
 _TICK_S: Final = 0.5
+
+_MOST_ERRORS: Final = 8
+"""Latest lines of TensorRT's log that an error repeats: the last one alone tells little."""
+
+_NO_MEMORY: Final = ('out of memory', 'outofmemory')
+"""What TensorRT's log says where the memory of the GPU does not suffice, in small letters."""
+
+_LESS_MEMORY: Final = 'fewer cameras in one batch, a smaller model, or end what else uses the GPU'
 
 
 class PlanRefused(EngineError):  # noqa: N818  # what happened, as in TensorRT's own words
@@ -48,12 +57,12 @@ def load_tensorrt() -> Any:  # noqa: ANN401  # a foreign module without types
 
 
 def _make_log(trt: Any) -> Any:  # noqa: ANN401
-    """Return a logger for TensorRT that keeps its errors in ``errors``."""
+    """Return a logger for TensorRT that keeps its errors until somebody asks ``why``."""
 
     class Log(trt.ILogger):  # type: ignore[misc]  # a class of a module loaded at run time
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
-            self.errors: list[str] = []
+            self.errors: deque[str] = deque(maxlen=_MOST_ERRORS)
 
         def log(self, severity: Any, text: str) -> None:  # noqa: ANN401
             if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
@@ -61,7 +70,20 @@ def _make_log(trt: Any) -> Any:  # noqa: ANN401
             level = logging.WARNING if severity == trt.ILogger.WARNING else logging.DEBUG
             _logger.log(level, 'TensorRT: %s', text)
 
+        def why(self) -> str:
+            errors = dict.fromkeys(self.errors)  # each line once
+            self.errors.clear()
+            return '; '.join(errors) or 'it does not say why'
+
     return Log()
+
+
+def _failure(what: str, log: Any, kind: type[EngineError] = EngineError) -> EngineError:  # noqa: ANN401
+    """Return the error with all that TensorRT logged; of too little memory, a `GpuError`."""
+    why = log.why()
+    if any(words in why.lower() for words in _NO_MEMORY):
+        return GpuError(OUT_OF_MEMORY, f'{what}: the GPU is out of memory ({why}); {_LESS_MEMORY}')
+    return kind(f'{what}: {why}')
 
 
 class _Reporter:
@@ -152,6 +174,7 @@ def build_plan(
 
     Raises:
         BuildCancelled: If ``on_progress`` said so.
+        GpuError: If the memory of the GPU does not suffice.
         EngineError: If TensorRT cannot read the model or build it.
     """
     trt = load_tensorrt()
@@ -165,10 +188,7 @@ def build_plan(
         msg = f'TensorRT {trt.__version__} cannot read the model: {why}'
         raise EngineError(msg)
     config = _configure(trt, builder, network, options, flags)
-    cache = config.create_timing_cache(timing_cache)
-    if not config.set_timing_cache(cache, False):  # noqa: FBT003  # bindings: ignore_mismatch
-        cache = config.create_timing_cache(b'')
-        config.set_timing_cache(cache, False)  # noqa: FBT003
+    cache = _set_timing(config, timing_cache) or _set_timing(config, b'')
     with _Reporter(on_progress) as reporter:
         if hasattr(trt, 'IProgressMonitor'):
             config.progress_monitor = _make_monitor(trt, reporter)
@@ -179,9 +199,16 @@ def build_plan(
         msg = f'{failed}: the build was cancelled'
         raise BuildCancelled(msg)
     if plan is None:
-        msg = f'{failed}: {_last(log.errors)}'
-        raise EngineError(msg)
-    return bytes(plan), bytes(cache.serialize())
+        raise _failure(failed, log)
+    return bytes(plan), b'' if cache is None else bytes(cache.serialize())
+
+
+def _set_timing(config: Any, content: bytes) -> Any:  # noqa: ANN401
+    """Return the timing cache of a build; None if TensorRT does not take this content."""
+    cache = config.create_timing_cache(content)
+    if cache is None or not config.set_timing_cache(cache, False):  # noqa: FBT003  # ignore_mismatch
+        return None
+    return cache
 
 
 def _configure(
@@ -198,10 +225,12 @@ def _configure(
         config.set_flag(getattr(trt.BuilderFlag, name))
     for name in flags.off:
         config.clear_flag(getattr(trt.BuilderFlag, name))
-    if flags.no_tactic_sources:
-        config.set_tactic_sources(0)
+    bits = sum(1 << int(getattr(trt.TacticSource, name)) for name in flags.tactics)
+    if bits and not config.set_tactic_sources(bits):
+        msg = f'TensorRT {trt.__version__} refuses the tactic sources {", ".join(flags.tactics)}'
+        raise EngineError(msg)
     frames = network.get_input(0).name
-    for shape in profile_shapes(options.shapes):
+    for shape in profile_shapes(options.shapes, options.slots):
         profile = builder.create_optimization_profile()
         exact = (*shape, 3)
         profile.set_shape(frames, exact, exact, exact)
@@ -214,12 +243,8 @@ def _create(kind: Any, log: Any) -> Any:  # noqa: ANN401
     try:
         return kind(log)
     except TypeError as error:
-        msg = f'TensorRT cannot use the GPU ({_last(log.errors)}); check nvidia-smi'
+        msg = f'TensorRT cannot use the GPU ({log.why()}); check nvidia-smi'
         raise EngineError(msg) from error
-
-
-def _last(errors: list[str]) -> str:
-    return errors[-1] if errors else 'it does not say why'
 
 
 class LoadedPlan:
@@ -230,6 +255,7 @@ class LoadedPlan:
 
         Raises:
             PlanRefused: If TensorRT does not load it.
+            GpuError: If the memory of the GPU does not suffice.
             EngineError: If TensorRT cannot use the GPU.
         """
         self._trt = load_tensorrt()
@@ -237,8 +263,8 @@ class LoadedPlan:
         self._runtime = _create(self._trt.Runtime, self._log)
         self.engine = self._runtime.deserialize_cuda_engine(plan)
         if self.engine is None:
-            msg = f'TensorRT {self._trt.__version__} refuses the plan: {_last(self._log.errors)}'
-            raise PlanRefused(msg)
+            what = f'TensorRT {self._trt.__version__} refuses the plan'
+            raise _failure(what, self._log, PlanRefused)
 
     @property
     def outputs(self) -> list[str]:
@@ -246,11 +272,6 @@ class LoadedPlan:
         names = [self.engine.get_tensor_name(i) for i in range(self.engine.num_io_tensors)]
         mode = self._trt.TensorIOMode.OUTPUT
         return [name for name in names if self.engine.get_tensor_mode(name) == mode]
-
-    def describe_layers(self) -> str:
-        """Return what the engine inspector says of all layers, as JSON text."""
-        form = self._trt.LayerInformationFormat.JSON
-        return str(self.engine.create_engine_inspector().get_engine_information(form))
 
     def create_context(
         self, profile: int, stream: int, inputs: dict[str, tuple[int, ...]]
@@ -266,27 +287,27 @@ class LoadedPlan:
             GpuError: If the context cannot be had: TensorRT found no memory for it.
             EngineError: If the plan has no such profile, or it is not for these shapes.
         """
-        context = self.engine.create_execution_context()
+        # Since 10: else each context takes the memory of the largest profile, as before.
+        strategies = getattr(self._trt, 'ExecutionContextAllocationStrategy', None)
+        chosen = () if strategies is None else (strategies.ON_PROFILE_CHANGE,)
+        context = self.engine.create_execution_context(*chosen)
         if context is None:
-            msg = (
-                f'TensorRT has no memory to run the plan ({_last(self._log.errors)}): fewer '
-                'cameras in one batch, a smaller model, or end what else uses the GPU'
-            )
+            msg = f'TensorRT has no memory to run the plan ({self._log.why()}): {_LESS_MEMORY}'
             raise GpuError(OUT_OF_MEMORY, msg)
         done = context.set_optimization_profile_async(profile, stream)
         done = done and all(context.set_input_shape(name, s) for name, s in inputs.items())
         if not done:
-            msg = f'TensorRT cannot set up profile {profile}: {_last(self._log.errors)}'
-            raise EngineError(msg)
-        return PlanContext(context, stream, self._log)
+            what = f'TensorRT cannot set up profile {profile}'
+            raise _failure(what, self._log)
+        return PlanContext(self._trt, context, stream, self._log)
 
 
 class PlanContext:
     """Runs a plan with fixed shapes on one stream."""
 
-    def __init__(self, context: Any, stream: int, log: Any) -> None:  # noqa: ANN401
+    def __init__(self, trt: Any, context: Any, stream: int, log: Any) -> None:  # noqa: ANN401
         """Wrap TensorRT's execution context."""
-        self._context, self._stream, self._log = context, stream, log
+        self._trt, self._context, self._stream, self._log = trt, context, stream, log
 
     def bind(self, name: str, address: int) -> None:
         """Set where a tensor lies on the GPU.
@@ -295,12 +316,22 @@ class PlanContext:
             EngineError: If TensorRT refuses.
         """
         if not self._context.set_tensor_address(name, address):
-            msg = f'TensorRT refuses the memory of {name!r}: {_last(self._log.errors)}'
-            raise EngineError(msg)
+            what = f'TensorRT refuses the memory of {name!r}'
+            raise _failure(what, self._log)
 
     def output_shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of an output for the shapes of the inputs."""
         return tuple(self._context.get_tensor_shape(name))
+
+    def describe_layers(self) -> str:
+        """Return what the engine inspector says of all layers, as JSON text.
+
+        Shapes are dynamic, and only a context that has them tells formats and precisions.
+        """
+        inspector = self._context.engine.create_engine_inspector()
+        inspector.execution_context = self._context
+        form = self._trt.LayerInformationFormat.JSON
+        return str(inspector.get_engine_information(form))
 
     def enqueue(self) -> None:
         """Put one inference on the stream.
@@ -309,5 +340,5 @@ class PlanContext:
             EngineError: If TensorRT refuses.
         """
         if not self._context.execute_async_v3(self._stream):
-            msg = f'TensorRT cannot run the network: {_last(self._log.errors)}'
-            raise EngineError(msg)
+            what = 'TensorRT cannot run the network'
+            raise _failure(what, self._log)

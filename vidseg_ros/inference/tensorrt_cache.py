@@ -29,7 +29,7 @@ _logger = logging.getLogger(__name__)
 FOLDER_VARIABLE: Final = 'VIDSEG_ENGINE_CACHE'
 """Environment variable with the folder of built engines."""
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Version of the side-car's layout."""
 
 _LOCK_POLL_S: Final = 0.1
@@ -51,6 +51,8 @@ class PlanKey:
     """That of the model file."""
     shapes: tuple[Shape, ...]
     """What the engine takes."""
+    slots: int
+    """Optimisation profiles of each shape of a single frame."""
     options: tuple[str, ...]
     """Every other builder option that changes the plan."""
 
@@ -60,13 +62,16 @@ class PlanKey:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def suits(self, other: 'PlanKey') -> bool:
-        """Whether a plan of this key can serve who asks for another: it may take more shapes."""
+        """Whether a plan of this key can serve who asks for another.
+
+        It may take more shapes and have more slots.
+        """
         same = all(
             getattr(self, field.name) == getattr(other, field.name)
             for field in fields(self)
-            if field.name != 'shapes'
+            if field.name not in ('shapes', 'slots')
         )
-        return same and set(other.shapes) <= set(self.shapes)
+        return same and set(other.shapes) <= set(self.shapes) and other.slots <= self.slots
 
 
 class CachedPlan(NamedTuple):

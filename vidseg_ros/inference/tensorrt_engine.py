@@ -14,18 +14,15 @@ from numpy.typing import NDArray
 
 from vidseg_ros.core.color_image import resize_image
 from vidseg_ros.core.errors import EngineError
-from vidseg_ros.inference.cuda_runtime import Gpu, GpuError
+from vidseg_ros.inference.cuda_runtime import abandon, Gpu, GpuError
 from vidseg_ros.inference.model_file import CONFIDENCE, LABELS, ModelFile
 from vidseg_ros.inference.prediction import check_frames, EngineInfo, Prediction
 from vidseg_ros.inference.tensorrt_api import LoadedPlan
 from vidseg_ros.inference.tensorrt_lane import Lane, StageTimes
 from vidseg_ros.inference.tensorrt_layers import count_precisions, describe_precision
-from vidseg_ros.inference.tensorrt_options import profile_shapes, Shape
+from vidseg_ros.inference.tensorrt_options import Shape
 
 _logger = logging.getLogger(__name__)
-
-_abandoned: list[object] = []
-"""What a GPU holds that does not answer: to free it might never return, nor its destructor."""
 
 _ROUNDS: Final = 5
 """Runs of each kind when batches are compared with single frames; the quickest counts."""
@@ -41,7 +38,12 @@ class TensorRtEngine:
     """
 
     def __init__(
-        self, model: ModelFile, plan: LoadedPlan, gpu: Gpu, shapes: tuple[Shape, ...], version: str
+        self,
+        model: ModelFile,
+        plan: LoadedPlan,
+        gpu: Gpu,
+        profiles: tuple[Shape, ...],
+        version: str,
     ) -> None:
         """Set up buffers and CUDA graphs, and measure how several frames run best.
 
@@ -49,7 +51,8 @@ class TensorRtEngine:
             model: The model file that the plan was built from.
             plan: On this GPU.
             gpu: In use by the calling thread.
-            shapes: Those the plan was built with, one frame at network size among them.
+            profiles: Shape of each optimisation profile of the plan, the last one that of the
+                cameras; one frame at network size is among them.
             version: Of TensorRT.
 
         Raises:
@@ -62,21 +65,21 @@ class TensorRtEngine:
         self._gpu, self._lanes = gpu, dict[Shape, list[Lane]]()
         self._plan: LoadedPlan | None = plan  # it must outlive its execution contexts
         self._sizes_told: set[tuple[int, int]] = set()
-        assert Shape(1, *self.card.input_size) in shapes
+        assert Shape(1, *self.card.input_size) in profiles
         try:
-            for profile, shape in enumerate(profile_shapes(shapes)):
+            for profile, shape in enumerate(profiles):
                 lane = Lane(gpu, plan, profile, shape)
                 self._lanes.setdefault(shape, []).append(lane)
             self.batching = {
-                shape: self._is_quicker(shape) for shape in shapes if shape.frames > 1
+                shape: self._is_quicker(shape) for shape in self._lanes if shape.frames > 1
             }
             """By shape of a batch, whether it is quicker than one frame after the other."""
+            self.precisions = count_precisions(self._lane(profiles[-1]).describe_layers())
+            """Number of layers by their real precision."""
         except BaseException:
             self.close()
             raise
         problems = {lane.graph_problem for lanes in self._lanes.values() for lane in lanes} - {''}
-        self.precisions = count_precisions(plan.describe_layers())
-        """Number of layers by their real precision."""
         self.info = EngineInfo(
             name='tensorrt',
             version=version,
@@ -119,8 +122,38 @@ class TensorRtEngine:
         if self.batching.get(shape):
             self._run_batch(shape, frames, results)
         else:
-            self._run_one_by_one(shape._replace(frames=1), frames, results)
+            self._run_one_by_one(self._lanes[shape._replace(frames=1)], frames, results)
         return Prediction(labels=results[LABELS], confidence=results.get(CONFIDENCE))
+
+    def infer_every_way(self, frames: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[np.uint8]]:
+        """Segment frames in each of the ways that `infer` may take, now or when opened again.
+
+        Each set of buffers has an optimisation profile and with it kernels of its own.
+
+        Args:
+            frames: (H, W, 3) uint8, as many and as large as the engine was built for.
+
+        Returns:
+            (N, h, w) uint8 label maps, by the way in words: first ``one by one``, then the same in
+            other buffers, last ``in one batch``.
+
+        Raises:
+            EngineError: If the engine is closed, was not built for the shape, or fails.
+        """
+        height, width = check_frames(frames)
+        self._gpu.use()
+        shape = Shape(len(frames), height, width)
+        self._lane(shape)
+        ways: dict[str, NDArray[np.uint8]] = {}
+        for number, lane in enumerate(self._lanes[shape._replace(frames=1)], 1):
+            found = np.empty((len(frames), *self.card.input_size), np.uint8)
+            self._run_one_by_one([lane], frames, {LABELS: found})
+            ways['one by one' if number == 1 else f'one by one in buffers {number}'] = found
+        if shape.frames > 1:
+            found = np.empty_like(found)
+            self._run_batch(shape, frames, {LABELS: found})
+            ways['in one batch'] = found
+        return ways
 
     def pinned_frames(self, shape: Shape) -> NDArray[np.uint8]:
         """Return memory from which frames reach the GPU without a copy on the host.
@@ -139,7 +172,7 @@ class TensorRtEngine:
         return self._lane(shape).frames.array
 
     def measure_stages(self, frames: Sequence[NDArray[np.uint8]]) -> StageTimes:
-        """Run frames as one batch, without the CUDA graph, and time the stages on the GPU.
+        """Run frames as one batch and time the stages on the GPU, one after the other.
 
         Args:
             frames: (H, W, 3) uint8, as many and as large as the engine was built for.
@@ -157,7 +190,7 @@ class TensorRtEngine:
         """Free everything; a second call does nothing, and a lost GPU is no error here."""
         lanes, self._lanes = self._lanes, {}
         if self._gpu.lost:
-            _abandoned.append((lanes, self._plan))
+            abandon(lanes, self._plan)
             return
         with suppress(GpuError):
             self._gpu.use()
@@ -202,11 +235,10 @@ class TensorRtEngine:
 
     def _run_one_by_one(
         self,
-        shape: Shape,
+        lanes: Sequence[Lane],
         frames: Sequence[NDArray[np.uint8]],
         results: dict[str, NDArray[np.uint8]],
     ) -> None:
-        lanes = self._lanes[shape]
         busy: list[tuple[int, Lane]] = []
 
         def collect() -> None:
@@ -230,7 +262,7 @@ class TensorRtEngine:
         frames = [frame.copy() for frame in self._lanes[batch][0].frames.array]
         size = (batch.frames, *self.card.input_size)
         results = {LABELS: np.empty(size, np.uint8)}
-        single = batch._replace(frames=1)
+        single = self._lanes[batch._replace(frames=1)]
         return _best_s(lambda: self._run_batch(batch, frames, results)) < _best_s(
             lambda: self._run_one_by_one(single, frames, results)
         )

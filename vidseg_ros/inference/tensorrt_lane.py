@@ -6,7 +6,7 @@ Pinned camera frames -> one upload -> network -> one download of each label map.
 never change, so the whole way is recorded once and launched as one CUDA graph.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 import logging
@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 from vidseg_ros.core.color_image import resize_image
 from vidseg_ros.core.errors import EngineError
-from vidseg_ros.inference.cuda_runtime import DeviceMemory, Event, Gpu, Graph, PinnedMemory, Stream
+from vidseg_ros.inference.cuda_runtime import (
+    abandon,
+    DeviceMemory,
+    Event,
+    Gpu,
+    Graph,
+    PinnedMemory,
+    Stream,
+)
 from vidseg_ros.inference.model_file import INPUT
 from vidseg_ros.inference.tensorrt_api import LoadedPlan
 from vidseg_ros.inference.tensorrt_options import Shape
@@ -26,12 +34,12 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class StageTimes:
-    """Time on the GPU of one call, by events of its stream, without the CUDA graph."""
+    """Time on the GPU of one call, by events of its stream between the stages."""
 
     copy_in_ms: float
     """Pinned frames to the GPU."""
     compute_ms: float
-    """The network, with resizing and argmax."""
+    """The network, with resizing and argmax; as a CUDA graph of its own where there are graphs."""
     copy_out_ms: float
     """Label maps (and confidence) to pinned memory."""
 
@@ -54,11 +62,20 @@ class Lane:
         """
         self.shape = shape
         self._graph: Graph | None = None
+        self._network: Graph | None = None
+        try:
+            self._set_up(gpu, plan, profile)
+        except BaseException:
+            if gpu.lost:
+                abandon(self)
+            raise
+
+    def _set_up(self, gpu: Gpu, plan: LoadedPlan, profile: int) -> None:
         with ExitStack() as stack:
             self._stream = Stream(gpu)
             stack.callback(self._stream.free)
-            stack.callback(self._drop_graph)
-            frames = (*shape, 3)
+            stack.callback(self._drop_graphs)
+            frames = (*self.shape, 3)
             self._context = plan.create_context(profile, self._stream.handle, {INPUT: frames})
             self.frames = self._pinned(gpu, stack, frames)
             self._input = self._device(gpu, stack, INPUT, self.frames.array.nbytes)
@@ -115,17 +132,29 @@ class Lane:
         self._stream.wait()
         return {name: host.array for name, (host, _) in self._outputs.items()}
 
+    def describe_layers(self) -> str:
+        """Return what the engine inspector says of all layers, as JSON text."""
+        return self._context.describe_layers()
+
     def measure(self) -> StageTimes:
-        """Run once without the CUDA graph and time the stages.
+        """Run once and time the stages, the network as a CUDA graph where graphs work.
+
+        Enqueued layer by layer, a small network would take as long as the host needs for that.
 
         Raises:
             GpuError: If the GPU failed.
+            EngineError: If TensorRT refuses.
         """
+        if self._graph is not None and self._network is None:
+            self._network = self._capture(self._context.enqueue)
         begin, uploaded, computed, end = self._events
         self._stream.record(begin)
         self._stream.upload(self._input, self.frames)
         self._stream.record(uploaded)
-        self._context.enqueue()
+        if self._network is not None:
+            self._stream.launch(self._network)
+        else:
+            self._context.enqueue()
         self._stream.record(computed)
         self._download()
         self._stream.record(end)
@@ -159,7 +188,7 @@ class Lane:
         self._enqueue()
         expected = {name: array.copy() for name, array in self.finish().items()}
         try:
-            self._graph = self._capture()
+            self._graph = self._capture(self._enqueue)
             for host, _ in self._outputs.values():
                 host.array[:] = 255 - host.array
             self._stream.launch(self._graph)
@@ -169,24 +198,25 @@ class Lane:
             problem = 'it gives other results than the plain way'
         except EngineError as error:
             problem = str(error)
-        self._drop_graph()
+        self._drop_graphs()
         _logger.warning('no CUDA graph for %s, every call is enqueued: %s', self.shape, problem)
         # A GPU that is lost, not only unable to record, fails here again.
         self._enqueue()
         self.finish()
         return problem
 
-    def _capture(self) -> Graph:
+    def _capture(self, enqueue: Callable[[], None]) -> Graph:
         self._stream.begin_capture()
         try:
-            self._enqueue()
+            enqueue()
         except EngineError:
             with suppress(EngineError):
                 self._stream.end_capture().free()
             raise
         return self._stream.end_capture()
 
-    def _drop_graph(self) -> None:
-        graph, self._graph = self._graph, None
-        if graph is not None:
-            graph.free()
+    def _drop_graphs(self) -> None:
+        graphs, self._graph, self._network = (self._graph, self._network), None, None
+        for graph in graphs:
+            if graph is not None:
+                graph.free()

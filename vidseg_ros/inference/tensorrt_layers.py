@@ -25,6 +25,23 @@ _NAMES: Final = (
 )
 """Words of the inspector, and what we call them; the first that fits counts."""
 
+_KERNELS: Final = (
+    ('bf16bf16', 'bf16'),
+    ('e4m3e4m3', 'fp8'),
+    ('i8i8', 'int8'),
+    ('i8f16', 'int8'),
+    ('i8f32', 'int8'),
+    ('int8', 'int8'),
+    ('f16f16', 'fp16'),
+    ('fp16', 'fp16'),
+    ('hcudnn', 'fp16'),
+    ('f32f32', 'fp32'),
+    ('fp32', 'fp32'),
+    ('scudnn', 'fp32'),
+    ('sgemm', 'fp32'),
+)
+"""The same in the name of a kernel, such as ``sm80_xmma_fprop_implicit_gemm_f16f16_f16f16``."""
+
 _COSTLY: Final = ('conv', 'gemm', 'matrixmultiply', 'matmul')
 """Words in the type of a layer that multiplies weights: what a precision is chosen for."""
 
@@ -36,7 +53,8 @@ def count_precisions(description: str) -> Counter[str]:
         description: JSON of the engine inspector, with detailed profiling verbosity.
 
     Returns:
-        Number of layers by precision, of the first input of each; empty if the text says nothing.
+        Number of layers by precision: of the first input of each, else of its weights, else of
+        its kernel; empty if the text says nothing.
     """
     try:
         plain = json.loads(description)
@@ -56,10 +74,15 @@ def _is_costly(layer: Mapping[str, Any]) -> bool:
 
 
 def _precision(layer: Mapping[str, Any]) -> str:
-    inputs = layer.get('Inputs') or [{}]
+    inputs, weights = layer.get('Inputs') or [{}], layer.get('Weights')
     first = inputs[0] if isinstance(inputs[0], dict) else {}
-    text = str(first.get('Format/Datatype', first.get('Datatype', ''))).lower()
-    return next((name for word, name in _NAMES if word in text), 'unknown')
+    places = (
+        (first.get('Format/Datatype', first.get('Datatype')), _NAMES),
+        (weights.get('Type') if isinstance(weights, dict) else None, _NAMES),
+        (layer.get('TacticName'), _KERNELS),
+    )
+    found = (name for text, names in places for word, name in names if word in str(text).lower())
+    return next(found, 'unknown')
 
 
 def describe_precision(counts: Counter[str]) -> str:
@@ -74,12 +97,13 @@ def describe_precision(counts: Counter[str]) -> str:
 
 
 def precision_complaint(counts: Counter[str], wanted: Precision) -> str:
-    """Say that an engine is not what was asked for; '' if most layers are.
+    """Say that an engine is not what was asked for; '' if most layers of known precision are.
 
     Args:
         counts: Of `count_precisions`.
         wanted: Precision of the model file.
     """
-    if not counts or counts.most_common(1)[0][0] == wanted:
+    known = Counter({name: number for name, number in counts.items() if name != 'unknown'})
+    if not known or known.most_common(1)[0][0] == wanted:
         return ''
     return f'the engine was to be {wanted}, but its layers are {describe_precision(counts)}'

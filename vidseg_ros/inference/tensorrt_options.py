@@ -20,6 +20,9 @@ MOST_CAMERAS: Final = 8
 SLOTS: Final = 2
 """Sets of buffers for frames one by one: one is filled while the other computes."""
 
+OWN_TACTICS: Final = ('EDGE_MASK_CONVOLUTIONS', 'JIT_CONVOLUTIONS')
+"""Of TacticSource, what TensorRT 8 uses by default besides cuBLAS and cuDNN."""
+
 
 class Shape(NamedTuple):
     """Frames of one call."""
@@ -69,6 +72,8 @@ class BuildOptions:
     """That of the model file."""
     shapes: tuple[Shape, ...]
     """What the engine takes, each with an optimisation profile of its own."""
+    slots: int = SLOTS
+    """Optimisation profiles of each shape of a single frame."""
     workspace_mib: int = 2048
     """Most memory that a layer may use while it computes, MiB."""
 
@@ -104,8 +109,8 @@ class BuildFlags(NamedTuple):
     """Of BuilderFlag, set."""
     off: tuple[str, ...]
     """Of BuilderFlag, cleared."""
-    no_tactic_sources: bool
-    """Whether cuBLAS and cuDNN are left out: these networks do not call them."""
+    tactics: tuple[str, ...]
+    """Of TacticSource, all others are left out; none: as TensorRT has it."""
 
 
 def parse_version(text: str) -> tuple[int, int]:
@@ -126,7 +131,8 @@ def flags_for(version: tuple[int, int], precision: Precision) -> BuildFlags:
     """Choose the flags with which a version builds a precision.
 
     Since 10.12 the precision is in the ONNX alone, and a flag for it is refused (11) or without
-    effect; before, TensorRT takes lower precisions only where a flag allows them.
+    effect; before, TensorRT takes lower precisions only where a flag allows them. Before 10,
+    cuBLAS and cuDNN are on by default, and these networks need neither.
 
     Args:
         version: Major and minor of TensorRT.
@@ -139,14 +145,23 @@ def flags_for(version: tuple[int, int], precision: Precision) -> BuildFlags:
         network=('STRONGLY_TYPED',) if typed else network,
         on=() if typed else allowed,
         off=('TF32',) if precision == 'fp32' else (),
-        no_tactic_sources=version < (10, 0),
+        tactics=OWN_TACTICS if version < (10, 0) else (),
     )
 
 
-def profile_shapes(shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
+def slots_for(cameras: int) -> int:
+    """Return how many sets of buffers single frames have: one camera's never overlap."""
+    return 1 if cameras == 1 else SLOTS
+
+
+def profile_shapes(shapes: tuple[Shape, ...], slots: int) -> tuple[Shape, ...]:
     """Return the shape of each optimisation profile, in order.
 
-    Single frames have one for each of `SLOTS`: until TensorRT 8.6 two execution contexts cannot
-    use the same profile at a time.
+    Single frames have one for each slot: until TensorRT 8.6 two execution contexts cannot use
+    the same profile at a time.
+
+    Args:
+        shapes: What the engine takes.
+        slots: Sets of buffers for single frames.
     """
-    return tuple(shape for shape in shapes for _ in range(SLOTS if shape.frames == 1 else 1))
+    return tuple(shape for shape in shapes for _ in range(slots if shape.frames == 1 else 1))

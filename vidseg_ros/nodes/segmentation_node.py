@@ -34,6 +34,7 @@ from rclpy.utilities import get_rmw_implementation_identifier, ok, try_shutdown
 from vidseg_ros.core.errors import ImageError, VidsegError
 from vidseg_ros.core.malloc import keep_freed_memory
 from vidseg_ros.core.model_card import ModelCard
+from vidseg_ros.inference.cuda_runtime import WAIT_S
 from vidseg_ros.inference.engine import AUTO
 from vidseg_ros.inference.prediction import SegmentationEngine
 from vidseg_ros.nodes.camera_health import CameraHealth
@@ -62,8 +63,9 @@ from vidseg_ros.nodes.shared_memory import shortage
 from vidseg_ros.nodes.worker import Worker
 from vidseg_ros.pipeline import Frame, Mailbox, Segmentation
 
-STOP_TIMEOUT_S: Final = 10.0
-"""Longest wait for the inference in work when the node stops, seconds."""
+STOP_TIMEOUT_S: Final = WAIT_S + 5.0
+"""Longest wait for the inference in work when the node stops, seconds: a GPU that does not answer
+is given up before."""
 
 LOG_PERIOD_S: Final = 5.0
 """What the log says about frames it repeats no faster than this per camera and reason, seconds."""
