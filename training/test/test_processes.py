@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several processes, started by torchrun on loopback, do what one does on the joint batch."""
 
+from contextlib import closing, ExitStack
 from dataclasses import replace
 import json
 from pathlib import Path
+import socket
 import subprocess
 import sys
 
@@ -17,8 +19,12 @@ from vidseg_ros.core.errors import ParameterError
 from vidseg_training.checkpoints import settings_text
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.settings import ConsistencyConfig, DistillationConfig
+from vidseg_training.data import open_dataset
+from vidseg_training.data.sampling import TrainingSet
 from vidseg_training.fitting import run
+from vidseg_training.loop import Run
 from vidseg_training.processes import join_batch_norms, joint_mean, JointBatchNorm, open_fabric
+from vidseg_training.starting_weights import initial_network
 
 _SCRIPT = """
 import json, sys
@@ -31,18 +37,33 @@ leave_processes()
 """
 
 
-def _run_together(config: TrainConfig, folder: Path, processes: int) -> None:
-    folder.mkdir()
+def _run_together(config: TrainConfig, folder: Path, processes: int, hosts: int = 1) -> None:
+    """Do a run, or go on with it, by so many processes for each of so many torchruns."""
+    folder.mkdir(exist_ok=True)
     script, settings = folder / 'script.py', folder / 'settings.json'
     script.write_text(_SCRIPT, encoding='utf-8')
     settings.write_text(settings_text(config), encoding='utf-8')
     command = [
         *(sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node', str(processes)),
-        *('--rdzv-backend', 'c10d', '--rdzv-endpoint', '127.0.0.1:0', '--local-addr', '127.0.0.1'),
+        *('--nnodes', str(hosts), '--rdzv-backend', 'c10d', '--local-addr', '127.0.0.1'),
+        *('--rdzv-endpoint', f'127.0.0.1:{_free_port() if hosts > 1 else 0}'),
         *(str(script), str(settings), str(folder / 'run')),
     ]
-    done = subprocess.run(command, timeout=240, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    with ExitStack() as stack:
+        started = []
+        for host in range(hosts):
+            log = stack.enter_context((folder / f'{host}.log').open('w'))
+            started.append(subprocess.Popen(command, stdout=log, stderr=log))
+            stack.callback(started[-1].kill)
+        for host, process in enumerate(started):
+            assert process.wait(timeout=240) == 0, (folder / f'{host}.log').read_text()
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as listener:
+        listener.bind(('127.0.0.1', 0))
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def _records(folder: Path) -> list[dict[str, float]]:
@@ -80,6 +101,27 @@ def test_two_processes_give_the_losses_of_one_on_the_joint_batch(
     ours = load_file(tmp_path / 'one' / 'last.safetensors')
     for name, value in load_file(tmp_path / 'two' / 'run' / 'last.safetensors').items():
         torch.testing.assert_close(value, ours[name], rtol=0.02, atol=0.005, msg=name)
+
+
+@pytest.mark.slow
+def test_two_hosts_go_on_where_one_process_was_ended(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    config = replace(small_config, learning_rate=1e-3, batch_size=4, epochs=3, checkpoint_steps=1)
+    run(config, tmp_path / 'one')
+    images = open_dataset(config, 'train')
+    network = initial_network(config, images.label_set)
+    begun = Run(config, network, TrainingSet(images), tmp_path / 'two' / 'run')
+    steps = begun.steps()
+    next(steps)
+    next(steps)
+    _run_together(config, tmp_path / 'two', 1, hosts=2)
+    alone, together = (
+        [record['loss'] for record in _records(folder) if 'loss' in record]
+        for folder in (tmp_path / 'one', tmp_path / 'two' / 'run')
+    )
+    assert len(together) == len(alone) == 3
+    assert together == pytest.approx(alone, rel=1e-3)
 
 
 @pytest.mark.slow
