@@ -24,7 +24,7 @@ from vidseg_ros.nodes.parameters import (
 )
 
 DEFAULTS = NodeParameters(
-    model='camvid_fddwnet',
+    model='camvid_fddwnet_fast',
     engine='auto',
     gpu=0,
     image_size=(),

@@ -9,7 +9,7 @@ from typing import Final
 
 from vidseg_ros.core.errors import ModelError, ParameterError, VidsegError
 
-DEFAULT_MODEL: Final = 'camvid_fddwnet'
+DEFAULT_MODEL: Final = 'camvid_fddwnet_fast'
 """Shipped model for footage of one's own."""
 
 _SHARE = Path('share', 'vidseg_ros')

@@ -30,7 +30,6 @@ RECIPES: Final[dict[str, Callable[[], TrainConfig]]] = {
         cityscapes.cityscapes_pspnet_resnet18,
         consistent.camvid_consistent,
         consistent.camvid_etc,
-        consistent.camvid_fddwnet_steady,
         consistent.cityscapes_etc,
         consistent.vspw_etc,
         kitti.kitti_dual_resolution,

@@ -120,7 +120,7 @@ def camvid_fddwnet_large() -> TrainConfig:
 
 
 def camvid_fddwnet_fast() -> TrainConfig:
-    """FDDWNet at CamVid's own 480x360, from `camvid_fddwnet_large`: the quickest of the three.
+    """FDDWNet from `camvid_fddwnet_large` to a size that two CPUs run 15 times a second.
 
     The ingredients are those of `camvid_fddwnet_large`; beside the labels, the published
     Cityscapes network says what it sees in frames of video, so that other roads than Cambridge's
@@ -133,8 +133,10 @@ def camvid_fddwnet_fast() -> TrainConfig:
             --teacher DATA/weights/fddwnet_cityscapes.pth
             --unlabelled DATA/dashcam/{lanelines_solidWhiteRight,test_small1,project_video_cut}.mp4
             --unlabelled-licence MIT
+        vidseg-train export runs/camvid_fddwnet_fast --input-size 432 576
+            --out camvid_fddwnet_fast.onnx
 
-    Result: not run here yet; our own, so nobody has published one.
+    Result: 68.3 mIoU on CamVid test at 576x432, at 480x360 66.5, docs/models.md.
     """
     return replace(
         camvid_fddwnet_large(),

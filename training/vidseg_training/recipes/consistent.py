@@ -15,7 +15,6 @@ from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.settings import ConsistencyConfig, DistillationConfig
 from vidseg_training.recipes.camvid import (
     camvid_dual_resolution_small,
-    camvid_fddwnet_fast,
     camvid_full_pspnet_mobilenet_v2,
 )
 from vidseg_training.recipes.cityscapes import cityscapes_pspnet_resnet18
@@ -121,37 +120,4 @@ def camvid_consistent() -> TrainConfig:
         distillation=DistillationConfig(
             scale=2.0, pixel=0.5, pair=1.0, pair_frames=1.0, multi_frame=1.0
         ),
-    )
-
-
-def camvid_fddwnet_steady() -> TrainConfig:
-    """`camvid_fddwnet_fast` made steady: the temporal loss on driving video, and equivariance.
-
-    A short run from the finished network, which is its own teacher, so that it keeps what it
-    says and only stops to waver. Weights are ten and three times those of a run from the start:
-    there is little left to learn from the labels.
-
-    Command::
-
-        vidseg-train fit camvid_fddwnet_steady --data DATA/camvid
-            --init runs/camvid_fddwnet_fast --distillation.teacher runs/camvid_fddwnet_fast
-            --consistency.clips
-            DATA/dashcam/{lanelines_solidWhiteRight,test_small1,project_video_cut}.mp4
-            --consistency.licence MIT
-
-    Result: not run here yet; our own, so nobody has published one.
-    """
-    return replace(
-        camvid_fddwnet_fast(),
-        name='camvid_fddwnet_steady',
-        epochs=3,
-        batch_size=3,
-        learning_rate=2e-4,
-        relaxed_share=0.0,
-        class_uniform=0.0,
-        ema_decay=None,
-        distillation_weight=1.0,
-        validate_epochs=3,
-        consistency=ConsistencyConfig(temporal=10.0, equivariance=3.0, batch=1),
-        distillation=DistillationConfig(pixel=0.3),
     )
