@@ -19,6 +19,7 @@ import pytest
 from vidseg_ros.bag_io import BagWriter
 from vidseg_ros.cli import demo
 from vidseg_ros.cli.main import main
+from vidseg_ros.core.resources import DEFAULT_MODEL
 from vidseg_ros.evaluation.writers import OverlayVideoWriter
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -69,7 +70,7 @@ def small_world(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             assert cv2.imwrite(f'{folder}/{number:06d}.png', image)
     for models in (Path('models'), Path('prefix', 'share', 'vidseg_ros', 'models')):
         models.mkdir(parents=True)
-        shutil.copy(tiny_model, models / 'camvid_fddwnet.onnx')
+        shutil.copy(tiny_model, models / f'{DEFAULT_MODEL}.onnx')
     for name in ('a.onnx', 'b.onnx'):
         shutil.copy(tiny_model, name)
     monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path / 'prefix'), prepend=os.pathsep)
