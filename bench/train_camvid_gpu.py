@@ -17,6 +17,7 @@ every ``vidseg-train fit``.
 import argparse
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 import shutil
 import subprocess
@@ -70,7 +71,7 @@ def summary(folder: Path) -> dict[str, Any]:
         'miou': result.confusion.miou(),
         'iou': dict(zip(result.labels.names, result.confusion.iou().tolist(), strict=True)),
         'parameters': sum(parameter.numel() for parameter in network.parameters()),
-        'settings': settings_text(trained.config),
+        'settings': settings_text(replace(trained.config, data=Path(trained.config.data.name))),
     }
 
 
