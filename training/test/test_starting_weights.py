@@ -58,7 +58,7 @@ def test_backbone_weights_start_the_backbone(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match='CompactNet has no backbone that published weights'):
         initial_network(replace(config, network='compact'), CAMVID)
     path.write_bytes(b'nothing')
-    with pytest.raises(SourceError, match=r'cannot start from .*imagenet\.pth'):
+    with pytest.raises(SourceError, match=r'cannot read the weights .*imagenet\.pth'):
         initial_network(config, CAMVID)
 
 

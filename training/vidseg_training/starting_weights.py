@@ -107,7 +107,7 @@ def _read_published(path: Path) -> dict[str, Tensor]:
         published = torch.load(path, map_location='cpu', weights_only=True)
         state: dict[str, Tensor] = published.get('state_dict', published)
     except Exception as error:
-        msg = f'cannot start from {path}: {error}'
+        msg = f'cannot read the weights {path}: {error}'
         raise SourceError(msg) from error
     return state
 

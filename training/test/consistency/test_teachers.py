@@ -145,7 +145,7 @@ def test_teachers_of_different_classes_have_no_mean(weights_of: Callable[..., Pa
 
 def test_a_teacher_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / 'broken.pth').write_bytes(b'nothing')
-    with pytest.raises(SourceError, match=r'cannot start from .*broken\.pth'):
+    with pytest.raises(SourceError, match=r'cannot read the weights .*broken\.pth'):
         open_teacher([str(tmp_path / 'broken.pth')])
     torch.save({'state_dict': FDDWNet(11).state_dict()}, tmp_path / 'eleven.pth')
     with pytest.raises(SourceError, match=r'of other shape: layer31.* is \(.*11.*\), not \(.*19'):
