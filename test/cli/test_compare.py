@@ -45,6 +45,16 @@ def test_only_what_flips_is_red(tiny_model: Path) -> None:
     assert (red == (255, 30, 0)).all()
 
 
+def test_across_a_frame_that_is_missing_nothing_is_compared(tiny_model: Path) -> None:
+    card = read_model(tiny_model).card
+    pictures = SideBySide([card], fps=10)
+    for number, stamp in enumerate((0, 2, 50, 51)):
+        if number == 1:
+            pictures.skip(STEP_NS)
+        pictures.draw(textured(), [ids(number % 2 if number < 3 else 0)], stamp * STEP_NS)
+    assert pictures.steadiness[0].flips() == 0  # of the last two frames; elsewhere all would flip
+
+
 def test_video_and_numbers(
     tiny_model: Path,
     tmp_path: Path,

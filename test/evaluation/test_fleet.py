@@ -30,7 +30,12 @@ from vidseg_ros.inference.model_file import read_model
 START_NS = 1_700_000_000_000_000_000
 STEP_NS = 40_000_000
 LABELS = '/truth'
-VIDSEG = 'from vidseg_ros.cli.main import main; raise SystemExit(main())'
+VIDSEG = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+from vidseg_ros.cli.main import main
+raise SystemExit(main())
+"""
 
 
 def blocks(seed: int, size: int = 4) -> NDArray[np.uint8]:

@@ -69,7 +69,7 @@ def _film(
         SourceError: If no frame can be decoded.
     """
     cards = [segmenter.engine.card for segmenter in segmenters]
-    pictures, filmed = SideBySide(cards), 0
+    pictures, filmed, lost = SideBySide(cards, source.fps), 0, 0
     total = min((n for n in (source.frame_count, limit) if n is not None), default=None)
     with (
         OverlayVideoWriter(out, source.fps or FOLDER_FPS) as video,
@@ -79,6 +79,8 @@ def _film(
         for item, outcome in outcomes:
             on_frame(item)
             if isinstance(outcome, ImageError):
+                lost += 1
+                pictures.skip(item.stamp_ns)
                 continue
             image = outcome[0].frame.image
             rgb = image if cards[0].input_order == 'rgb8' else image[..., ::-1].copy()
@@ -88,6 +90,8 @@ def _film(
     if not filmed:
         msg = f'not one frame of {source.name} can be decoded'
         raise SourceError(msg)
+    if lost:
+        Console(stderr=True).print(f'{lost} frames cannot be decoded and are left out')
     return pictures
 
 

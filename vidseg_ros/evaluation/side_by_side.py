@@ -14,6 +14,7 @@ from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.core.motion import MotionTracker
 from vidseg_ros.core.overlay import blend, contact_sheet
+from vidseg_ros.evaluation.frame_clock import FrameClock
 
 _FADING: Final = 0.85
 """What is left of a flip's red one frame later, so that eyes can follow."""
@@ -34,12 +35,14 @@ class SideBySide:
         steadiness: TC and flips of each model so far.
     """
 
-    def __init__(self, cards: Sequence[ModelCard]) -> None:
+    def __init__(self, cards: Sequence[ModelCard], fps: float | None = None) -> None:
         """Start a clip.
 
         Args:
             cards: Of the models, from left to right.
+            fps: Nominal rate of the footage, frames/s; None: not known.
         """
+        self._clock = FrameClock(fps)
         self._cards = cards
         self.steadiness = [TemporalConsistency(len(card.labels)) for card in cards]
         self._motion = MotionTracker(EVALUATION_SIZE)
@@ -63,6 +66,8 @@ class SideBySide:
         Raises:
             ValueError: If an id is not among a model's classes.
         """
+        if not self._clock.add(stamp_ns):
+            self._motion.cut()
         motion = self._motion.add(image, stamp_ns)
         small = [resize_labels(ids, EVALUATION_SIZE) for ids in labels]
         for number, (now, steadiness) in enumerate(zip(small, self.steadiness, strict=True)):
@@ -82,6 +87,11 @@ class SideBySide:
         captions = [card.name for card in self._cards]
         captions += [f'{_number(one.flips())} flips/s so far' for one in self.steadiness]
         return contact_sheet([*classes, *flips], len(classes), captions)
+
+    def skip(self, stamp_ns: int) -> None:
+        """Leave out a frame; across it nothing is compared."""
+        self._clock.add(stamp_ns)
+        self._motion.cut()
 
 
 def _fit(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,6 +1,8 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Iterator
+import errno
+import os
 from pathlib import Path
 import pickle
 
@@ -93,6 +95,18 @@ def test_a_teacher_that_says_nan_is_refused() -> None:
 def test_without_room_nothing_is_begun(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r'it needs 1907348 MiB, \d+ MiB are free'):
         keep_probabilities(tmp_path / 'said.npy', {}, (2, 10**6, 10**6, 1), _no_answers)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_full_meanwhile_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, 'posix_fallocate', full)
+    with pytest.raises(OutputError, match=r'partial: No space left on device; make room'):
+        keep_probabilities(tmp_path / 'said.npy', {}, (2, 3, 4, 1), _no_answers)
     assert list(tmp_path.iterdir()) == []
 
 

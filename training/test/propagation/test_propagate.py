@@ -394,3 +394,5 @@ def test_samples_of_a_removed_label_map_are_forgotten(job: Job, label_folder: Pa
     records = samples(this).values()
     assert {record['source'] for record in records if 'skipped' not in record} == {'drive_0013'}
     assert {record['source'] for record in records if 'skipped' in record} == {'drive_0014'}
+    (label_folder / 'drive_0013.png').rename(labels)
+    assert propagate_clip(this).made == 2

@@ -96,8 +96,8 @@ def spoken_of(logits: Tensor, said: Tensor, known: list[int]) -> tuple[Tensor, T
         known: Ids of the classes that the teacher knows.
 
     Returns:
-        (B, K, h, w) float each: the teacher's probabilities, and the student's shares of the known
-        classes times the sum of those.
+        (B, K, h, w) float each: the student's shares of the known classes times the sum of the
+        teacher's probabilities, and those.
     """
     theirs = said[:, known]
     return logits[:, known].softmax(1) * theirs.sum(1, keepdim=True), theirs

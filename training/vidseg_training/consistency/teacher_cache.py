@@ -74,8 +74,9 @@ def keep_probabilities(
         partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
         note = partial.with_suffix('.json')
         try:
-            _reserve(partial, int(np.prod(shape)))
+            _check_room(partial, int(np.prod(shape)))
             table = np.lib.format.open_memmap(partial, 'w+', np.uint8, shape)
+            _reserve(partial)
             for index, probabilities in enumerate(ask()):
                 table[index] = probabilities
             table.flush()
@@ -92,12 +93,21 @@ def keep_probabilities(
     return KeptProbabilities(path)
 
 
-def _reserve(path: Path, size: int) -> None:
-    """Refuse to start where there is no room: a write to a mapped file cannot fail, only crash."""
+def _check_room(path: Path, size: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < size:
         msg = f'cannot write {path}: it needs {size >> 20} MiB, {free >> 20} MiB are free'
         raise OutputError(msg)
+
+
+def _reserve(path: Path) -> None:
+    """Take the room of a file now: a write to a mapped one cannot fail later, only crash."""
+    try:
+        with path.open('r+b') as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        msg = f'cannot write {path}: {error.strerror}; make room, then give the same command again'
+        raise OutputError(msg) from error
 
 
 def whole_image(

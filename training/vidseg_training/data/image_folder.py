@@ -39,7 +39,8 @@ DESCRIPTION: Final = 'dataset.yaml'
 
 
 MOST_KEPT: Final = 1 << 30
-"""Bytes of shrunken images and label maps that a data set keeps; what is more is read anew."""
+"""Bytes of shrunken images and label maps that a data set keeps, in each process that loads; what
+is more is read anew."""
 
 
 class ImageFolder(ImagePairs):

@@ -244,8 +244,9 @@ class _ClipWork:
         labelled = {self.clip.frame_name(position) for position in self.labels.positions}
         for record in list(self.manifest.records.values()):
             if record['source'] not in labelled and 'skipped' not in record:
-                kept = {key: record[key] for key in ('name', 'source', 'offset', 'inputs')}
-                self.manifest.add({**kept, 'skipped': 'no label map'})
+                kept = {key: record[key] for key in ('name', 'source', 'offset')}
+                # Of no inputs: should the label map come back, the sample is made again.
+                self.manifest.add({**kept, 'inputs': '', 'skipped': 'no label map'})
 
     def _inputs(self, position: int, offset: int) -> str:
         """Return the digest of labels and of all frames that a sample may depend on.
