@@ -4,7 +4,7 @@
 
 Usage::
 
-    python bench/motion_halves.py DATA OUT [--mode reconstruction prediction]
+    python bench/motion_halves.py DATA OUT [--mode reconstruction prediction] [--flow farneback]
 
 ``DATA`` has ``camvid`` (SegNet split) and ``dashcam``. A network learns from the images of one
 half of CamVid's dense clip (frames 0-44 or 56-100; no labels) and the day clips of ``dashcam``,
@@ -15,12 +15,14 @@ command is given again. At the end stands the command that scores the networks.
 import argparse
 from itertools import chain
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final, get_args, Literal
 
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.motion_config import MotionConfig
 from vidseg_training.motion_training import train_motion
 from vidseg_training.networks.motion import MotionMode
+
+Flow = Literal['dis', 'farneback']
 
 HALVES: Final = {'first': range(45), 'second': range(56, 101)}
 DASHCAM: Final = (
@@ -43,8 +45,9 @@ def link_half(data: Path, half: str, out: Path) -> Path:
     return folder
 
 
-def train(data: Path, half: str, mode: MotionMode, out: Path, epochs: int) -> Path:
+def train(mode: MotionMode, half: str, arguments: argparse.Namespace) -> Path:
     """Train a network on one half; return its weights."""
+    data, out, flow = arguments.data, arguments.out, arguments.flow
     folder = link_half(data, half, out)
     config = MotionConfig(
         clips=(
@@ -52,10 +55,11 @@ def train(data: Path, half: str, mode: MotionMode, out: Path, epochs: int) -> Pa
             *(str(data / 'dashcam' / f'{name}.mp4') for name in DASHCAM),
         ),
         mode=mode,
-        epochs=epochs,
+        flow=flow,
+        epochs=arguments.epochs,
         windows=160,
     )
-    return train_motion(config, out / f'{mode}_{half}')
+    return train_motion(config, out / f'{mode}_{flow}_{half}')
 
 
 def main() -> None:
@@ -64,16 +68,14 @@ def main() -> None:
     parser.add_argument('data', type=Path)
     parser.add_argument('out', type=Path)
     parser.add_argument('--mode', nargs='+', choices=get_args(MotionMode))
+    parser.add_argument('--flow', choices=get_args(Flow), default='dis')
     parser.add_argument('--epochs', type=int, default=5, help='of 40 steps')
     arguments = parser.parse_args()
     scored = []
     for mode in arguments.mode or get_args(MotionMode):
         # The network that is scored on the first half has not seen it, and so for the second.
-        networks = [
-            train(arguments.data, half, mode, arguments.out, arguments.epochs)
-            for half in ('second', 'first')
-        ]
-        scored.append(['--learned', mode, *map(str, networks)])
+        networks = [train(mode, half, arguments) for half in ('second', 'first')]
+        scored.append(['--learned', f'{mode}_{arguments.flow}', *map(str, networks)])
     print('python bench/propagated_labels.py', arguments.data, *chain(*scored))
 
 

@@ -137,7 +137,7 @@ def score_half(
     """Return mIoU and coverage on one half by k and by what becomes of occluded pixels."""
     flows = PairFlows(motion, [clip.frames[at] for at in half])
     labels = [clip.labels[at] for at in half]
-    values = {}
+    values: dict[tuple[int, str], tuple[float, float]] = {}
     for k in distances:
         scores = {rule: Score() for rule in get_args(Occlusion)}
         for earlier in range(len(half) - k):
@@ -218,22 +218,33 @@ def draw(rows: Sequence[Row], path: Path) -> None:
                 axes.plot(ks, mious, style, color=f'C{number}', label=label, marker='.')
 
 
-def main() -> int:
-    """Score; return 1 if the known figures are not reproduced."""
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name data and sources of motion."""
     parser.add_argument('data', type=Path)
     parser.add_argument('--motion', nargs='*', default=[], help='names, such as dis farneback')
     parser.add_argument('--learned', nargs=3, action='append', default=[], metavar='X')
+
+
+def open_sources(arguments: argparse.Namespace) -> dict[str, tuple[MotionSource, MotionSource]]:
+    """Return the sources for the first half and for the second by name, learned ones first."""
+    learned = {
+        name: (open_motion(Path(first)), open_motion(Path(second)))
+        for name, first, second in arguments.learned
+    }
+    return learned | {name: (open_motion(name),) * 2 for name in arguments.motion}
+
+
+def main() -> int:
+    """Score; return 1 if the known figures are not reproduced."""
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    add_sources(parser)
     parser.add_argument('--k', type=int, nargs='+', default=list(range(1, 11)))
     parser.add_argument('--out', type=Path, default=RESULTS / 'propagated_labels.json')
     parser.add_argument('--plot', type=Path, help='SVG file for a drawing')
     arguments = parser.parse_args()
     result = surroundings('numpy')
     clip = Clip(arguments.data / 'camvid')
-    sources = {name: (open_motion(name),) * 2 for name in arguments.motion}
-    for name, *checkpoints in arguments.learned:
-        first, second = (open_motion(Path(checkpoint)) for checkpoint in checkpoints)
-        sources[name] = first, second
+    sources = open_sources(arguments)
     reproduced = list(reproduce(clip))
     result |= {
         'question': 'mIoU (%) of labels carried from t to t±k on the dense clip of CamVid',
