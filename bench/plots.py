@@ -1,16 +1,18 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""Draws the plots of docs/performance.md from what the benchmarks wrote.
+"""Draws the plots of docs/performance.md and docs/consistency.md from what the benchmarks wrote.
 
 Usage::
 
     python bench/plots.py bench/results/precision_2cpu.json docs/images/precision_cpu.svg
+    python bench/plots.py bench/results/consistency_ablation.json docs/images/steadiness.svg
 """
 
 import argparse
 from collections.abc import Sequence
 import json
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import matplotlib as mpl
@@ -22,15 +24,16 @@ mpl.rcParams['svg.hashsalt'] = 'vidseg'  # else each run names its parts otherwi
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw one plot."""
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('result', type=Path, help='JSON file of bench/precision.py')
+    parser.add_argument('result', type=Path, help='of precision.py or consistency_ablation.py')
     parser.add_argument('out', type=Path, help='SVG file')
     args = parser.parse_args(argv)
-    figure = draw(json.loads(args.result.read_text(encoding='utf-8')))
+    result = json.loads(args.result.read_text(encoding='utf-8'))
+    figure = draw_steadiness(result) if 'teacher' in result else draw_precision(result)
     figure.savefig(args.out, format='svg', metadata={'Date': None, 'Creator': None})
     return 0
 
 
-def draw(result: dict[str, Any]) -> Figure:
+def draw_precision(result: dict[str, Any]) -> Figure:
     """Return the median time of a frame by size and precision, in shares of that of fp32.
 
     The engines took turns, so the shares hold on a busy machine, too; the times would not.
@@ -53,6 +56,31 @@ def draw(result: dict[str, Any]) -> Figure:
     where = f'{result["machine"]}, load {load:.1f}, {result["date"]}'
     axes.set_title(f'{result["model"]} in ONNX Runtime, {where}', fontsize=9)
     axes.legend(frameon=False, loc='upper left', bbox_to_anchor=(1, 1))
+    axes.spines[['top', 'right']].set_visible(False)
+    return figure
+
+
+def draw_steadiness(result: dict[str, Any]) -> Figure:
+    """Return mIoU of the scored halves over flips, a dot for each seed and a big one for all."""
+    figure = Figure(figsize=(7, 3.6), layout='constrained')
+    axes = figure.subplots()
+    for number, (name, by_seed) in enumerate(result['runs'].items()):
+        points = [
+            (fmean(half['flips_per_s'] for half in halves), 100 * fmean(h['miou'] for h in halves))
+            for halves in by_seed.values()
+        ]
+        flips, mious = zip(*points, strict=True)
+        marker = 'X' if name.startswith('baseline,') else 'o'
+        colour = f'C{number}'
+        axes.scatter(flips, mious, s=12, marker=marker, color=colour, alpha=0.5)
+        axes.scatter(fmean(flips), fmean(mious), s=80, marker=marker, color=colour, label=name)
+    axes.set_xlabel('flips/s (left is steadier)')
+    axes.set_ylabel('mIoU on the clip, %')
+    axes.set_title(
+        f'CompactNet on CamVid, {result["date"]}; x: costs time on the vehicle', fontsize=9
+    )
+    axes.legend(frameon=False, loc='upper left', bbox_to_anchor=(1, 1), fontsize=8)
+    axes.grid(alpha=0.3)
     axes.spines[['top', 'right']].set_visible(False)
     return figure
 
