@@ -77,7 +77,7 @@ def draw_steadiness(result: dict[str, Any]) -> Figure:
     axes.set_xlabel('flips/s (left is steadier)')
     axes.set_ylabel('mIoU on the clip, %')
     axes.set_title(
-        f'CompactNet on CamVid, {result["date"]}; x: costs time on the vehicle', fontsize=9
+        f'CompactNet on CamVid, {result["date"]}; crosses: done after the network', fontsize=9
     )
     axes.legend(frameon=False, loc='upper left', bbox_to_anchor=(1, 1), fontsize=8)
     axes.grid(alpha=0.3)

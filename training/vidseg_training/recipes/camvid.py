@@ -121,7 +121,7 @@ def camvid_fddwnet_large() -> TrainConfig:
 
 
 def camvid_fddwnet_fast() -> TrainConfig:
-    """FDDWNet from `camvid_fddwnet_large` to a size that two CPUs run 15 times a second.
+    """FDDWNet from `camvid_fddwnet_large` to a size that two idle CPUs run 15 times a second.
 
     The ingredients are those of `camvid_fddwnet_large`; beside the labels, the published
     Cityscapes network says what it sees in frames of video, so that other roads than Cambridge's
