@@ -12,12 +12,14 @@ prediction, and boundary label relaxation lets longer offsets pay. Without check
 is DIS's, and the claim about networks is left out; *exact* is the true motion of the clips.
 
 Every run is a line of the result file and is not done again; a run that was ended goes on from
-its checkpoint in ``--work``.
+its checkpoint in ``--work``. ``--only '*_0'`` does the runs of such names, so that two processes
+can share the work and the file.
 """
 
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
 import json
 from pathlib import Path
 import statistics
@@ -242,6 +244,7 @@ def main() -> int:
     parser.add_argument('--prediction', type=Path, help='checkpoint of a motion network')
     parser.add_argument('--steps', type=int, default=1200, help='default: %(default)s')
     parser.add_argument('--clips', type=int, default=len(TRAIN_SEEDS), help='to train on')
+    parser.add_argument('--only', default='*', help='pattern of names, default: %(default)s')
     parser.add_argument('--most', type=int, help='do at most so many runs now')
     parser.add_argument('--threads', type=int, default=1, help='of PyTorch, default: %(default)s')
     parser.add_argument('--work', type=Path, default=Path('runs/propagation_orderings'))
@@ -258,10 +261,13 @@ def main() -> int:
     source = 'reconstruction' if 'reconstruction' in motions else 'dis'
     other = 'prediction' if 'prediction' in motions else None
     result = surroundings('numpy', 'torch')
-    before = json.loads(arguments.out.read_text('utf-8')) if arguments.out.exists() else {}
-    rows: list[Row] = before.get('rows', [])
+    rows = _earlier(arguments.out)
     done = {row['name'] for row in rows}
-    todo = [run for run in plan(source, other) if run.name not in done][: arguments.most]
+    todo = [
+        run
+        for run in plan(source, other)
+        if run.name not in done and fnmatch(run.name, arguments.only)
+    ][: arguments.most]
     seeds = TRAIN_SEEDS[: arguments.clips]
     labelled, test = StreetFrames(seeds, LABELLED), StreetFrames(TEST_SEEDS, TEST_FRAMES)
     for run in todo:
@@ -272,6 +278,7 @@ def main() -> int:
         network = train(run, labelled, samples, arguments.steps, arguments.work / run.name)
         cpu_s = time.process_time() - start_s
         miou = 100 * score(network, test, SIZE).miou()
+        rows = _earlier(arguments.out)  # another process may have added some
         rows.append({**asdict(run), 'name': run.name, 'miou': miou, 'cpu_s': cpu_s})
         found = claims(rows, source, other)
         result |= {
@@ -285,6 +292,11 @@ def main() -> int:
         print(f'{run.name}: mIoU {miou:.2f}, {cpu_s:.0f} CPU-seconds', flush=True)
     _report(rows, source, other, arguments.plot)
     return 0
+
+
+def _earlier(out: Path) -> list[Row]:
+    rows: list[Row] = json.loads(out.read_text('utf-8'))['rows'] if out.exists() else []
+    return rows
 
 
 def _report(rows: Sequence[Row], main: str, other: str | None, plot: Path | None) -> None:
