@@ -93,6 +93,67 @@ class TestCompressed:
             assert np.array_equal(decode_compressed(data, order=order), expected)
 
 
+# A 4x4 mosaic of one colour: red, green, blue under its filters.
+MOSAIC = np.tile(np.array([[200, 100], [100, 50]], np.uint8), (2, 2))
+
+
+@pytest.mark.parametrize('order', ORDERS)
+@pytest.mark.parametrize(
+    ('image_format', 'suffix', 'samples'),
+    [
+        ('bayer_rggb8; png compressed ', '.png', MOSAIC),
+        ('bayer_rggb8; jpeg compressed bayer_rggb8', '.jpg', MOSAIC),
+        ('bayer_rggb8; jpeg compressed ', '.jpg', MOSAIC),
+        ('bayer_bggr8; png compressed', '.png', MOSAIC[::-1, ::-1]),
+        ('bayer_rggb16; png compressed ', '.png', MOSAIC * np.uint16(257)),
+        ('bayer_rggb16; jpeg compressed ', '.jpg', MOSAIC),
+    ],
+)
+def test_a_compressed_mosaic_becomes_colour(
+    order: ColorOrder, image_format: str, suffix: str, samples: NDArray[Any]
+) -> None:
+    data = compress(samples, suffix, cv2.IMWRITE_JPEG_QUALITY, 100)
+    decoded = decode_compressed(data, order=order, image_format=image_format)
+    expected = np.broadcast_to((200, 100, 50)[:: 1 if order == 'rgb8' else -1], (4, 4, 3))
+    assert np.abs(decoded.astype(int) - expected).max() <= (3 if suffix == '.jpg' else 0)
+
+
+@pytest.mark.parametrize(
+    'image_format',
+    [
+        *('', 'png', 'jpeg', 'mono8; png compressed ', 'bayer_rggb8; jpeg compressed mono8'),
+        *('bayer_odd8; png compressed ', 'rgb8; png compressed bgr8', ';;', 'bayer_'),
+    ],
+)
+def test_one_channel_that_is_no_mosaic_stays_grey(image_format: str) -> None:
+    decoded = decode_compressed(compress(MOSAIC, '.png'), order='rgb8', image_format=image_format)
+    assert np.array_equal(decoded, MOSAIC[..., None].repeat(3, axis=-1))
+
+
+def test_a_mosaic_that_was_made_colour_before_is_not_one_any_more() -> None:
+    for image_format in ('bayer_rggb8; jpeg compressed bgr8', 'bayer_rggb8; png compressed '):
+        decoded = decode_compressed(PNG, order='rgb8', image_format=image_format)
+        assert np.array_equal(decoded, scene())
+
+
+@pytest.mark.parametrize(
+    'image_format',
+    ['16UC1; png compressed ', '32FC1; compressedDepth png', '16UC1; tiff compressed ', '16UC1'],
+)
+def test_distances_are_no_picture(image_format: str) -> None:
+    encoding = image_format[:5]
+    with pytest.raises(ImageError, match=f"encoding '{encoding}' is not supported") as caught:
+        decode_compressed(PNG, order='rgb8', image_format=image_format)
+    assert caught.value.reason == 'encoding'
+
+
+def test_a_mosaic_is_refused_below_three_pixels() -> None:
+    data = compress(MOSAIC[:2], '.png')
+    with pytest.raises(ImageError, match='4x2 does not fit bayer_rggb8') as caught:
+        decode_compressed(data, order='rgb8', image_format='bayer_rggb8; png compressed ')
+    assert caught.value.reason == 'size'
+
+
 def with_thumbnail(jpeg: bytes) -> bytes:
     """Put a small JPEG into the header, where EXIF has it."""
     exif = b'Exif\0\0' + compress(scene()[::4, ::4], '.jpg')

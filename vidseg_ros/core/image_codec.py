@@ -7,6 +7,7 @@ needs no ROS. Nothing that a message can contain raises anything but ``ImageErro
 """
 
 from array import array
+import sys
 from typing import Any, cast, Final, get_args, Literal, NamedTuple, TypeAlias
 import zlib
 
@@ -90,6 +91,9 @@ _REVERSED: Final = get_args(ColorOrder)
 ENCODINGS: Final = tuple(_TO_COLOR)
 """Encodings of sensor_msgs/Image that ``decode_image`` reads."""
 
+DEPTH_ENCODINGS: Final = ('16UC1', '32FC1')
+"""Encodings in which depth cameras send distances (ROS REP 118): no pictures."""
+
 _JPEG_START: Final = b'\xff\xd8\xff'
 _JPEG_SCAN: Final = b'\xff\xda'
 _JPEG_END: Final = b'\xff\xd9'
@@ -165,11 +169,12 @@ def decode_image(  # noqa: PLR0913 (the fields of the message)
 
 
 def decode_compressed(
-    data: BytesLike, *, order: ColorOrder, allow_reversed: bool = False
+    data: BytesLike, *, order: ColorOrder, allow_reversed: bool = False, image_format: str = ''
 ) -> NDArray[np.uint8]:
     """Decode the data of a sensor_msgs/CompressedImage: JPEG or PNG.
 
-    Grey becomes colour, alpha is dropped, 16 bits become 8 as in ``decode_image``. An EXIF
+    Grey becomes colour, alpha is dropped, 16 bits become 8 as in ``decode_image``. One channel
+    that ``image_format`` calls a Bayer mosaic becomes colour as there, too. An EXIF
     orientation is not applied: a camera's frames keep the geometry of its calibration. A PNG is
     checked whole by its checksums. A JPEG has none: damage between its start and end markers
     may show as wrong pixels, which libjpeg reports on stderr.
@@ -178,14 +183,87 @@ def decode_compressed(
         data: The file's bytes; what a camera appends after its end (zeros, notes) is ignored.
         order: Channel order wanted.
         allow_reversed: As for `decode_image`.
+        image_format: The message's ``format``; '' where there is none.
 
     Returns:
         (H, W, 3) uint8 in ``order``; new memory.
 
     Raises:
-        ImageError: With reason 'corrupt': neither JPEG nor PNG, cut off, damaged, or too large.
+        ImageError: With reason 'corrupt' (neither JPEG nor PNG, cut off, damaged, or too large),
+            'encoding' (``image_format`` says that it holds distances) or 'size' (too small for a
+            mosaic).
     """
+    encoding = compressed_encoding(image_format)
+    if encoding in DEPTH_ENCODINGS:
+        raise _unsupported(encoding)
+    mosaic = _is_raw_mosaic(image_format)
     raw = bytes(data)
+    _check_whole(raw)
+    color = cv2.IMREAD_ANYCOLOR if mosaic else cv2.IMREAD_COLOR
+    try:
+        decoded = cv2.imdecode(
+            np.frombuffer(raw, np.uint8),
+            color | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION,
+        )
+    except cv2.error as error:
+        msg = f'compressed image of {len(raw)} bytes was refused by OpenCV: {str(error).strip()}'
+        raise ImageError(reason='corrupt', message=msg) from error
+    if decoded is None:
+        msg = (
+            f'compressed image of {len(raw)} bytes is damaged: OpenCV cannot decode it; '
+            'check the camera driver and for lost packets'
+        )
+        raise ImageError(reason='corrupt', message=msg)
+    if decoded.ndim == 2:
+        return _demosaic(decoded, encoding, order)
+    bgr = _to_8bit(decoded) if decoded.dtype == np.uint16 else decoded
+    if order == 'rgb8':
+        bgr = bgr[..., ::-1] if allow_reversed else cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return np.asarray(bgr, np.uint8)
+
+
+def compressed_encoding(image_format: str) -> str:
+    """Return the encoding that an image had before it was compressed.
+
+    Args:
+        image_format: ``format`` of a sensor_msgs/CompressedImage. Where image_transport made it,
+            it is such as ``rgb8; jpeg compressed bgr8``: the encoding, the codec, and what the
+            image was converted to in between, if anything. Others say no more than ``jpeg``,
+            which is then what this returns.
+    """
+    return image_format.partition(';')[0].strip()
+
+
+def _is_raw_mosaic(image_format: str) -> bool:
+    """Return whether one channel is a Bayer mosaic, and not what was made of it (``mono8``)."""
+    encoding = compressed_encoding(image_format)
+    converted_to = image_format.partition(';')[2].partition('compressed')[2].strip()
+    return (
+        encoding in ENCODINGS and encoding.startswith('bayer_') and converted_to in {'', encoding}
+    )
+
+
+def _demosaic(pixels: NDArray[Any], encoding: str, order: ColorOrder) -> NDArray[np.uint8]:
+    """Decode a mosaic, which may have fewer bits than it had: JPEG has 8."""
+    height, width = pixels.shape
+    pattern = encoding.removesuffix('8').removesuffix('16')
+    return decode_image(
+        height=height,
+        width=width,
+        encoding=f'{pattern}{8 * pixels.itemsize}',
+        is_bigendian=sys.byteorder == 'big',
+        step=pixels.strides[0],
+        data=pixels.view(np.uint8),
+        order=order,
+    )
+
+
+def _check_whole(raw: bytes) -> None:
+    """Check that a file is a JPEG or PNG with its end.
+
+    Raises:
+        ImageError: With reason 'corrupt' if it is not.
+    """
     if raw.startswith(_JPEG_START):
         whole = _jpeg_is_whole(raw)
     elif raw.startswith(_PNG_START):
@@ -202,22 +280,6 @@ def decode_compressed(
             'check for lost packets'
         )
         raise ImageError(reason='corrupt', message=msg)
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        decoded = cv2.imdecode(np.frombuffer(raw, np.uint8), flags)
-    except cv2.error as error:
-        msg = f'compressed image of {len(raw)} bytes was refused by OpenCV: {str(error).strip()}'
-        raise ImageError(reason='corrupt', message=msg) from error
-    if decoded is None:
-        msg = (
-            f'compressed image of {len(raw)} bytes is damaged: OpenCV cannot decode it; '
-            'check the camera driver and for lost packets'
-        )
-        raise ImageError(reason='corrupt', message=msg)
-    bgr = _to_8bit(decoded) if decoded.dtype == np.uint16 else decoded
-    if order == 'rgb8':
-        bgr = bgr[..., ::-1] if allow_reversed else cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-    return np.asarray(bgr, np.uint8)
 
 
 def _checked_layout(
@@ -226,8 +288,7 @@ def _checked_layout(
     """Return the layout of an image whose header fits its ``available`` bytes, or raise."""
     layout = _TO_COLOR.get(encoding)
     if layout is None:
-        msg = f'image encoding {encoding!r} is not supported; use one of {", ".join(ENCODINGS)}'
-        raise ImageError(reason='encoding', message=msg)
+        raise _unsupported(encoding)
     if height < 1 or width < 1 or height * width > MAX_PIXELS:
         msg = (
             f'image size {width}x{height} is not between 1 and {MAX_PIXELS} pixels; '
@@ -257,6 +318,11 @@ def _checked_layout(
         )
         raise ImageError(reason='truncated', message=msg)
     return layout
+
+
+def _unsupported(encoding: str) -> ImageError:
+    msg = f'image encoding {encoding!r} is not supported; use one of {", ".join(ENCODINGS)}'
+    return ImageError(reason='encoding', message=msg)
 
 
 def _data_rows(height: int, layout: _Encoding) -> int:
