@@ -6,7 +6,8 @@ import json
 import os
 from pathlib import Path
 import sys
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -20,19 +21,22 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.task import Future
 
-from vidseg_ros.bag_io import BagReader, BagWriter
+from vidseg_ros.bag_io import BagReader, BagWriter, IMAGE_TYPE
+from vidseg_ros.bag_io.messages import serialize_image
 from vidseg_ros.core.errors import EngineError, ModelError, ParameterError
 from vidseg_ros.core.resources import find_model
 from vidseg_ros.core.street import StreetClip
 from vidseg_ros.evaluation.replay import MASKS, Outputs, replay_offline, ReplayResults
 from vidseg_ros.evaluation.sources import open_source
 from vidseg_ros.evaluation.summary import ReplaySummary
+from vidseg_ros.evaluation.writers import LABEL_MAP_TOPIC
 from vidseg_ros.inference.engine import create_engine
 from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.nodes import live_run
 from vidseg_ros.nodes.child_process import ChildNode
 from vidseg_ros.nodes.live_replay import replay_live
-from vidseg_ros.nodes.live_run import NO_MASK, NODE_LOG
+from vidseg_ros.nodes.live_run import AnsweredFrame, NO_MASK, NODE_LOG, UnansweredFrame
+from vidseg_ros.nodes.mask_pairing import Published, Received
 from vidseg_ros.pipeline import Segmenter
 
 FPS = 8.0
@@ -185,6 +189,28 @@ def test_the_node_is_asked_again_until_it_answers(
         run._state = LossyClient(lost=1000)
         with pytest.raises(EngineError, match=r'did not answer within 0\.2 s'):
             run._wait_for_answer(node)
+
+
+def test_a_frame_that_only_the_node_could_decode_has_no_answer(tmp_path: Path) -> None:
+    image, labels = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.uint8)
+    with BagWriter(tmp_path / 'bag') as bag, BagWriter(tmp_path / 'masks') as masks:
+        for index in range(2):
+            cdr = serialize_image(image, encoding='rgb8', stamp_ns=index, frame_id='')
+            if index == 0:  # cv_bridge knows it
+                cdr = cdr.replace(b'rgb8', b'8UC3')
+            bag.write_raw('/cam', IMAGE_TYPE, cdr, index)
+            header: dict[str, Any] = {'stamp_ns': index, 'frame_id': ''}
+            masks.write_image(LABEL_MAP_TOPIC, labels, encoding='mono8', **header)
+    play = SimpleNamespace(
+        published=[Published(index, index, 10 * index) for index in range(2)],
+        received=[Received(index, 10 * index + 5) for index in range(2)],
+        ended_by=None,
+    )
+    with open_source(tmp_path / 'bag') as source:
+        first, second = live_run._answers(source, cast('live_run._Play', play), tmp_path / 'masks')
+    assert isinstance(first, UnansweredFrame)
+    assert (first.frame.index, first.reason) == (0, 'encoding')
+    assert isinstance(second, AnsweredFrame)
 
 
 def test_a_bad_model_is_named_before_anything_starts(tmp_path: Path, tiny_model: Path) -> None:

@@ -77,7 +77,7 @@ class AnsweredFrame(NamedTuple):
 
 
 class UnansweredFrame(NamedTuple):
-    """A frame without a label map."""
+    """A frame without a label map, or with one that cannot be used."""
 
     frame: SourceFrame
     """The frame."""
@@ -291,7 +291,12 @@ def _answers(
                 wanted = pairs[frame.index]
                 mask = next(mask for position, mask in masks if position == wanted)
                 latency_ns = mask.log_ns - published_ns[frame.index]
-                yield AnsweredFrame(frame, frame.decode('rgb8'), mask.label_map(), latency_ns)
+                try:  # the node may read more than this process: it has cv_bridge
+                    image, labels = frame.decode('rgb8'), mask.label_map()
+                except ImageError as error:
+                    yield UnansweredFrame(frame, error.reason)
+                else:
+                    yield AnsweredFrame(frame, image, labels, latency_ns)
         except SourceError:
             if play.ended_by is None:
                 raise
