@@ -2,10 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 import struct
 
+import cv2
 import numpy as np
 import pytest
+from rosbags.typesys.stores import ros2_jazzy as ros
 
-from vidseg_ros.bag_io.messages import read_header, restamp, serialize_image
+from vidseg_ros.bag_io.messages import (
+    BagImage,
+    COMPRESSED_TYPE,
+    IMAGE_TYPE,
+    make_header,
+    message_types,
+    read_header,
+    restamp,
+    serialize_image,
+)
 from vidseg_ros.core.errors import ImageError
 
 
@@ -43,3 +54,37 @@ def test_a_restamped_image_is_the_image_of_that_time() -> None:
         for stamp_ns in (1_500_000_000, 2_000_000_003)
     )
     assert restamp(first, 2_000_000_003) == second
+
+
+def image(cdr: bytes, msgtype: str = IMAGE_TYPE) -> BagImage:
+    return BagImage(msgtype=msgtype, cdr=cdr, log_ns=0, stamp_ns=0, frame_id='')
+
+
+def compressed(pixels: np.ndarray, image_format: str) -> BagImage:
+    message = ros.sensor_msgs__msg__CompressedImage(
+        header=make_header(0, 'front'),
+        format=image_format,
+        data=np.frombuffer(cv2.imencode('.png', pixels)[1].tobytes(), np.uint8),
+    )
+    cdr = message_types().serialize_cdr(message, COMPRESSED_TYPE)
+    return image(bytes(cdr), COMPRESSED_TYPE)
+
+
+def test_what_the_node_reads_is_read() -> None:
+    pixels = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
+    cdr = serialize_image(pixels, encoding='rgb8', stamp_ns=5, frame_id='caf_')
+    odd = cdr.replace(b'caf_', b'caf\xe9')  # latin-1
+    assert odd != cdr
+    for message in (odd, cdr + bytes(1), cdr + bytes(8)):  # middlewares round lengths up
+        np.testing.assert_array_equal(image(message).decode('rgb8'), pixels)
+    assert read_header(odd) == (5, 'caf\ufffd')
+
+
+def test_the_format_says_what_a_compressed_image_holds() -> None:
+    mosaic = np.tile(np.array([[200, 100], [100, 50]], np.uint8), (2, 2))
+    coloured = compressed(mosaic, 'bayer_rggb8; png compressed ').decode('rgb8')
+    np.testing.assert_array_equal(coloured, np.broadcast_to((200, 100, 50), (4, 4, 3)))
+    distances = compressed(mosaic.astype(np.uint16), '16UC1; png compressed ')
+    assert (distances.is_depth(), compressed(mosaic, 'png').is_depth()) == (True, False)
+    with pytest.raises(ImageError, match="image encoding '16UC1' is not supported; use one of"):
+        distances.decode('rgb8')

@@ -78,6 +78,18 @@ def test_serialised_messages_have_the_same_fields_and_pixels() -> None:
         assert deserialize_message(again, Image) == image == result_message(header(), pixels)
 
 
+def test_the_format_says_what_a_compressed_image_holds() -> None:
+    mosaic = np.tile(np.array([[200, 100], [100, 50]], np.uint8), (2, 2))
+    message = CompressedImage(header=header(), format='bayer_rggb8; png compressed ')
+    message.data = array('B', cv2.imencode('.png', mosaic)[1].tobytes())
+    for either in (message, read_message(serialize_message(message), CompressedImage)):
+        coloured = decode_message(either, 'rgb8')
+        np.testing.assert_array_equal(coloured, np.broadcast_to((200, 100, 50), (4, 4, 3)))
+    message.format = '16UC1; png compressed '
+    with pytest.raises(ImageError, match="encoding '16UC1' is not supported"):
+        decode_message(message, 'rgb8')
+
+
 @pytest.mark.parametrize('message_type', [Image, CompressedImage])
 def test_a_cut_message_is_an_image_error(message_type: Any) -> None:
     with pytest.raises(ImageError, match='message is truncated'):

@@ -17,7 +17,19 @@ from rosbags.typesys.stores import ros2_jazzy as ros
 
 from vidseg_ros.core import serialized_image
 from vidseg_ros.core.errors import ImageError
-from vidseg_ros.core.image_codec import ColorOrder, decode_compressed, decode_image
+from vidseg_ros.core.image_codec import (
+    ColorOrder,
+    compressed_encoding,
+    decode_compressed,
+    decode_image,
+    DEPTH_ENCODINGS,
+)
+from vidseg_ros.core.serialized_image import (
+    read_compressed_image,
+    read_image,
+    SerializedCompressedImage,
+    SerializedImage,
+)
 
 IMAGE_TYPE: Final = 'sensor_msgs/msg/Image'
 COMPRESSED_TYPE: Final = 'sensor_msgs/msg/CompressedImage'
@@ -78,11 +90,10 @@ class BagImage:
         Raises:
             ImageError: If this one message is damaged or of an unknown encoding.
         """
-        if self.msgtype == COMPRESSED_TYPE:
-            return decode_compressed(
-                cast('ros.sensor_msgs__msg__CompressedImage', self.parse()).data, order=order
-            )
-        return _decode(cast('ros.sensor_msgs__msg__Image', self.parse()), order)
+        image = self.parse()
+        if isinstance(image, SerializedCompressedImage):
+            return decode_compressed(image.data, order=order, image_format=image.format)
+        return _decode(image, order)
 
     def label_map(self) -> NDArray[np.uint8]:
         """Return the class ids of a mono8 label map as (H, W) uint8.
@@ -90,25 +101,35 @@ class BagImage:
         Raises:
             ImageError: If this message is damaged or is not a mono8 image.
         """
-        message = self.parse()
-        image_type = ros.sensor_msgs__msg__Image
-        if not isinstance(message, image_type) or message.encoding != 'mono8':
-            found = message.encoding if isinstance(message, image_type) else 'compressed'
+        image = self.parse()
+        if isinstance(image, SerializedCompressedImage) or image.encoding != 'mono8':
+            found = image.encoding if isinstance(image, SerializedImage) else 'compressed'
             msg = f'a label map is a mono8 image, this message is {found}'
             raise ImageError('encoding', msg)
-        return np.ascontiguousarray(_decode(message, 'rgb8')[:, :, 0])
+        return np.ascontiguousarray(_decode(image, 'rgb8')[:, :, 0])
 
-    def parse(self) -> object:
-        """Return the message with its fields, its data not copied.
+    def is_depth(self) -> bool:
+        """Return whether it holds distances instead of a picture, as far as the message says.
 
         Raises:
             ImageError: If it is truncated or damaged.
         """
-        try:
-            return message_types().deserialize_cdr(self.cdr, self.msgtype)
-        except SerdeError as error:
-            msg = f'recorded message of {len(self.cdr)} bytes is damaged: {error}'
-            raise ImageError('truncated', msg) from error
+        image = self.parse()
+        if isinstance(image, SerializedCompressedImage):
+            return compressed_encoding(image.format) in DEPTH_ENCODINGS
+        return image.encoding in DEPTH_ENCODINGS
+
+    def parse(self) -> SerializedImage | SerializedCompressedImage:
+        """Return the message with its fields, its data not copied.
+
+        They are read as the node reads them, so that the same bytes give the same answer.
+
+        Raises:
+            ImageError: If it is truncated or damaged.
+        """
+        if self.msgtype == COMPRESSED_TYPE:
+            return read_compressed_image(self.cdr)
+        return read_image(self.cdr)
 
 
 def read_header(cdr: bytes) -> tuple[int, str] | None:
@@ -129,7 +150,12 @@ def read_class_map(message: BagImage) -> tuple[tuple[int, str], ...]:
     Raises:
         ImageError: If it is truncated or damaged.
     """
-    entries = cast('_LabelInfo', message.parse()).class_map
+    try:
+        info = message_types().deserialize_cdr(message.cdr, message.msgtype)
+    except SerdeError as error:
+        msg = f'recorded message of {len(message.cdr)} bytes is damaged: {error}'
+        raise ImageError('truncated', msg) from error
+    entries = cast('_LabelInfo', info).class_map
     return tuple((entry.class_id, entry.class_name) for entry in entries)
 
 
@@ -204,13 +230,13 @@ def make_header(stamp_ns: int, frame_id: str) -> ros.std_msgs__msg__Header:
     return ros.std_msgs__msg__Header(stamp=stamp, frame_id=frame_id)
 
 
-def _decode(message: ros.sensor_msgs__msg__Image, order: ColorOrder) -> NDArray[np.uint8]:
+def _decode(image: SerializedImage, order: ColorOrder) -> NDArray[np.uint8]:
     return decode_image(
-        height=message.height,
-        width=message.width,
-        encoding=message.encoding,
-        is_bigendian=message.is_bigendian,
-        step=message.step,
-        data=message.data,
+        height=image.height,
+        width=image.width,
+        encoding=image.encoding,
+        is_bigendian=image.is_bigendian,
+        step=image.step,
+        data=image.data,
         order=order,
     )

@@ -78,7 +78,9 @@ def decode_message(message: CameraMessage, order: ColorOrder) -> NDArray[np.uint
         ImageError: If the message cannot be decoded; see `decode_any_image`.
     """
     if isinstance(message, (CompressedImage, SerializedCompressedImage)):
-        return decode_compressed(message.data, order=order, allow_reversed=True)
+        return decode_compressed(
+            message.data, order=order, allow_reversed=True, image_format=message.format
+        )
     return decode_any_image(
         height=message.height,
         width=message.width,
