@@ -3,12 +3,22 @@
 """Which topics of a bag are cameras, and which hold label maps."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 import pytest
+from rosbags.typesys.stores import ros2_jazzy as ros
 
-from vidseg_ros.bag_io import BagReader, BagWriter, ImageTopics, LABEL_INFO_TYPE
+from vidseg_ros.bag_io import (
+    BagReader,
+    BagWriter,
+    COMPRESSED_TYPE,
+    IMAGE_TYPE,
+    ImageTopics,
+    LABEL_INFO_TYPE,
+)
+from vidseg_ros.bag_io.messages import make_header, message_types
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import LabelSet
 
@@ -60,6 +70,63 @@ def test_what_cannot_be_read_is_no_label_map(tmp_path: Path) -> None:
         damaged.write_image('/a/ids', IDS, encoding='mono8', stamp_ns=0, frame_id='')
         damaged.write_raw('/a/info', LABEL_INFO_TYPE, b'\0\1\0\0garbage', 0)
     assert sorted_topics(tmp_path / 'damaged') == (['/a/ids'], [])
+
+
+def write_first(bag: BagWriter, topic: str, encoding: str) -> None:
+    """Write one image of this encoding: raw, or compressed where the topic's name says so."""
+    header = make_header(0, '')
+    message: Any
+    if '/compressed' in topic:
+        msgtype, data = COMPRESSED_TYPE, np.zeros(9, np.uint8)
+        message = ros.sensor_msgs__msg__CompressedImage(header=header, format=encoding, data=data)
+    else:
+        msgtype = IMAGE_TYPE
+        message = ros.sensor_msgs__msg__Image(
+            header=header,
+            height=2,
+            width=2,
+            encoding=encoding,
+            is_bigendian=0,
+            step=8,
+            data=np.zeros(16, np.uint8),
+        )
+    bag.write_raw(topic, msgtype, bytes(message_types().serialize_cdr(message, msgtype)), 0)
+
+
+def test_depth_is_no_camera(tmp_path: Path) -> None:
+    depth = {
+        '/aligned/image/compressed': '16UC1; png compressed ',
+        '/depth/image': '16UC1',
+        '/depth/image/compressed': '16UC1; png compressed ',
+        '/depth/image/compressedDepth': 'whatever',
+        '/depth/points': '32FC1',
+    }
+    with BagWriter(tmp_path / 'bag') as bag:
+        for topic, encoding in depth.items():
+            write_first(bag, topic, encoding)
+        bag.write_raw('/damaged', IMAGE_TYPE, b'', 0)
+        write_first(bag, '/infra/image', 'mono16')
+    with BagReader(tmp_path / 'bag') as recorded:
+        found = recorded.image_topics()
+    assert [info.name for info in found.cameras] == ['/damaged', '/infra/image']
+    assert [info.name for info in found.others] == [
+        name for name in depth if name != '/depth/image/compressed'
+    ]
+
+
+def test_the_colour_camera_of_a_depth_camera_needs_no_choice(tmp_path: Path) -> None:
+    with BagWriter(tmp_path / 'bag') as bag:
+        write_first(bag, '/depth/image', '16UC1')
+        write_first(bag, '/color/image', 'rgb8')
+    with BagReader(tmp_path / 'bag') as recorded:
+        assert recorded.image_topic() == '/color/image'
+    with BagWriter(tmp_path / 'deep') as bag:
+        write_first(bag, '/depth/image', '16UC1')
+    with (
+        BagReader(tmp_path / 'deep') as recorded,
+        pytest.raises(SourceError, match=r'no camera in .*deep, only depth, .*/depth/image'),
+    ):
+        recorded.image_topic()
 
 
 def test_the_class_list_of_a_topic(tmp_path: Path) -> None:

@@ -63,7 +63,9 @@ def test_label_maps_and_what_is_made_of_them_are_no_cameras(
     bag = record(tmp_path / 'bag', '/a/image', '/image', *made, info='/gt/label_info')
     assert [job.topic for job in jobs(bag, labels='/gt/ids')] == ['/a/image', '/image']
     (line,) = caplog.messages
-    assert line.startswith(f'{bag}: label maps and what is made of them are no cameras, skipped: ')
+    assert line.startswith(
+        f'{bag}: depth, label maps and what is made of them are no cameras, skip'
+    )
     assert [name in line for name in made] == [True, True, True, False], 'but for the labels'
     (forced,) = jobs(bag, topics=['/a/label_map'])
     assert forced.topic == '/a/label_map'

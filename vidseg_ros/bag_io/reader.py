@@ -101,8 +101,8 @@ class BagReader:
         return self._opened().topics
 
     def image_topics(self) -> ImageTopics:
-        """Return the image topics by what they hold: cameras, or what was made of their images."""
-        return sort_image_topics(self.topics, self._has_ids)
+        """Return the image topics by what they hold: cameras, label maps, or something else."""
+        return sort_image_topics(self.topics, self._has_ids, self._is_depth)
 
     def image_topic(self, choice: str | None = None) -> str:
         """Return the chosen image topic, or the only camera where nothing is chosen.
@@ -125,7 +125,7 @@ class BagReader:
         cameras = self.image_topics().cameras
         if not cameras:
             msg = (
-                f'no camera in {self.path}, only label maps and what was made of them: '
+                f'no camera in {self.path}, only depth, label maps and what was made of them: '
                 f'{topic_listing(images)}; --topic takes one all the same'
             )
             raise SourceError(msg)
@@ -164,6 +164,13 @@ class BagReader:
         except (ImageError, SourceError):
             return False
         return bool(maps) and all(np.isin(image, [*ids, IGNORE_ID]).all() for image in maps)
+
+    def _is_depth(self, topic: str) -> bool:
+        """Whether the first image of a topic holds distances; not if it cannot be read."""
+        try:
+            return any(image.is_depth() for image in islice(self.images(topic), 1))
+        except (ImageError, SourceError):
+            return False
 
     def images(self, topic: str) -> Iterator[BagImage]:
         """Yield the images of a topic in recorded order, none of them decoded yet.

@@ -1,6 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""The topics of a bag: which are cameras, and which hold what was made of their images."""
+"""The topics of a bag: which are cameras, and which hold depth or what was made of images."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,9 @@ COMPRESSED: Final = '/compressed'
 LABEL_MAP: Final = 'label_map'
 MADE_OF_IMAGES: Final = (LABEL_MAP, 'confidence', 'overlay')
 """Last part of the names of what a segmentation publishes; the node's, and those of exports."""
+
+COMPRESSED_DEPTH: Final = 'compressedDepth'
+"""Last part of the names of depth images that compressed_depth_image_transport made."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +37,22 @@ class ImageTopics:
     label_maps: tuple[TopicInfo, ...]
     """Class ids: ``*/label_map``, or without one what a vision_msgs/LabelInfo beside it names."""
     others: tuple[TopicInfo, ...]
-    """``*/confidence`` and ``*/overlay``, compressed or not."""
+    """``*/confidence`` and ``*/overlay``, compressed or not, and depth: ``*/compressedDepth``, and
+    what would be a camera but for a first image of 16UC1 or 32FC1."""
 
 
 def sort_image_topics(
-    topics: Sequence[TopicInfo], has_ids: Callable[[str, str], bool]
+    topics: Sequence[TopicInfo],
+    has_ids: Callable[[str, str], bool],
+    is_depth: Callable[[str], bool],
 ) -> ImageTopics:
-    """Tell cameras from what was made of their images.
+    """Tell cameras from depth and from what was made of their images.
 
     Args:
         topics: All topics of a bag.
         has_ids: Says whether a raw image topic holds the ids of the classes on a LabelInfo topic.
             Asked for those in one namespace, unless a ``label_map`` is there for the LabelInfo.
+        is_depth: Says whether an image topic holds distances. Asked for would-be cameras only.
     """
     images = [topic for topic in topics if is_image(topic)]
     names = {topic.name for topic in images}
@@ -58,12 +65,12 @@ def sort_image_topics(
         beside = [name for name in infos if _parent(name) in {plain, _parent(plain)}]
         if _last(plain) == LABEL_MAP:
             label_maps.append(topic)
-        elif _last(plain) in MADE_OF_IMAGES:
+        elif _last(plain) in {*MADE_OF_IMAGES, COMPRESSED_DEPTH}:
             others.append(topic)
         elif topic.type == IMAGE_TYPE and any(has_ids(topic.name, name) for name in beside):
             label_maps.append(topic)
         elif plain == topic.name or plain not in names:
-            cameras.append(topic)
+            (others if is_depth(topic.name) else cameras).append(topic)
     return ImageTopics(cameras=tuple(cameras), label_maps=tuple(label_maps), others=tuple(others))
 
 

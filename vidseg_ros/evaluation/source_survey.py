@@ -39,8 +39,8 @@ def survey_sources(
     Args:
         paths: Bags, videos and folders.
         topics: Camera topics of bags; none: all that have images, other than the labels, what
-            `ImageTopics` takes for label maps or made of them (a line is logged that says so),
-            and a compressed one only where there is no raw one beside it.
+            `ImageTopics` takes for depth, label maps or made of them (a line is logged that says
+            so), and a compressed one only where there is no raw one beside it.
         labels: Topic of label maps; None: they are in no bag.
 
     Raises:
@@ -82,8 +82,8 @@ def _cameras(bag: BagReader, labels: str | None) -> tuple[str, ...]:
         topic.name for topic in (*images.label_maps, *images.others) if topic.name != labels
     ]:
         _logger.warning(
-            '%s: label maps and what is made of them are no cameras, skipped: %s; --topic takes '
-            'one all the same',
+            '%s: depth, label maps and what is made of them are no cameras, skipped: %s; --topic '
+            'takes one all the same',
             bag.path,
             ', '.join(left_out),
         )
