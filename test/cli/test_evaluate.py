@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 import pytest
 
-from vidseg_ros.bag_io import BagWriter, LABEL_INFO_TYPE
+from vidseg_ros.bag_io import BagWriter, IMAGE_TYPE, LABEL_INFO_TYPE
+from vidseg_ros.bag_io.messages import serialize_image
 from vidseg_ros.cli.evaluate import _parse
 from vidseg_ros.cli.main import main
 from vidseg_ros.core.fleet import run_jobs
@@ -216,6 +217,27 @@ def test_a_source_that_fails_does_not_disturb_the_others(evaluate: Evaluate) -> 
     assert 'notes.txt: notes.txt is of no known type' in err
     assert [source['frames'] for source in results()['sources']] == [4, 0, 0]
     assert 'cannot read video' not in out, 'said once, on stderr'
+    assert results()['overall']['a']['tc'] is not None
+
+
+def test_a_source_of_which_no_frame_can_be_read_has_failed(evaluate: Evaluate) -> None:
+    with BagWriter(Path('odd')) as bag:
+        for index in range(3):
+            cdr = serialize_image(COLORS[golden(0)], encoding='rgb8', stamp_ns=index, frame_id='')
+            bag.write_raw('/camera', IMAGE_TYPE, cdr.replace(b'rgb8', b'nv24'), index)
+    call = ('odd', record('one'), '--topic', '/camera')
+    for skipped in (False, True):
+        status, out, err = evaluate(*call)
+        assert (status, '2 of 2 sources were skipped' in out) == (2, skipped)
+        assert err.startswith(
+            'vidseg: 1 of 2 sources were not evaluated:\n'
+            'odd: not one frame of /camera was segmented: '
+            "frames without a label map (encoding): 3; image encoding 'nv24' is not supported; "
+        )
+    assert [(item['frames'], item['unreadable']) for item in results()['sources']] == [
+        (3, 3),
+        (4, 0),
+    ]
     assert results()['overall']['a']['tc'] is not None
 
 

@@ -206,17 +206,27 @@ def _check_sources(content: dict[str, Any], done: Done, labels: str | None) -> N
     """Refuse to call a run good of which a part is missing.
 
     Raises:
-        SourceError: If sources were not evaluated, or no frame has labels.
+        SourceError: If sources were not evaluated, not one frame of a source was segmented, or no
+            frame has labels.
     """
-    failed = [outcome for outcome in done.values() if outcome.error is not None]
+    whys = [(outcome.job.path, _why_failed(outcome)) for outcome in done.values()]
+    failed = [f'{path}: {why}' for path, why in whys if why is not None]
     if failed:
-        # the cameras of a bag may have the same trouble
-        lines = dict.fromkeys(f'{outcome.job.path}: {outcome.error}' for outcome in failed)
+        lines = dict.fromkeys(failed)  # the cameras of a bag may have the same trouble
         msg = f'{len(failed)} of {len(done)} sources were not evaluated:\n' + '\n'.join(lines)
         raise SourceError(msg)
     if labels and not any(source['labelled'] for source in content['sources']):
         msg = f'no frame has labels in {labels}; PNGs must be named like the frames'
         raise SourceError(msg)
+
+
+def _why_failed(outcome: Outcome[SourceJob, SourceResult]) -> str | None:
+    """Return why a source was not evaluated; None if it was."""
+    result = outcome.result
+    if result is None or result.segmented:
+        return outcome.error
+    of_topic = f' of {result.topic}' if result.topic else ''
+    return f'not one frame{of_topic} was segmented: {"; ".join(result.problems)}'
 
 
 def _write(

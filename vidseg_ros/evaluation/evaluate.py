@@ -39,7 +39,7 @@ from vidseg_ros.pipeline import Segmenter
 SOURCES: Final = 'sources'
 """Folder of the sources' own folders, in that of the evaluation."""
 
-RESULT_VERSION: Final = 4
+RESULT_VERSION: Final = 5
 """Part of every digest: what an older version of this program wrote is not taken for done."""
 
 Frames: TypeAlias = Iterator[EvaluatedFrame | MissingFrame]
@@ -262,7 +262,7 @@ def _segmented_offline(
     segment = segment_in_turn if job.settings.threads == 1 else segment_ahead
     with closing(segment(items, source.name, segmenters, confidence=True)) as outcomes:
         yield (
-            MissingFrame(item, outcome.reason)
+            MissingFrame(item, outcome.reason, str(outcome))
             if isinstance(outcome, ImageError)
             else EvaluatedFrame(
                 item,

@@ -50,6 +50,8 @@ class MissingFrame(NamedTuple):
     """Where it comes from."""
     reason: str
     """Why, in a word or two; those of `ImageError` mean that it cannot be decoded."""
+    message: str = ''
+    """Why, in full, where that is known."""
 
 
 class ScoredMap(NamedTuple):
@@ -166,6 +168,7 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
         }
         self._open = ExitStack()
         self._missing: Counter[str] = Counter()
+        self._first_messages: dict[str, str] = {}
         self._segmented = self._labelled = 0
         self._clock = FrameClock(fps)
 
@@ -226,6 +229,7 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
     def skip(self, item: MissingFrame) -> None:
         """Count a frame without label maps."""
         self._missing[item.reason] += 1
+        self._first_messages.setdefault(item.reason, item.message)
         if self._truth is not None:
             self._truth.skip(item.frame)
         self._clock.add(item.frame.stamp_ns)
@@ -285,6 +289,8 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
             f'frames without a label map ({reason}): {count}'
             for reason, count in self._missing.items()
         ]
+        if not self._segmented:  # then a word does not do
+            problems += [message for message in self._first_messages.values() if message]
         if 2 * dropped > self.frames:
             problems.append('most frames were dropped: a lower --rate gives the node more time')
         problems += self._clock.problems()
