@@ -39,6 +39,7 @@ setup(
         'rosbags>=0.11',
         'ruamel.yaml>=0.17',
         'setuptools',
+        'zstandard>=0.17',
     ],
     # A ROS 2 installation brings its own OpenCV, which a wheel must not hide.
     extras_require={

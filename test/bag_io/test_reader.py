@@ -286,11 +286,14 @@ def test_a_chunk_damaged_in_the_middle_says_where(tmp_path: Path) -> None:
         list(bag.images('/camera'))
 
 
-def test_garbled_metadata_falls_back_to_nothing_but_a_clear_error(tmp_path: Path) -> None:
-    folder = record(tmp_path / 'drive', 'sqlite3')
-    (folder / 'metadata.yaml').write_text('{ this is: [not metadata')
-    with pytest.raises(SourceError, match=r'cannot read bag .*metadata'), BagReader(folder):
-        pass
+@pytest.mark.parametrize('text', ['{ this is: [not metadata', '', '[]', 'rosbag2_bagfile: 1'])
+def test_damaged_metadata_is_noted(tmp_path: Path, storage: Storage, text: str) -> None:
+    folder = record(tmp_path / 'drive', storage)
+    (folder / 'metadata.yaml').write_text(text)
+    with BagReader(folder) as bag:
+        assert sum(1 for _ in bag.images('/camera')) == 5
+        (note,) = bag.notes
+    assert note.startswith('metadata.yaml of the bag is damaged: reading ')
 
 
 def test_paths_that_are_no_bag(tmp_path: Path) -> None:

@@ -59,7 +59,9 @@ def sort_image_topics(
     taken = {_parent(name) for name in map(_plain, names) if _last(name) == LABEL_MAP}
     infos = [topic.name for topic in topics if topic.type == LABEL_INFO_TYPE]
     infos = [name for name in infos if _parent(name) not in taken]
-    cameras, label_maps, others = [], [], []
+    cameras: list[TopicInfo] = []
+    label_maps: list[TopicInfo] = []
+    others: list[TopicInfo] = []
     for topic in images:
         plain = _plain(topic.name)
         beside = [name for name in infos if _parent(name) in {plain, _parent(plain)}]
