@@ -6,6 +6,7 @@ ros2 launch vidseg_ros segmentation.launch.py image:=/camera/image_raw
 ros2 launch vidseg_ros segmentation.launch.py cameras:=front,rear image:=image_raw
 """
 
+from pathlib import Path
 import posixpath
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
@@ -72,9 +73,10 @@ ARGUMENTS = (
     ),
     DeclareLaunchArgument(
         'use_sim_time',
-        default_value='false',
-        description='take the time from /clock, as when a bag is played',
-        **SWITCH,
+        default_value='',
+        choices=['', 'true', 'false'],
+        description='take the time from /clock, as when a bag is played; empty: as params_file '
+        'says',
     ),
     DeclareLaunchArgument(
         'autostart',
@@ -120,12 +122,15 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         context: Values of the launch arguments.
 
     Raises:
-        RuntimeError: If the topic does not fit the cameras.
+        RuntimeError: If there is no such params_file, or the topic does not fit the cameras.
     """
 
     def value(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
+    if not Path(value('params_file')).is_file():
+        msg = f'params_file:={value("params_file")} is no file; check the path'
+        raise RuntimeError(msg)
     cameras = [item.strip(' \'"') for item in value('cameras').strip('[] ').split(',')]
     cameras = [camera for camera in cameras if camera]
     variables = profile_variables(context.environment) if value('shared_memory') == 'true' else {}
@@ -163,11 +168,11 @@ def overrides(context: LaunchContext, cameras: list[str]) -> dict[str, Parameter
         context: Values of the launch arguments.
         cameras: Names of the cameras; none: as in the file.
     """
-    use_sim_time = LaunchConfiguration('use_sim_time')
-    parameters = {'use_sim_time': ParameterValue(use_sim_time, value_type=bool)}
-    for name in ('model', 'engine'):
-        if text := LaunchConfiguration(name).perform(context):
-            parameters[name] = ParameterValue(text, value_type=str)  # 1.onnx is no number
+    parameters = {}
+    for name, kind in (('use_sim_time', bool), ('model', str), ('engine', str)):
+        argument = LaunchConfiguration(name)
+        if argument.perform(context):
+            parameters[name] = ParameterValue(argument, value_type=kind)  # 1.onnx is no number
     if cameras:
         parameters['cameras'] = ParameterValue(cameras)
     return parameters

@@ -4,6 +4,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+import json
 import os
 from pathlib import Path
 import re
@@ -259,6 +260,26 @@ def test_arguments_keep_their_type_as_parameters(segmentation: dict[str, Any]) -
         # 1.5 is the name of a file and `on` one of a camera, whatever YAML says of them.
         expected = {'use_sim_time': True, 'model': '1.5'}
         assert values == expected | ({'cameras': cameras} if cameras else {})
+
+
+def test_arguments_that_are_not_given_leave_the_file_its_values(
+    peer: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    values = {'model': str(tiny_model), 'engine': 'onnxruntime', 'use_sim_time': True}
+    file = tmp_path / 'params.yaml'
+    file.write_text(json.dumps({'/**': {'ros__parameters': values}}))
+    arguments = (f'params_file:={file}', 'autostart:=false')
+    with launched(tmp_path / 'log.txt', 'segmentation.launch.py', *arguments) as running:
+        running.wait_until(lambda: peer.node.count_subscribers('/clock'))
+        assert peer.change('CONFIGURE'), running.log
+        running.interrupt()
+
+
+def test_a_params_file_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / 'none.yaml'
+    code, log = run(tmp_path / 'log.txt', 'segmentation.launch.py', f'params_file:={file}')
+    assert code == 1
+    assert f'params_file:={file} is no file; check the path' in log
 
 
 @pytest.mark.parametrize('chosen', [True, False])
