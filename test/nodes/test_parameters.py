@@ -59,6 +59,19 @@ def test_every_refused_value_is_named(context: Context) -> None:
 
 
 @pytest.mark.parametrize(
+    ('name', 'said'),
+    [
+        ('camera_time_out', 'did you mean camera_timeout[?] Correct it and start'),
+        ('max_agee', 'did you mean max_age[?]'),
+        ('steam', 'the node has model, engine, gpu, .*, diagnostics_period; leave it out and'),
+    ],
+)
+def test_a_name_that_does_not_exist_is_refused(context: Context, name: str, said: str) -> None:
+    with pytest.raises(ParameterError, match=f'^parameter {name} does not exist; {said}'):
+        read(context, **{name: 1.0, 'start_type_description_service': False})
+
+
+@pytest.mark.parametrize(
     ('field', 'value', 'message'),
     [
         ('model', '', "parameter model is ''"),

@@ -107,6 +107,7 @@ def expect_refusal(peer: Any, *texts: str, transition: str = 'CONFIGURE') -> Non
     ('name', 'value', 'texts'),
     [
         ('overlay_opacity', 2.5, ('2.5', 'from 0.0 to 1.0')),
+        ('camera_time_out', 0.2, ('does not exist', 'did you mean camera_timeout?')),
         ('overlay_opacity', 'much', ('much', 'a decimal number')),
         ('diagnostics_period', 0.0, ('0.0', 'from 0.1 to 60.0')),
         ('model', 5, ('5', 'text')),

@@ -4,6 +4,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 import re
 from typing import Any, Final, get_args, Literal
 
@@ -19,6 +20,12 @@ from vidseg_ros.nodes.diagnostics import Limits
 from vidseg_ros.pipeline import MaskSize
 
 InputType = Literal['auto', 'image', 'compressed']
+
+QOS_OVERRIDES: Final = 'qos_overrides.'
+"""How the parameters of endpoints begin; rclpy declares them when it creates an endpoint."""
+
+_OF_ROS: Final = ('use_sim_time', 'start_type_description_service')
+"""Parameters of every node, which not every ROS 2 declares."""
 
 _CAMERA_NAME: Final = re.compile(r'[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*')
 _TAKEN_NAMES: Final = ('engine', 'graph')
@@ -207,11 +214,12 @@ def declare_parameters(node: Node) -> dict[str, str]:
     """Declare every parameter of the node; start-up values that do not fit are set aside.
 
     rclpy refuses a bad start-up value at declaration, long before anybody listens. Here the
-    parameter gets its default instead, and the complaint is for `read_parameters`.
+    parameter gets its default instead, and the complaint is for `read_parameters`. A value for a
+    name that does not exist rclpy takes without a word; that is a complaint as well.
 
     Returns:
         By name of the parameter, a message for each refused value: name, value and what is
-        allowed.
+        allowed, or the nearest name.
     """
     problems = {}
     for name, declaration in _DECLARATIONS.items():
@@ -221,7 +229,33 @@ def declare_parameters(node: Node) -> dict[str, str]:
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             problems[name] = f'parameter {name} must be {declaration.allowed}: {error}'
             node.declare_parameter(name, declaration.default, descriptor, ignore_override=True)
+    for name in find_undeclared(node):
+        if not name.startswith(QOS_OVERRIDES):  # declared with its endpoint
+            problems[name] = f'parameter {name} does not exist; {_nearest(name)}'
     return problems
+
+
+def find_undeclared(node: Node) -> list[str]:
+    """Return names that were given values at start-up, but are no parameters of the node now."""
+    given = node._parameter_overrides  # noqa: SLF001  # rclpy has no public way to it
+    return sorted(name for name in given if name not in _OF_ROS and not node.has_parameter(name))
+
+
+def describe_unused_overrides(node: Node) -> list[str]:
+    """Say which QoS overrides no endpoint has taken, once all endpoints are there."""
+    known = [f'{QOS_OVERRIDES}{name}' for name in node.get_parameters_by_prefix('qos_overrides')]
+    return [
+        f'parameter {name} has no effect: no endpoint has it; those of the nearest name are '
+        f'{", ".join(get_close_matches(name, known)) or "none"}'
+        for name in find_undeclared(node)
+    ]
+
+
+def _nearest(name: str) -> str:
+    found = get_close_matches(name, _DECLARATIONS, n=1)
+    if found:
+        return f'did you mean {found[0]}? Correct it and start the node again'
+    return f'the node has {", ".join(_DECLARATIONS)}; leave it out and start the node again'
 
 
 def read_limits(node: Node) -> Limits:
