@@ -89,6 +89,7 @@ def test_json_layout() -> None:
             'device': 'CPU',
             'precision': 'fp32',
             'note': '',
+            'degraded': False,
         },
         'frames': {'seen': 11, 'segmented': 8},
         'drops': {'corrupt': 2, 'step': 1},

@@ -38,6 +38,7 @@ def test_auto_falls_back_where_there_is_no_tensorrt(
     with closing(create_engine('auto', tiny_model)) as engine:
         assert engine.info.name == 'onnxruntime'
         assert engine.info.note.startswith('not TensorRT: TensorRT is not installed; ')
+        assert not engine.info.degraded, 'the usual case without a GPU'
         assert engine.infer([np.zeros((12, 16, 3), np.uint8)]).labels.shape == (1, 12, 16)
 
 
@@ -57,6 +58,7 @@ def test_auto_says_why_it_fell_back(
     with closing(create_engine('auto', tiny_model, SETTINGS)) as engine:
         assert engine.info.name == 'onnxruntime'
         assert engine.info.note.startswith('not TensorRT: ')
+        assert engine.info.degraded
         assert said in engine.info.note
     assert not fake_gpu.leftovers
 

@@ -92,7 +92,7 @@ class SourceResult:
     """From the first frame to the last, without gaps and jumps of the clock, s."""
     problems: tuple[str, ...]
     """What a reader of the numbers should know."""
-    engines: tuple[dict[str, str], ...]
+    engines: tuple[dict[str, str | bool], ...]
     """What each model really ran on."""
     tallies: Mapping[str, ModelTally]
     """Counts of each model, by `MODEL_KEYS`."""
@@ -241,7 +241,7 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
         *,
         key: str,
         path: Path,
-        engines: tuple[dict[str, str], ...],
+        engines: tuple[dict[str, str | bool], ...],
         problems: tuple[str, ...] = (),
         all_labels_known: bool = True,
     ) -> SourceResult:

@@ -11,6 +11,7 @@ from vidseg_ros.core.errors import EngineError, VidsegError
 from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.prediction import SegmentationEngine
+from vidseg_ros.inference.tensorrt_api import TensorRtMissing
 from vidseg_ros.inference.tensorrt_builder import open_tensorrt
 from vidseg_ros.inference.tensorrt_options import BuildCancelled
 
@@ -69,5 +70,9 @@ def _create_best(model: Path, settings: EngineSettings) -> SegmentationEngine:
         raise
     except VidsegError as error:
         engine = _open_onnxruntime(model, settings)
-        engine.info = replace(engine.info, note=f'not TensorRT: {error}')
+        engine.info = replace(
+            engine.info,
+            note=f'not TensorRT: {error}',
+            degraded=not isinstance(error, TensorRtMissing),
+        )
         return engine

@@ -27,6 +27,8 @@ class EngineInfo:
     """Arithmetic of the network, such as ``fp32``."""
     note: str = ''
     """What its user should know, such as why another engine was not taken; '' if nothing."""
+    degraded: bool = False
+    """Whether a better engine is installed but could not be used; ``note`` says why."""
 
 
 @dataclass(frozen=True, kw_only=True)

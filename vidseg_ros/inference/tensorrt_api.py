@@ -41,11 +41,16 @@ class PlanRefused(EngineError):  # noqa: N818  # what happened, as in TensorRT's
     """TensorRT does not load a plan, such as one of another version or GPU."""
 
 
+class TensorRtMissing(EngineError):  # noqa: N818  # as above
+    """TensorRT is not installed, as on every machine without an NVIDIA GPU."""
+
+
 def load_tensorrt() -> Any:  # noqa: ANN401  # a foreign module without types
     """Return the module ``tensorrt``.
 
     Raises:
-        EngineError: If it is not installed, or its libraries cannot be loaded.
+        TensorRtMissing: If it is not installed.
+        EngineError: If its libraries cannot be loaded.
     """
     try:
         return import_module('tensorrt')
@@ -53,7 +58,7 @@ def load_tensorrt() -> Any:  # noqa: ANN401  # a foreign module without types
         missing = isinstance(error, ModuleNotFoundError) and error.name == 'tensorrt'
         why = 'is not installed' if missing else f'cannot be loaded ({error})'
         msg = f'TensorRT {why}; JetPack and DRIVE bring it, elsewhere: pip install tensorrt'
-        raise EngineError(msg) from error
+        raise (TensorRtMissing if missing else EngineError)(msg) from error
 
 
 def _make_log(trt: Any) -> Any:  # noqa: ANN401

@@ -85,6 +85,7 @@ class _Provision:
     def __init__(self, path: Path, settings: EngineSettings) -> None:
         self._model: ModelFile = read_model(path)
         self._settings = settings
+        self._version = str(load_tensorrt().__version__)
         card = self._model.card
         self._content = path.read_bytes()
         _refuse_uint8(self._content, path)
@@ -94,7 +95,6 @@ class _Provision:
             slots=slots_for(settings.cameras),
             workspace_mib=settings.workspace_mib,
         )
-        self._version = str(load_tensorrt().__version__)
         self._flags: BuildFlags = flags_for(parse_version(self._version), self._options.precision)
         self._gpu = Gpu(settings.device)
         self._key = PlanKey(
