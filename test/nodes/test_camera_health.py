@@ -11,7 +11,7 @@ from vidseg_ros.core.timing import StageTimings
 from vidseg_ros.nodes import camera_health
 from vidseg_ros.nodes.camera_health import CameraHealth
 from vidseg_ros.nodes.clock_check import ClockReading
-from vidseg_ros.nodes.diagnostics import ERROR, Limits, OK, WARN, WINDOW_S
+from vidseg_ros.nodes.diagnostics import ERROR, InputFacts, Limits, OK, WARN, WINDOW_S
 
 SECOND = 10**9
 MS = 10**6
@@ -45,15 +45,20 @@ class Status(NamedTuple):
 
 TIMEOUT_S = 2.0
 NOW_NS = 1000 * SECOND
+SEEN = InputFacts(publishers=1, misfit='', info_problem='')
 NOW = ClockReading(NOW_NS, simulated=False)
 
 
 def assess(
-    health: CameraHealth, *, replaced: int = 0, publishers: int = 1, clock: ClockReading = NOW
+    health: CameraHealth,
+    *,
+    replaced: int = 0,
+    inputs: InputFacts = SEEN,
+    clock: ClockReading = NOW,
 ) -> Status:
     verdict, values = health.assess(
         replaced=replaced,
-        publishers=publishers,
+        inputs=inputs,
         clock=clock,
         limits=Limits(camera_timeout_s=TIMEOUT_S, max_age_s=1.0),
     )
@@ -125,15 +130,45 @@ def test_before_the_first_frame(clock: FakeClock) -> None:
 )
 def test_silence_is_an_error(clock: FakeClock, publishers: int, rule: str, text: str) -> None:
     health = CameraHealth('/front/image')
+    inputs = SEEN._replace(publishers=publishers)
     clock.step(TIMEOUT_S)
-    assert assess(health, publishers=publishers).level == OK
+    assert assess(health, inputs=inputs).level == OK
     clock.step(1.2)
-    status = assess(health, publishers=publishers)
+    status = assess(health, inputs=inputs)
     assert (status.level, status.rules) == (ERROR, [rule])
     assert status.message.startswith('no frame on /front/image for 3 s, ')
     assert text in status.message
     segment(health)
-    assert assess(health, publishers=publishers).level == OK
+    assert assess(health, inputs=inputs).level == OK
+
+
+def test_a_camera_info_may_come_later_than_the_first_mask(clock: FakeClock) -> None:
+    health = CameraHealth('/image')
+    inputs = SEEN._replace(info_problem='no CameraInfo on /camera_info')
+    clock.step(TIMEOUT_S - 1)
+    assert assess(health, inputs=inputs).rules == ['fine'], 'no mask yet'
+    segment(health)
+    clock.step(TIMEOUT_S)
+    segment(health)
+    assert assess(health, inputs=inputs).rules == ['fine']
+    clock.step(0.1)
+    status = assess(health, inputs=inputs)
+    assert (status.level, status.rules) == (WARN, ['no_camera_info'])
+    assert status.message.endswith('go out without ~/camera_info: no CameraInfo on /camera_info')
+    assert assess(health).level == OK
+
+
+def test_pictures_that_failed_are_a_warning_for_a_while(clock: FakeClock) -> None:
+    health = CameraHealth('/image')
+    segment(health)
+    for _ in range(2):
+        health.extras_failed()
+    status = assess(health)
+    assert (status.level, status.rules) == (WARN, ['extras_failed'])
+    assert 'failed for 2 frames in the last 10 s' in status.message
+    clock.step(WINDOW_S + 0.1)
+    segment(health)
+    assert assess(health).rules == ['fine']
 
 
 def test_frames_without_a_mask_are_an_error_until_the_next_mask(clock: FakeClock) -> None:

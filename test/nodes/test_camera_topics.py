@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which topics the node reads and writes for a camera, and how."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,23 @@ import pytest
 
 pytest.importorskip('rclpy')
 
+from rclpy.context import Context
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 MASKS = '/segmentation/label_map'
+
+
+@pytest.fixture
+def driver() -> Iterator[Any]:
+    """Publish a topic from another context: one context knows one type of a topic."""
+    context = Context()
+    context.init(['--ros-args', '--disable-external-lib-logs'])
+    node = Node('driver', context=context, start_parameter_services=False)
+    yield lambda topic, message_type: node.create_publisher(message_type, topic, 1)
+    node.destroy_node()
+    context.shutdown()
 
 
 def test_quality_of_service(peer: Any, tiny_model: Path) -> None:
@@ -78,6 +92,82 @@ def test_masks_at_network_size_come_with_their_camera_info(
     assert scaled.header == message.header == mask.header
     assert (scaled.height, scaled.width) == (mask.height, mask.width) == (12, 16)
     np.testing.assert_allclose(scaled.k, [2, 0, 7.5, 0, 2, 5.5, 0, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ('context', 'topic'),
+    [((), '/camera_info'), (('camera_info:=/front/camera_info',), '/front/camera_info')],
+    indirect=['context'],
+)
+def test_a_camera_info_that_never_comes_is_a_warning(
+    peer: Any, tiny_model: Path, scene: Any, topic: str
+) -> None:
+    node = peer.start_active(model=str(tiny_model), mask_size='network', camera_timeout=0.1)
+    masks = peer.listen(MASKS)
+
+    def warned() -> bool:
+        peer.segment(scene().message(peer.header()), masks)
+        return 'no_camera_info' in peer.values().get('rules', '')
+
+    peer.wait_for(warned, 'warning')
+    status = peer.statuses['segmentation: image']
+    assert f'no CameraInfo that has a size came on {topic}; ' in status.message
+    assert 'remap camera_info (--ros-args -r camera_info:=' in status.message
+    node._cameras[''].inputs._receive_info(CameraInfo(height=48, width=64))
+    peer.wait_for(lambda: 'no_camera_info' not in peer.values()['rules'], 'end of the warning')
+
+
+@pytest.mark.parametrize(
+    ('context', 'remedy'),
+    [
+        ((), 'set input_type: compressed and remap /image/compressed to /image'),
+        (('image:=/cam/compressed',), 'remap the image topic to /cam and set input_type: auto'),
+    ],
+    indirect=['context'],
+)
+def test_compressed_images_on_the_topic_of_raw_ones_are_an_error(
+    peer: Any, driver: Any, tiny_model: Path, remedy: str
+) -> None:
+    driver(peer.node.resolve_topic_name('image'), CompressedImage)
+    peer.start_active(model=str(tiny_model), camera_timeout=0.1)
+    peer.wait_for(lambda: peer.values().get('rules') == 'wrong_type', 'error')
+    status = peer.statuses['segmentation: image']
+    assert status.level == b'\x02'
+    for text in (
+        '/driver publishes sensor_msgs/msg/CompressedImage',
+        'expects sensor_msgs/msg/Image',
+    ):
+        assert text in status.message
+    assert remedy in status.message
+    graph = peer.statuses['segmentation: graph']
+    assert (graph.level, graph.message) == (b'\x01', status.message.split(' s: ', 1)[1])
+
+
+def test_only_raw_images_keep_auto_from_compressed_ones(
+    peer: Any, driver: Any, tiny_model: Path
+) -> None:
+    driver('/image', CompressedImage)
+    driver('/image/compressed', CompressedImage)
+    node = peer.start_active(model=str(tiny_model))
+    peer.wait_for(lambda: node.count_subscribers('/image/compressed'), 'compressed subscription')
+
+
+def test_raw_images_on_a_topic_of_compressed_ones(
+    peer: Any, driver: Any, tiny_model: Path
+) -> None:
+    driver('/image/compressed', Image)
+    peer.start_active(model=str(tiny_model), camera_timeout=0.1, input_type='compressed')
+    peer.wait_for(lambda: peer.values().get('rules') == 'wrong_type', 'error')
+    remedy = 'set input_type: image and remap the image topic to /image/compressed'
+    assert remedy in peer.statuses['segmentation: image'].message
+
+
+def test_an_override_that_no_endpoint_has_is_logged(peer: Any, tiny_model: Path) -> None:
+    name = 'qos_overrides./segmentation/labelmap.publisher.depth'
+    peer.start_active(model=str(tiny_model), **{name: 5})
+    text = f'parameter {name} has no effect: no endpoint has it; those of the nearest name are '
+    log = peer.wait_for(lambda: next((x for x in peer.logs if x.startswith(text)), ''), 'log')
+    assert 'qos_overrides./segmentation/label_map.publisher.depth' in log
 
 
 def test_masks_at_camera_size_need_no_camera_info(peer: Any, tiny_model: Path) -> None:

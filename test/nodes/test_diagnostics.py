@@ -1,5 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from vidseg_ros.nodes.diagnostics import (
     ERROR,
     GRAPH_RULES,
     GraphFacts,
+    InputFacts,
     judge,
     Limits,
     make_status,
@@ -23,7 +25,7 @@ from vidseg_ros.nodes.diagnostics import (
 
 WELL: dict[str, Any] = {
     'topic': '/image',
-    'publishers': 1,
+    'inputs': InputFacts(publishers=1, misfit='', info_problem=''),
     'limits': Limits(camera_timeout_s=2.0, max_age_s=1.0),
     'silent_s': 0.0,
     'blind_s': 0.0,
@@ -34,6 +36,8 @@ WELL: dict[str, Any] = {
     'clock_problem': '',
     'age_s': 0.5,
     'replaced_share': 0.0,
+    'serving_s': 9.0,
+    'extras_failed': 0,
 }
 
 
@@ -43,7 +47,13 @@ WELL: dict[str, Any] = {
         ({}, OK, ['fine']),
         ({'replaced_share': 0.9}, OK, ['replaced']),
         ({'waiting_s': 2.1}, ERROR, ['no_masks']),
-        ({'silent_s': 2.1, 'publishers': 0}, ERROR, ['no_publisher']),
+        ({'silent_s': 2.1, 'inputs': InputFacts(0, '', '')}, ERROR, ['no_publisher']),
+        ({'silent_s': 2.1, 'inputs': InputFacts(0, 'x', '')}, ERROR, ['wrong_type']),
+        ({'silent_s': 2.1, 'inputs': InputFacts(1, 'x', '')}, ERROR, ['wrong_type', 'no_images']),
+        ({'inputs': InputFacts(1, 'x', '')}, OK, ['fine']),
+        ({'inputs': InputFacts(1, '', 'x')}, WARN, ['no_camera_info']),
+        ({'inputs': InputFacts(1, '', 'x'), 'serving_s': 2.0}, OK, ['fine']),
+        ({'extras_failed': 1}, WARN, ['extras_failed']),
         ({'silent_s': 2.1}, ERROR, ['no_images']),
         ({'silent_s': 2.0, 'waiting_s': 2.0}, OK, ['fine']),
         ({'blind_s': 2.1, 'bad_share': 1.0}, ERROR, ['no_good_frames']),
@@ -68,21 +78,26 @@ def test_camera_rules(facts: dict[str, Any], level: bytes, rules: list[str]) -> 
 
 
 def test_engine_rules() -> None:
-    well = EngineFacts(state='active', failure='', building='')
+    well = EngineFacts(state='active', failure='', building='', fallback='', mute='')
     assert judge(ENGINE_RULES, well) == (OK, {'state': 'active'}, ())
-    failed = EngineFacts(state='unconfigured', failure='no {model}', building='')
+    failed = replace(well, state='unconfigured', failure='no {model}')
     assert judge(ENGINE_RULES, failed) == (ERROR, {'failed': 'no {model}'}, ())
-    building = EngineFacts(state='unconfigured', failure='', building='phase 3 %')
+    building = replace(well, state='unconfigured', building='phase 3 %')
     assert judge(ENGINE_RULES, building) == (OK, {'building': 'configuring: phase 3 %'}, ())
+    poor = judge(ENGINE_RULES, replace(well, fallback='not TensorRT: x', mute='street'))
+    assert (poor.level, list(poor.texts)) == (WARN, ['fallback', 'no_confidence'])
+    assert poor.logged == ('no_confidence',), 'the fallback is logged as the engine is opened'
+    assert 'not TensorRT: x' in poor.texts['fallback']
+    assert 'the model street has no such output' in poor.texts['no_confidence']
 
 
 def test_graph_rules() -> None:
-    well = judge(GRAPH_RULES, GraphFacts(name='/a', namesakes=0, clashes=''))
+    well = judge(GRAPH_RULES, GraphFacts(name='/a', namesakes=0, clashes='', misfits=''))
     assert (well.level, list(well.texts)) == (OK, ['fine'])
-    bad = judge(GRAPH_RULES, GraphFacts(name='/a', namesakes=1, clashes='b'))
+    bad = judge(GRAPH_RULES, GraphFacts(name='/a', namesakes=1, clashes='b', misfits='c'))
     assert (bad.level, list(bad.texts), bad.logged) == (
         WARN,
-        ['namesake', 'incompatible_qos'],
+        ['namesake', 'incompatible_qos', 'wrong_type'],
         ('namesake',),
     )
     assert 'another node is called /a (' in bad.texts['namesake']

@@ -23,7 +23,7 @@ from vidseg_ros.nodes.segmentation_node import STOP_TIMEOUT_S
 
 MASKS = '/segmentation/label_map'
 ENGINE = 'segmentation: engine'
-OK, ERROR = b'\x00', b'\x02'
+OK, WARN, ERROR = b'\x00', b'\x01', b'\x02'
 
 
 @pytest.fixture(autouse=True)
@@ -213,6 +213,27 @@ def test_auto_falls_back_and_says_why(
     peer.wait_for(
         lambda: any('(not TensorRT: TensorRT is not installed' in log for log in peer.logs), 'log'
     )
+
+
+def test_auto_that_cannot_use_the_tensorrt_that_is_there_is_a_warning(
+    peer: Any, fake_gpu: Any, tiny_model: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake_gpu.free_bytes = 100
+    peer.start(model=str(tiny_model), diagnostics_period=0.1)
+    assert peer.change('CONFIGURE')
+    peer.wait_for(lambda: peer.values(ENGINE).get('rules') == 'fallback', 'warning')
+    assert peer.statuses[ENGINE].level == WARN
+    assert 'the CPU does the work: not TensorRT: ' in message(peer)
+    assert 'the GPU is out of memory' in message(peer)
+    (line,) = (line for line in capfd.readouterr().err.splitlines() if 'opened ' in line)
+    assert line.startswith('[WARN]')
+
+    before = peer.statuses[ENGINE]
+    assert peer.set_parameters(model=str(tiny_model)).successful
+    peer.wait_for(lambda: peer.statuses[ENGINE] is not before, 'next report')
+    assert peer.values(ENGINE)['rules'] == 'fallback', 'whatever the model'
+    assert peer.change('CLEANUP')
+    peer.wait_for(lambda: message(peer) == 'unconfigured', 'end of the warning')
 
 
 @pytest.mark.parametrize('name', ['cudaErrorIllegalAddress', 'cudaErrorLaunchFailure'])

@@ -39,8 +39,8 @@ class FakeNode:
     def create_publisher(self, *_: Any, **__: Any) -> Any:
         return SimpleNamespace(publish=self.sent.append)
 
-    def get_name(self) -> str:
-        return 'node'
+    def get_fully_qualified_name(self) -> str:
+        return '/car/node'
 
     def get_logger(self) -> Any:
         return SimpleNamespace(warning=self.log.append)
@@ -59,8 +59,8 @@ def test_statuses_are_sent_together_and_once() -> None:
     first, second = node.sent
     assert first.header.stamp == Time(sec=7)
     assert [(status.name, status.level) for status in first.status] == [
-        ('node: front', WARN),
-        ('node: rear', OK),
+        ('car/node: front', WARN),
+        ('car/node: rear', OK),
     ]
     assert first.status[0].message == 'odd stamps; old'
     assert not second.status
@@ -86,6 +86,13 @@ def test_what_begins_is_logged_once_for_each_camera(monkeypatch: pytest.MonkeyPa
 
 
 OVERRIDE = 'qos_overrides./diagnostics.publisher.'
+
+
+@pytest.mark.parametrize('context', [('__ns:=/left',)], indirect=True)
+def test_nodes_of_different_namespaces_send_different_names(peer: Any) -> None:
+    peer.start(diagnostics_period=0.1)
+    peer.wait_for(lambda: 'left/segmentation: engine' in peer.statuses, 'diagnostic')
+    assert 'segmentation: engine' not in peer.statuses
 
 
 def test_the_qos_of_the_topic_can_be_overridden(peer: Any) -> None:

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 pytest.importorskip('rclpy')
@@ -131,6 +132,53 @@ def test_overlay_and_confidence_only_while_somebody_listens(
     peer.segment(picture.message(peer.header()), masks)
     assert not blended
     assert asked == [False] * len(asked)
+
+
+@pytest.mark.parametrize('name', ['blend', 'result_message'])
+def test_pictures_that_fail_do_not_hold_the_masks(
+    peer: Any, tiny_model: Path, scene: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def broken(*_: Any) -> Any:
+        msg = 'a bug'
+        raise ValueError(msg)
+
+    monkeypatch.setattr(camera_topics, name, broken)
+    peer.start_active(model=str(tiny_model))
+    masks = peer.listen(MASKS)
+    peer.listen_later('/segmentation/overlay')
+    picture = scene()
+
+    def warned() -> bool:
+        mask = peer.segment(picture.message(peer.header()), masks)
+        np.testing.assert_array_equal(peer.pixels(mask), picture.labels)
+        return peer.values().get('rules') == 'extras_failed'
+
+    peer.wait_for(warned, 'warning')
+    assert peer.statuses['segmentation: image'].level == b'\x01'
+    assert peer.state() == 'active'
+    logs = [log for log in peer.logs if log.startswith('image: no ~/confidence or ~/overlay: ')]
+    assert len(logs) == 1
+    assert 'ValueError: a bug' in logs[0]
+
+
+def test_a_confidence_that_the_model_lacks_is_a_warning(
+    peer: Any, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(tiny_model)
+    (confidence,) = (output for output in model.graph.output if output.name == 'confidence')
+    model.graph.output.remove(confidence)
+    onnx.save(model, tmp_path / 'mute.onnx')
+    peer.start_active(model=str(tmp_path / 'mute.onnx'))
+    peer.wait_for(lambda: peer.values('segmentation: engine').get('rules') == 'state', 'well')
+    peer.listen('/segmentation/confidence')
+    peer.wait_for(
+        lambda: peer.values('segmentation: engine').get('rules') == 'no_confidence', 'warning'
+    )
+    status = peer.statuses['segmentation: engine']
+    assert status.level == b'\x01'
+    text = 'somebody listens to ~/confidence, but the model tiny has no such output'
+    assert text in status.message
+    peer.wait_for(lambda: any(log.startswith(f'engine: {text}') for log in peer.logs), 'log')
 
 
 def test_the_opacity_changes_at_run_time_and_only_within_its_range(

@@ -14,6 +14,8 @@ from vidseg_ros.nodes.clock_check import ClockReading, find_clock_problem
 from vidseg_ros.nodes.diagnostics import (
     CAMERA_RULES,
     CameraFacts,
+    EXTRAS_FAILED,
+    InputFacts,
     judge,
     Limits,
     STAMP_BACKWARDS,
@@ -66,6 +68,7 @@ class CameraHealth:
         self._troubles: deque[tuple[int, str]] = deque()
         self._window: deque[_Published] = deque()
         self._newest: _Published | None = None
+        self._first_published_ns: int | None = None
 
     def received(self, stamp_ns: int | None, clock_ns: int) -> bool:
         """Count a message that arrived, good or bad.
@@ -119,15 +122,22 @@ class CameraHealth:
             age_ns = clock_ns - stamp_ns
             self._newest = _Published(time.monotonic_ns(), timings, stamp_ns, age_ns)
             self._window.append(self._newest)
+            if self._first_published_ns is None:
+                self._first_published_ns = self._newest.at_ns
+
+    def extras_failed(self) -> None:
+        """Count a frame whose confidence or overlay failed; its mask is out already."""
+        with self._lock:
+            self._troubles.append((time.monotonic_ns(), EXTRAS_FAILED))
 
     def assess(
-        self, *, replaced: int, publishers: int, clock: ClockReading, limits: Limits
+        self, *, replaced: int, inputs: InputFacts, clock: ClockReading, limits: Limits
     ) -> tuple[Verdict, dict[str, str]]:
         """Judge by `CAMERA_RULES`.
 
         Args:
             replaced: Frames since the start that a newer one replaced before their turn.
-            publishers: How many publish on the topic.
+            inputs: How the topics look.
             clock: The node's clock now.
             limits: The integrator's limits.
 
@@ -137,7 +147,7 @@ class CameraHealth:
         with self._lock:
             now_ns = time.monotonic_ns()
             self._forget(now_ns - int(WINDOW_S * _NS_PER_S))
-            facts = self._facts(now_ns, replaced, publishers, clock, limits)
+            facts = self._facts(now_ns, replaced, inputs, clock, limits)
             return judge(CAMERA_RULES, facts), self._values(now_ns, replaced, clock)
 
     def _forget(self, before_ns: int) -> None:
@@ -149,15 +159,16 @@ class CameraHealth:
             self._arrivals.popleft()
 
     def _facts(
-        self, now_ns: int, replaced: int, publishers: int, clock: ClockReading, limits: Limits
+        self, now_ns: int, replaced: int, inputs: InputFacts, clock: ClockReading, limits: Limits
     ) -> CameraFacts:
         waiting_ns = 0 if self._unanswered_ns is None else now_ns - self._unanswered_ns
         bad = Counter(reason for _, reason in self._troubles)
-        backwards = bad.pop(STAMP_BACKWARDS, 0)
+        backwards, extras_failed = bad.pop(STAMP_BACKWARDS, 0), bad.pop(EXTRAS_FAILED, 0)
+        first_ns = now_ns if self._first_published_ns is None else self._first_published_ns
         ages_ns = [item.age_ns for item in self._window]
         return CameraFacts(
             topic=self.topic,
-            publishers=publishers,
+            inputs=inputs,
             limits=limits,
             silent_s=(now_ns - self._last_received_ns) / _NS_PER_S,
             blind_s=(now_ns - self._last_accepted_ns) / _NS_PER_S,
@@ -168,6 +179,8 @@ class CameraHealth:
             clock_problem=find_clock_problem(self._last_stamp_ns, self._offset_ns(), clock),
             age_s=(summarize(ages_ns).p95_ms or 0.0) / 1e3,
             replaced_share=replaced / max(self._received, 1),
+            serving_s=(now_ns - first_ns) / _NS_PER_S,
+            extras_failed=extras_failed,
         )
 
     def _offset_ns(self) -> int | None:

@@ -13,6 +13,7 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -20,6 +21,7 @@ from vidseg_ros.core.color_image import resize_image
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.core.overlay import blend
 from vidseg_ros.core.serialized_image import LabelMapWriter, SerializedHeader
+from vidseg_ros.nodes.diagnostics import InputFacts
 from vidseg_ros.nodes.messages import (
     CameraMessage,
     image_message,
@@ -31,6 +33,11 @@ from vidseg_ros.nodes.messages import (
 from vidseg_ros.nodes.parameters import NodeParameters
 from vidseg_ros.nodes.qos import advertise, overriding_options, QosClashes, refuse_overrides
 from vidseg_ros.pipeline import Place, Segmentation
+
+_IMAGE: Final = 'sensor_msgs/msg/Image'
+_COMPRESSED: Final = 'sensor_msgs/msg/CompressedImage'
+_SUFFIX: Final = '/compressed'
+"""Of the topic with compressed images beside that with raw ones, as in image_transport."""
 
 SELECT_PERIOD_S: Final = 0.5
 """How often `CameraInputs` looks which of its topics is published, seconds."""
@@ -78,21 +85,24 @@ class CameraInputs:
         raw = f'{camera}/image' if camera else 'image'
         self._raw_topic = node.resolve_topic_name(raw)
         # As in image_transport: it follows a remapped image topic, and may itself be remapped.
-        self._compressed_name = f'{self._raw_topic}/compressed'
+        self._compressed_name = f'{self._raw_topic}{_SUFFIX}'
         self._compressed_topic = node.resolve_topic_name(self._compressed_name)
         self._compressed: Subscription | None = None
         stack.callback(self._leave_compressed)
+        types = {self._raw_topic: _IMAGE, self._compressed_topic: _COMPRESSED}
         self.topics: tuple[str, ...] = {
             'image': (self._raw_topic,),
             'compressed': (self._compressed_topic,),
             'auto': (self._raw_topic, self._compressed_topic),
         }[settings.input_type]
         """Topics that images may come on, resolved."""
+        self._types = {topic: types[topic] for topic in self.topics}
+        self._info_name = ''
         self.info: CameraInfo | None = None
         """The latest CameraInfo that has a size; None before the first, and if not wanted."""
         if settings.wants_info:
-            info_topic = f'{camera}/camera_info' if camera else 'camera_info'
-            subscription = self._subscribe(CameraInfo, info_topic, self._receive_info)
+            self._info_name = f'{camera}/camera_info' if camera else 'camera_info'
+            subscription = self._subscribe(CameraInfo, self._info_name, self._receive_info)
             stack.callback(node.destroy_subscription, subscription)
         if settings.input_type != 'image':
             # With auto just to check its overrides: later, nobody would hear of a wrong one.
@@ -107,9 +117,32 @@ class CameraInputs:
             stack.callback(node.destroy_timer, timer)
             self._select()
 
-    def count_publishers(self) -> int:
-        """Return how many endpoints publish images of this camera, connected or not."""
-        return sum(self._node.count_publishers(topic) for topic in self.topics)
+    def look(self) -> InputFacts:
+        """Look who publishes on the topics now, and whether the CameraInfo came."""
+        offers = [(topic, offer) for topic in self.topics for offer in self._offers(topic)]
+        misfits = [
+            _explain(topic, self._types[topic], offer)
+            for topic, offer in offers
+            if offer.topic_type != self._types[topic]
+        ]
+        return InputFacts(
+            publishers=len(offers) - len(misfits),
+            misfit='; '.join(misfits),
+            info_problem=self._find_info_problem(),
+        )
+
+    def _offers(self, topic: str) -> list[TopicEndpointInfo]:
+        """Return all endpoints that publish on a topic, whatever they publish."""
+        return list(self._node.get_publishers_info_by_topic(topic))
+
+    def _find_info_problem(self) -> str:
+        if not self._info_name or self.info is not None:
+            return ''
+        topic = self._node.resolve_topic_name(self._info_name)
+        return (
+            f'no CameraInfo that has a size came on {topic}; check what publishes it, or remap '
+            f'{self._info_name} (--ros-args -r {self._info_name}:=/camera/camera_info)'
+        )
 
     def _receive_info(self, message: CameraInfo) -> None:
         if message.height and message.width:
@@ -156,10 +189,31 @@ class CameraInputs:
             self._compressed = None
 
     def _select(self) -> None:
-        if self._node.count_publishers(self._raw_topic):
+        if self._is_published(self._raw_topic):
             self._leave_compressed()
-        elif self._compressed is None and self._node.count_publishers(self._compressed_topic):
+        elif self._compressed is None and self._is_published(self._compressed_topic):
             self._join_compressed()
+
+    def _is_published(self, topic: str) -> bool:
+        return any(offer.topic_type == self._types[topic] for offer in self._offers(topic))
+
+
+def _explain(topic: str, expected: str, offer: TopicEndpointInfo) -> str:
+    """Say what is published in the place of images, and what to change."""
+    remedy = 'remap the image topic to one that carries images'
+    if offer.topic_type == _COMPRESSED:
+        remedy = (
+            f'remap the image topic to {topic.removesuffix(_SUFFIX)} and set input_type: auto'
+            if topic.endswith(_SUFFIX)
+            else f'set input_type: compressed and remap {topic}{_SUFFIX} to {topic}'
+        )
+    elif offer.topic_type == _IMAGE:
+        remedy = f'set input_type: image and remap the image topic to {topic}'
+    node = f'{offer.node_namespace.rstrip("/")}/{offer.node_name}'
+    return (
+        f'{node} publishes {offer.topic_type} on {topic}, where this node expects {expected}; '
+        f'{remedy}'
+    )
 
 
 class CameraOutputs:

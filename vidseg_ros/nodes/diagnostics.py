@@ -27,6 +27,9 @@ BAD_SHARE: Final = 0.01
 STAMP_BACKWARDS: Final = 'stamp_backwards'
 """Key under which frames are counted whose stamp is older than the one before; not a drop."""
 
+EXTRAS_FAILED: Final = 'extras_failed'
+"""Key under which frames are counted whose confidence or overlay failed; not a drop."""
+
 OK: Final = DiagnosticStatus.OK
 WARN: Final = DiagnosticStatus.WARN
 ERROR: Final = DiagnosticStatus.ERROR
@@ -41,6 +44,17 @@ class Limits(NamedTuple):
     """Largest age of a mask when it is published, seconds."""
 
 
+class InputFacts(NamedTuple):
+    """How the topics of a camera look, see `vidseg_ros.nodes.camera_topics`."""
+
+    publishers: int
+    """How many publish images there, connected or not."""
+    misfit: str
+    """Who publishes something else there, and what to change; '' if nobody does."""
+    info_problem: str
+    """Which CameraInfo is missing, and what to change; '' if none is."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EngineFacts:
     """What `ENGINE_RULES` look at."""
@@ -51,6 +65,10 @@ class EngineFacts:
     """Why the last transition or the engine failed; '' if neither did."""
     building: str
     """How far the build of an engine is; '' if none is built."""
+    fallback: str
+    """Why the engine is not the one that is installed for this machine; '' if it is."""
+    mute: str
+    """Name of the model, if it lacks the confidence that somebody listens to; else ''."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +81,8 @@ class GraphFacts:
     """How many other nodes have it too."""
     clashes: str
     """Endpoints that cannot connect, and what to change; '' if all can."""
+    misfits: str
+    """Publishers of another type than the node expects, and what to change; '' if none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +91,8 @@ class CameraFacts:
 
     topic: str
     """Topic of the camera, for people."""
-    publishers: int
-    """How many publish there."""
+    inputs: InputFacts
+    """Who publishes."""
     limits: Limits
     """The integrator's limits."""
     silent_s: float
@@ -93,6 +113,10 @@ class CameraFacts:
     """95th percentile of the masks' age (s); 0 without masks."""
     replaced_share: float
     """Share of all images since activation that a newer one replaced, 0 to 1."""
+    serving_s: float
+    """Time since the first mask (s); 0 before it."""
+    extras_failed: int
+    """Frames whose confidence or overlay failed."""
 
 
 _Facts = TypeVar('_Facts')
@@ -116,6 +140,20 @@ class Rule(Generic[_Facts]):
 
 ENGINE_RULES: Final[tuple[Rule[EngineFacts], ...]] = (
     Rule('failed', ERROR, lambda facts: bool(facts.failure), '{failure}'),
+    Rule(
+        'fallback',
+        WARN,
+        lambda facts: bool(facts.fallback),
+        'the CPU does the work: {fallback}; where that is meant, set engine: onnxruntime',
+    ),
+    Rule(
+        'no_confidence',
+        WARN,
+        lambda facts: bool(facts.mute),
+        'somebody listens to ~/confidence, but the model {mute} has no such output and nothing '
+        'comes there; export or wrap it again with the confidence, or do not listen',
+        logged=True,
+    ),
     Rule('building', OK, lambda facts: bool(facts.building), 'configuring: {building}'),
     Rule('state', OK, lambda _: True, '{state}'),
 )
@@ -131,8 +169,13 @@ GRAPH_RULES: Final[tuple[Rule[GraphFacts], ...]] = (
         logged=True,
     ),
     Rule('incompatible_qos', WARN, lambda facts: bool(facts.clashes), '{clashes}'),
+    Rule('wrong_type', WARN, lambda facts: bool(facts.misfits), '{misfits}'),
     Rule('fine', OK, lambda _: True, 'every endpoint can connect'),
 )
+
+
+def _silent(facts: CameraFacts) -> bool:
+    return facts.silent_s > facts.limits.camera_timeout_s
 
 
 def _all_bad(facts: CameraFacts) -> bool:
@@ -149,9 +192,16 @@ CAMERA_RULES: Final[tuple[Rule[CameraFacts], ...]] = (
         logged=True,
     ),
     Rule(
+        'wrong_type',
+        ERROR,
+        lambda facts: _silent(facts) and bool(facts.inputs.misfit),
+        'no frame on {topic} for {silent_s:.0f} s: {inputs.misfit}',
+        logged=True,
+    ),
+    Rule(
         'no_publisher',
         ERROR,
-        lambda facts: facts.silent_s > facts.limits.camera_timeout_s and not facts.publishers,
+        lambda facts: _silent(facts) and not facts.inputs.publishers and not facts.inputs.misfit,
         'no frame on {topic} for {silent_s:.0f} s, and nobody publishes there; check the camera '
         "driver and the topic's name",
         logged=True,
@@ -159,7 +209,7 @@ CAMERA_RULES: Final[tuple[Rule[CameraFacts], ...]] = (
     Rule(
         'no_images',
         ERROR,
-        lambda facts: facts.silent_s > facts.limits.camera_timeout_s and facts.publishers > 0,
+        lambda facts: _silent(facts) and facts.inputs.publishers > 0,
         'no frame on {topic} for {silent_s:.0f} s, although somebody publishes there; check the '
         'camera, the QoS of both sides and the room in /dev/shm',
         logged=True,
@@ -193,6 +243,23 @@ CAMERA_RULES: Final[tuple[Rule[CameraFacts], ...]] = (
         'masks are {age_s:.2f} s old when they are published, the limit is {limits.max_age_s:g} s '
         '(parameter max_age); use a smaller model or mask_size: network',
         logged=True,
+    ),
+    Rule(
+        'no_camera_info',
+        WARN,
+        # The first one may come later than the first image.
+        lambda facts: (
+            bool(facts.inputs.info_problem) and facts.serving_s > facts.limits.camera_timeout_s
+        ),
+        'masks of mask_size: network go out without ~/camera_info: {inputs.info_problem}',
+        logged=True,
+    ),
+    Rule(
+        EXTRAS_FAILED,
+        WARN,
+        lambda facts: facts.extras_failed > 0,
+        'masks go out, but ~/confidence or ~/overlay failed for {extras_failed} frames in the '
+        f"last {WINDOW_S:.0f} s; the node's log says why, please report it",
     ),
     Rule(
         REPLACED,

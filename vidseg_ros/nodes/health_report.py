@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sends what the node finds about itself to ``/diagnostics``, and the worst of it to the log."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import time
 from typing import Final
 
@@ -67,20 +67,31 @@ class HealthReport:
             if now_s - self._last_seen.get((name, rule), -LOG_AGAIN_S) >= LOG_AGAIN_S:
                 self._node.get_logger().warning(f'{name}: {verdict.texts[rule]}')
             self._last_seen[name, rule] = now_s
-        full_name = f'{self._node.get_name()}: {name}'
-        self._statuses.append(make_status(full_name, hardware_id, verdict, values))
+        # With the namespace: an aggregator knows a status by its name alone.
+        node = self._node.get_fully_qualified_name().removeprefix('/')
+        self._statuses.append(make_status(f'{node}: {name}', hardware_id, verdict, values))
 
-    def add_engine(
-        self, state: str, failure: str, engine: SegmentationEngine | None, building: str
+    def add_engine(  # noqa: PLR0913  # all but one by name
+        self,
+        engine: SegmentationEngine | None,
+        *,
+        state: str,
+        failure: str,
+        building: str,
+        fallback: str,
+        wants_confidence: bool,
     ) -> None:
         """Add the state of the node and what the engine really runs on.
 
         Args:
+            engine: The engine, if it is open.
             state: State of the lifecycle.
             failure: Why the last transition or the engine failed; '' if neither did.
-            engine: The engine, if it is open.
             building: How far the build of one is; '' if none is built.
+            fallback: Why it is not the one that is installed for this machine; '' if it is.
+            wants_confidence: Whether anybody listens to a confidence.
         """
+        mute = ''
         values = {'state': state, 'building': building}
         if engine is not None:
             info = engine.info
@@ -92,17 +103,26 @@ class HealthReport:
                 'precision': info.precision,
                 'note': info.note,
             }
-        facts = EngineFacts(state=state, failure=failure, building=building)
+            mute = engine.card.name if wants_confidence and not engine.has_confidence else ''
+        facts = EngineFacts(
+            state=state, failure=failure, building=building, fallback=fallback, mute=mute
+        )
         verdict = judge(ENGINE_RULES, facts)
         self.add('engine', values.get('device', ''), verdict, values)
 
-    def add_graph(self, clashes: QosClashes) -> None:
-        """Add how the node gets on with others: namesakes, endpoints that cannot connect."""
+    def add_graph(self, clashes: QosClashes, misfits: Iterable[str]) -> None:
+        """Add how the node gets on with others: namesakes, endpoints that cannot connect.
+
+        Args:
+            clashes: Knows whom quality of service keeps apart.
+            misfits: Who publishes another type than is expected; '' says nothing.
+        """
         name = self._node.get_fully_qualified_name()
         facts = GraphFacts(
             name=name,
             namesakes=self._node.get_fully_qualified_node_names().count(name) - 1,
             clashes='; '.join(clashes.messages()),
+            misfits='; '.join(filter(None, misfits)),
         )
         values = {'namesakes': str(max(facts.namesakes, 0))}
         self.add('graph', name, judge(GRAPH_RULES, facts), values)

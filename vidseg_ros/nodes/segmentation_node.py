@@ -10,16 +10,16 @@ Pause and go on: ``ros2 lifecycle set /segmentation deactivate`` and ``activate`
 open and warm. Another model: ``ros2 param set /segmentation model …``, see `model_swap`.
 """
 
-from collections.abc import Callable, Mapping
+import atexit
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 import os
 import signal
 import sys
 import time
 import traceback
-from typing import Final, NamedTuple
+from typing import Final
 
 from rcl_interfaces.msg import SetParametersResult
 import rclpy
@@ -33,11 +33,10 @@ from rclpy.utilities import get_rmw_implementation_identifier, ok, try_shutdown
 
 from vidseg_ros.core.errors import ImageError, VidsegError
 from vidseg_ros.core.malloc import keep_freed_memory
-from vidseg_ros.core.model_card import ModelCard
-from vidseg_ros.inference.cuda_runtime import WAIT_S
+from vidseg_ros.inference.cuda_runtime import GpuError, WAIT_S
 from vidseg_ros.inference.engine import AUTO
 from vidseg_ros.inference.prediction import SegmentationEngine
-from vidseg_ros.nodes.camera_health import CameraHealth
+from vidseg_ros.nodes.camera import Camera
 from vidseg_ros.nodes.camera_topics import CameraInputs, CameraOutputs
 from vidseg_ros.nodes.diagnostics import STAMP_BACKWARDS
 from vidseg_ros.nodes.engine_preparation import EnginePreparation
@@ -62,7 +61,7 @@ from vidseg_ros.nodes.parameters import (
 from vidseg_ros.nodes.qos import QosClashes
 from vidseg_ros.nodes.shared_memory import shortage
 from vidseg_ros.nodes.worker import Worker
-from vidseg_ros.pipeline import Frame, Mailbox, Segmentation
+from vidseg_ros.pipeline import Frame, Mailbox
 
 STOP_TIMEOUT_S: Final = WAIT_S + 5.0
 """Longest wait for the inference in work when the node stops, seconds: a GPU that does not answer
@@ -70,14 +69,6 @@ is given up before."""
 
 LOG_PERIOD_S: Final = 5.0
 """What the log says about frames it repeats no faster than this per camera and reason, seconds."""
-
-
-class _Camera(NamedTuple):
-    """What belongs to one camera from one activation to the next deactivation."""
-
-    inputs: CameraInputs
-    outputs: CameraOutputs
-    health: CameraHealth
 
 
 class SegmentationNode(LifecycleNode):
@@ -117,10 +108,11 @@ class SegmentationNode(LifecycleNode):
         self._configured, self._active = ExitStack(), ExitStack()
         self._settings: NodeParameters | None = None
         self._engine: SegmentationEngine | None = None
+        self._fallback = ''
         self._worker: Worker | None = None
         self._mailbox = Mailbox()
         self._outputs: dict[str, CameraOutputs] = {}
-        self._cameras: dict[str, _Camera] = {}
+        self._cameras: dict[str, Camera] = {}
         self._formats: dict[str, str] = {}
         self._worker_failed = self.create_guard_condition(self._leave_active)
         self._throttle = LogThrottle(LOG_PERIOD_S)
@@ -156,8 +148,10 @@ class SegmentationNode(LifecycleNode):
             )
             self._configured = stack.pop_all()
         # Another model shall run on what this one runs on.
-        engine = model.engine.info.name if settings.engine == AUTO else settings.engine
+        info = model.engine.info
+        engine = info.name if settings.engine == AUTO else settings.engine
         self._settings = replace(settings, engine=engine)
+        self._fallback = info.note if info.degraded else ''  # holds for those models as well
 
     @lifecycle_step
     def on_activate(self) -> None:
@@ -177,15 +171,15 @@ class SegmentationNode(LifecycleNode):
                     clashes=self._clashes,
                     serialized=self._serialized,
                 )
-                health = CameraHealth(' or '.join(inputs.topics))
-                cameras[camera] = _Camera(inputs, outputs, health)
+                cameras[camera] = Camera(self, inputs, outputs, self._throttle)
+            card = self._segmenter.engine.card
             self._worker = Worker(
                 self._segmenter,
                 self._mailbox,
                 wants_confidence=lambda: any(c.outputs.wants_confidence for c in cameras.values()),
                 publish=(
-                    partial(self._publish_mask, cameras),
-                    partial(self._publish_extras, cameras, self._segmenter.engine.card),
+                    lambda result: cameras[result.frame.camera].publish_mask(result),
+                    lambda result: cameras[result.frame.camera].publish_extras(result, card),
                 ),
                 failed=self._fail_from_worker,
             )
@@ -237,11 +231,14 @@ class SegmentationNode(LifecycleNode):
         self._swap.forget()
         self._active.close()
         self._configured.close()
-        self._settings, self._outputs = None, {}
+        self._settings, self._outputs, self._fallback = None, {}, ''
 
     def _use(self, model: OpenModel) -> None:
         self._engine, self._segmenter = model.engine, model.segmenter
-        self.get_logger().info(f'opened {model}')
+        if model.engine.info.degraded:
+            self.get_logger().warning(f'opened {model}')
+        else:  # a line of code has one level in rclpy
+            self.get_logger().info(f'opened {model}')
 
     def _close_model(self) -> None:
         engine, self._engine = self._engine, None
@@ -300,24 +297,6 @@ class SegmentationNode(LifecycleNode):
             )
         )
 
-    def _publish_mask(self, cameras: Mapping[str, _Camera], result: Segmentation) -> None:
-        """Publish the label map of one result; runs in the worker thread."""
-        camera = cameras[result.frame.camera]
-        camera.outputs.publish_label_map(result, camera.inputs.info)
-        now_ns = self.get_clock().now().nanoseconds
-        camera.health.published(result.timings, stamp_ns(result.frame.context), now_ns)
-
-    def _publish_extras(
-        self, cameras: Mapping[str, _Camera], card: ModelCard, result: Segmentation
-    ) -> None:
-        """Publish what somebody listens to besides; runs in the worker thread."""
-        outputs = cameras[result.frame.camera].outputs
-        if outputs.wants_confidence:
-            outputs.publish_confidence(result)
-        if outputs.wants_overlay:
-            opacity = self.get_parameter('overlay_opacity').value
-            outputs.publish_overlay(result, card, opacity)
-
     def _fail_from_worker(self, error: Exception) -> None:
         """Note what ended the worker thread, in that thread; the executor does the rest."""
         if not self.context.ok():
@@ -336,15 +315,23 @@ class SegmentationNode(LifecycleNode):
 
     def _report(self) -> None:
         state = self._state_machine.current_state[1]
-        building = self._preparation.progress
-        self._health.add_engine(state, self._failure, self._engine, building)
-        self._health.add_graph(self._clashes)
-        if self._worker is not None:
+        self._health.add_engine(
+            self._engine,
+            state=state,
+            failure=self._failure,
+            building=self._preparation.progress,
+            fallback=self._fallback,
+            wants_confidence=any(o.wants_confidence for o in self._outputs.values()),
+        )
+        cameras = self._cameras if self._worker is not None else {}
+        seen = {name: camera.inputs.look() for name, camera in cameras.items()}
+        self._health.add_graph(self._clashes, [inputs.misfit for inputs in seen.values()])
+        if cameras:
             replaced, clock, limits = self._mailbox.replaced(), read_clock(self), read_limits(self)
-            for name, camera in self._cameras.items():
+            for name, camera in cameras.items():
                 verdict, values = camera.health.assess(
                     replaced=replaced.get(name, 0),
-                    publishers=camera.inputs.count_publishers(),
+                    inputs=seen[name],
                     clock=clock,
                     limits=limits,
                 )
