@@ -156,9 +156,10 @@ def test_an_illegal_address_is_for_ever(fake_gpu: Any) -> None:
     stream.upload(device, large)
     with pytest.raises(GpuError, match=r'cudaErrorIllegalAddress; CUDA cannot be used again'):
         stream.wait()
-    with pytest.raises(GpuError, match='cudaErrorIllegalAddress'):
+    with pytest.raises(GpuError, match='cudaErrorIllegalAddress') as caught:
         Gpu()
     assert fake_gpu.sticky
+    assert caught.value.sticky
 
 
 def test_a_gpu_that_never_answers(fake_gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +170,7 @@ def test_a_gpu_that_never_answers(fake_gpu: Any, monkeypatch: pytest.MonkeyPatch
     stream.upload(device, host)
     with pytest.raises(GpuError, match=r'GPU 0 did not answer for 0 s') as caught:
         stream.wait()
-    assert caught.value.name == 'timeout'
+    assert (caught.value.name, caught.value.sticky) == ('timeout', True)
     calls = fake_gpu.calls.total()
     for ask in (device.free, host.free, stream.free, Gpu):
         with pytest.raises(GpuError, match='did not answer'):

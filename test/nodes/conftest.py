@@ -3,7 +3,7 @@
 """ROS for tests: on this machine, in a domain of its own, always with a time limit."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 import gc
 from importlib.util import find_spec
 import os
@@ -30,6 +30,7 @@ if TYPE_CHECKING or find_spec('rclpy') is not None:
     from sensor_msgs.msg import Image
     from std_msgs.msg import Header
 
+    from vidseg_ros.inference.cuda_runtime import GpuError
     from vidseg_ros.nodes.messages import image_message
     from vidseg_ros.nodes.segmentation_node import SegmentationNode
 
@@ -55,14 +56,24 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
     return value
 
 
-def spin(context: 'Context', node: 'Node') -> Callable[[], None]:
-    """Spin a node in a thread; returns what stops it and destroys the node."""
+def spin(
+    context: 'Context', node: 'Node', lost: 'list[GpuError] | None' = None
+) -> Callable[[], None]:
+    """Spin a node in a thread; returns what stops it and destroys the node.
+
+    A lost GPU ends the thread as it would end the process, and is added to ``lost``.
+    """
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
 
     def run() -> None:
-        with suppress(ExternalShutdownException):
+        try:
             executor.spin()
+        except ExternalShutdownException:
+            pass
+        except GpuError as error:
+            assert lost is not None
+            lost.append(error)
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -95,6 +106,7 @@ class Peer:
         self.context, self.stack = context, stack
         self.node = Node('peer', context=context, start_parameter_services=False)
         self.logs: list[str] = []
+        self.lost: list[GpuError] = []
         latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.node.create_subscription(Log, '/rosout', lambda m: self.logs.append(m.msg), latched)
         self.statuses: dict[str, DiagnosticStatus] = {}
@@ -116,7 +128,7 @@ class Peer:
         node = SegmentationNode(
             context=self.context, parameter_overrides=overrides, serialized=serialized
         )
-        self.stack.callback(spin(self.context, node))
+        self.stack.callback(spin(self.context, node, self.lost))
         return node
 
     def start_active(self, **parameters: Any) -> 'SegmentationNode':

@@ -237,7 +237,7 @@ def test_auto_that_cannot_use_the_tensorrt_that_is_there_is_a_warning(
 
 
 @pytest.mark.parametrize('name', ['cudaErrorIllegalAddress', 'cudaErrorLaunchFailure'])
-def test_a_gpu_that_fails_leaves_the_node_unconfigured(
+def test_a_gpu_that_fails_ends_the_node_with_an_error_on_diagnostics(
     peer: Any, fake_gpu: Any, tiny_model: Path, scene: Any, name: str
 ) -> None:
     node = peer.start_active(model=str(tiny_model), engine='tensorrt')
@@ -245,16 +245,27 @@ def test_a_gpu_that_fails_leaves_the_node_unconfigured(
     peer.segment(scene().message(peer.header()), masks)
     fake_gpu.broken = name
     peer.send(scene().message(peer.header()))
-    peer.wait_for(lambda: node._engine is None, 'error processing')
-    assert peer.state() == 'unconfigured'
+    peer.wait_for(lambda: peer.lost, 'end of the executor')
+    assert [error.name for error in peer.lost] == [name]
+    assert node._state_machine.current_state[1] == 'unconfigured'
+    assert node._engine is None
     peer.wait_for(lambda: name in message(peer), 'diagnostic')
     assert peer.statuses[ENGINE].level == ERROR
     assert 'CUDA cannot be used again in this process: restart it' in message(peer)
+
+
+def test_a_gpu_that_fails_while_configuring_ends_the_node_after_the_answer(
+    peer: Any, fake_gpu: Any, tiny_model: Path
+) -> None:
+    fake_gpu.failures['cudaGetDeviceCount'] = 'cudaErrorLaunchFailure'
+    peer.start(model=str(tiny_model), engine='tensorrt')
     assert not peer.change('CONFIGURE')
-    assert peer.state() == 'unconfigured'
+    peer.wait_for(lambda: peer.lost, 'end of the executor')
+    peer.wait_for(lambda: 'cudaErrorLaunchFailure' in message(peer), 'diagnostic')
+    assert peer.statuses[ENGINE].level == ERROR
 
 
-def test_a_gpu_that_hangs_leaves_the_node_unconfigured(
+def test_a_gpu_that_hangs_ends_the_node(
     peer: Any, fake_gpu: Any, tiny_model: Path, scene: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = peer.start_active(model=str(tiny_model), engine='tensorrt')
@@ -262,10 +273,9 @@ def test_a_gpu_that_hangs_leaves_the_node_unconfigured(
     monkeypatch.setattr('vidseg_ros.inference.cuda_runtime.WAIT_S', 0.1)
     fake_gpu.hangs = True
     peer.send(scene().message(peer.header()))
-    peer.wait_for(lambda: node._engine is None, 'error processing')
-    assert peer.state() == 'unconfigured'
+    peer.wait_for(lambda: peer.lost, 'end of the executor')
+    assert node._engine is None
     peer.wait_for(lambda: 'GPU 0 did not answer for' in message(peer), 'diagnostic')
-    assert not peer.change('CONFIGURE')
 
 
 def test_the_node_waits_longer_than_for_a_gpu_that_does_not_answer() -> None:

@@ -297,6 +297,59 @@ def test_a_signal_ends_the_process_cleanly(
     assert 'rror' not in stderr
 
 
+@pytest.mark.parametrize(
+    'arguments', [['-p', 'max_age:=0.2'], ['x', '--ros-args', '-p', 'gpu:=1']]
+)
+def test_arguments_that_are_not_for_ros_are_refused(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert segmentation_node.main(arguments) == 2
+    said = capsys.readouterr().err
+    first = '-p max_age:=0.2' if arguments[0] == '-p' else 'x'
+    assert said.startswith(f'segmentation_node: cannot use {first}: --ros-args must stand before')
+
+
+LOSES_ITS_GPU = """
+import sys
+from vidseg_ros.inference.cuda_runtime import GpuError
+from vidseg_ros.nodes.segmentation_node import main
+from vidseg_ros.pipeline import Segmenter
+
+def segment(*_, **__):
+    raise GpuError('cudaErrorIllegalAddress', 'the GPU has left')
+
+Segmenter.segment = segment
+Segmenter.warm_up = lambda _: None
+sys.exit(main())
+"""
+
+
+def test_a_lost_gpu_ends_the_process_so_that_it_is_respawned(
+    peer: Any, tiny_model: Path, scene: Any
+) -> None:
+    command = [sys.executable, '-c', LOSES_ITS_GPU, '--ros-args', '--disable-external-lib-logs']
+    process = subprocess.Popen(
+        [*command, '-p', f'model:={tiny_model}', '-p', 'diagnostics_period:=60.0'],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=os.environ,
+    )
+    try:
+        assert peer.change('CONFIGURE')
+        assert peer.change('ACTIVATE')
+        peer.send(scene().message(peer.header()))
+        _, stderr = process.communicate(timeout=15)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 2, stderr
+    assert 'Traceback' not in stderr
+    peer.wait_for(lambda: 'segmentation: engine' in peer.statuses, 'last words')
+    status = peer.statuses['segmentation: engine']
+    assert (status.level, status.message) == (ERROR, 'the GPU has left')
+
+
 @pytest.mark.parametrize('ended', [True, False])
 def test_only_a_callback_that_meets_the_end_of_ros_may_fail(
     monkeypatch: pytest.MonkeyPatch, *, ended: bool
@@ -305,7 +358,7 @@ def test_only_a_callback_that_meets_the_end_of_ros_may_fail(
 
     def spin(_: Any) -> None:
         if ended:
-            rclpy.shutdown()
+            rclpy.get_default_context().shutdown()  # as rclpy's handler of signals does
         msg = 'rcl_count_publishers: context is invalid'
         raise RuntimeError(msg)
 
@@ -315,10 +368,10 @@ def test_only_a_callback_that_meets_the_end_of_ros_may_fail(
     handler = signal.getsignal(signal.SIGINT)
     try:
         if ended:
-            assert segmentation_node.main() == 0
+            assert segmentation_node.main([]) == 0
         else:
             with pytest.raises(RuntimeError, match='context is invalid'):
-                segmentation_node.main()
+                segmentation_node.main([])
     finally:
         signal.signal(signal.SIGINT, handler)
     assert destroyed == [True]

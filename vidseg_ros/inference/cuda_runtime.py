@@ -29,6 +29,7 @@ _lost_gpus: set[int] = set()
 """GPUs that did not answer: whatever is asked of them, even to free memory, might never return."""
 
 OUT_OF_MEMORY: Final = 'cudaErrorMemoryAllocation'
+_TIMEOUT: Final = 'timeout'
 
 _ADVICE: Final = {
     OUT_OF_MEMORY: 'the GPU is out of memory: fewer cameras in one batch, a smaller '
@@ -53,6 +54,7 @@ _STICKY: Final = (
     'cudaErrorLaunchTimeout',
     'cudaErrorMisalignedAddress',
     'cudaErrorUnknown',
+    _TIMEOUT,
 )
 """After these every call fails, until the process ends."""
 
@@ -64,12 +66,13 @@ class GpuError(EngineError):
 
     Attributes:
         name: CUDA's name of the error, such as ``cudaErrorIllegalAddress``.
+        sticky: Whether every further call fails too, until the process ends.
     """
 
     def __init__(self, name: str, message: str) -> None:
         """Remember the name beside the message for people."""
         super().__init__(message)
-        self.name = name
+        self.name, self.sticky = name, name in _STICKY
 
 
 def load_cuda() -> Any:  # noqa: ANN401  # a foreign module without types
@@ -147,7 +150,7 @@ class Gpu:
         """Note that it does not answer; return the error that says so."""
         _lost_gpus.add(self.index)
         msg = f'GPU {self.index} did not answer for {WAIT_S:.0f} s; {_LOST}'
-        return GpuError('timeout', msg)
+        return GpuError(_TIMEOUT, msg)
 
     def use(self) -> None:
         """Make it the GPU of the calling thread."""

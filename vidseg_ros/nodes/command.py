@@ -1,6 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""How the ROS command lines beside the segmentation node end."""
+"""How the ROS command lines end."""
 
 from collections.abc import Callable
 import sys

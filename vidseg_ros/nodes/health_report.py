@@ -7,6 +7,7 @@ import time
 from typing import Final
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.duration import Duration
 from rclpy.node import Node
 from std_msgs.msg import Header
 
@@ -25,6 +26,9 @@ from vidseg_ros.nodes.diagnostics import (
 from vidseg_ros.nodes.qos import advertise, QosClashes
 
 _TOPIC: Final = '/diagnostics'
+
+_FAREWELL_S: Final = 1
+"""Longest wait for subscribers that are slow or gone, seconds."""
 
 LOG_AGAIN_S: Final = 60.0
 """A trouble that comes back is logged again only if it was away for so long, seconds."""
@@ -132,6 +136,10 @@ class HealthReport:
         header = Header(stamp=self._node.get_clock().now().to_msg())
         self._publisher.publish(DiagnosticArray(header=header, status=self._statuses))
         self._statuses = []
+
+    def flush(self) -> None:
+        """Wait until reliable subscribers have what was sent, for the last words of a process."""
+        self._publisher.wait_for_all_acked(Duration(seconds=_FAREWELL_S))
 
 
 def read_clock(node: Node) -> ClockReading:

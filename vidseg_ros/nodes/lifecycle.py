@@ -4,7 +4,6 @@
 
 from collections.abc import Callable
 from functools import wraps
-import traceback
 from typing import Protocol, TypeVar
 
 from lifecycle_msgs.srv import ChangeState
@@ -14,7 +13,7 @@ from vidseg_ros.core.errors import VidsegError
 
 
 class _Failing(Protocol):
-    def fail(self, message: str) -> None: ...
+    def fail(self, error: Exception) -> None: ...
 
 
 _Node = TypeVar('_Node', bound=_Failing)
@@ -34,10 +33,10 @@ def lifecycle_step(
         try:
             step(node)
         except VidsegError as error:
-            node.fail(str(error))
+            node.fail(error)
             return TransitionCallbackReturn.FAILURE
-        except Exception:  # noqa: BLE001  # a bug: the node must say so and stay alive
-            node.fail(traceback.format_exc())
+        except Exception as error:  # noqa: BLE001  # a bug: the node must say so and stay alive
+            node.fail(error)
             return TransitionCallbackReturn.ERROR
         return TransitionCallbackReturn.SUCCESS
 

@@ -26,18 +26,18 @@ import rclpy
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.utilities import get_rmw_implementation_identifier, ok, try_shutdown
+from rclpy.utilities import get_rmw_implementation_identifier, remove_ros_args
 
-from vidseg_ros.core.errors import ImageError, VidsegError
+from vidseg_ros.core.errors import EngineError, ImageError, ParameterError, VidsegError
 from vidseg_ros.core.malloc import keep_freed_memory
 from vidseg_ros.inference.cuda_runtime import GpuError, WAIT_S
 from vidseg_ros.inference.engine import AUTO
 from vidseg_ros.inference.prediction import SegmentationEngine
 from vidseg_ros.nodes.camera import Camera
 from vidseg_ros.nodes.camera_topics import CameraInputs, CameraOutputs
+from vidseg_ros.nodes.command import run_command
 from vidseg_ros.nodes.diagnostics import STAMP_BACKWARDS
 from vidseg_ros.nodes.engine_preparation import EnginePreparation
 from vidseg_ros.nodes.health_report import HealthReport, read_clock
@@ -77,7 +77,8 @@ class SegmentationNode(LifecycleNode):
     *configure* checks the parameters, opens (or builds) and warms up the engine and creates the
     publishers; *activate* subscribes and starts the worker thread; *deactivate* and *cleanup* undo
     them. When the engine fails while active, the node logs it, reports ERROR on ``/diagnostics``
-    and goes through error processing to unconfigured: configure and activate start it anew.
+    and goes through error processing to unconfigured: configure and activate start it anew. A GPU
+    that this process can never use again ends the executor with its `GpuError` instead.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class SegmentationNode(LifecycleNode):
         self._problems = declare_parameters(self)
         self.add_on_set_parameters_callback(self._forget_problems)
         self._failure = ''
+        self._lost: GpuError | None = None
         self._configured, self._active = ExitStack(), ExitStack()
         self._settings: NodeParameters | None = None
         self._engine: SegmentationEngine | None = None
@@ -114,7 +116,7 @@ class SegmentationNode(LifecycleNode):
         self._outputs: dict[str, CameraOutputs] = {}
         self._cameras: dict[str, Camera] = {}
         self._formats: dict[str, str] = {}
-        self._worker_failed = self.create_guard_condition(self._leave_active)
+        self._failed = self.create_guard_condition(self._react_to_failure)
         self._throttle = LogThrottle(LOG_PERIOD_S)
         self._clashes = QosClashes(self)
         self._health = HealthReport(self, self._clashes)
@@ -216,10 +218,14 @@ class SegmentationNode(LifecycleNode):
         self._release()
         super().destroy_node()
 
-    def fail(self, message: str) -> None:
+    def fail(self, error: Exception) -> None:
         """Log a failure and keep it as the node's diagnostic until the next try."""
-        self._failure = message
-        self.get_logger().error(message)
+        known = isinstance(error, VidsegError)
+        self._failure = str(error) if known else ''.join(traceback.format_exception(error))
+        self.get_logger().error(self._failure)
+        if isinstance(error, GpuError) and error.sticky:
+            self._lost = error
+            self._failed.trigger()  # whoever asked for the transition gets the answer first
 
     def _forget_problems(self, changes: list[Parameter]) -> SetParametersResult:
         """Drop the complaint about a start-up value that somebody now replaces."""
@@ -260,7 +266,8 @@ class SegmentationNode(LifecycleNode):
     def _stop_worker(self) -> None:
         worker, self._worker = self._worker, None
         if worker is not None and not worker.stop(STOP_TIMEOUT_S):
-            self.fail(f'the engine did not return within {STOP_TIMEOUT_S:.0f} s; restart the node')
+            msg = f'the engine did not return within {STOP_TIMEOUT_S:.0f} s; restart the node'
+            self.fail(EngineError(msg))
 
     def _receive(self, camera: str, topic: str, read: Callable[[], CameraMessage]) -> None:
         received_ns, clock_ns = time.monotonic_ns(), self.get_clock().now().nanoseconds
@@ -301,17 +308,16 @@ class SegmentationNode(LifecycleNode):
         """Note what ended the worker thread, in that thread; the executor does the rest."""
         if not self.context.ok():
             return  # ROS was shut down while a result was on its way out
-        self.fail(
-            str(error)
-            if isinstance(error, VidsegError)
-            else ''.join(traceback.format_exception(error))
-        )
-        self._worker_failed.trigger()
+        self.fail(error)
+        self._failed.trigger()
 
-    def _leave_active(self) -> None:
+    def _react_to_failure(self) -> None:
         if self._worker is not None:
             self.trigger_deactivate()
-            self._report()
+        self._report()
+        if self._lost is not None:
+            self._health.flush()
+            raise self._lost
 
     def _report(self) -> None:
         state = self._state_machine.current_state[1]
@@ -339,27 +345,39 @@ class SegmentationNode(LifecycleNode):
         self._health.send()
 
 
-def main() -> int:
-    """Run the node until SIGINT or SIGTERM; return the exit code."""
-    keep_freed_memory()
-    rclpy.init()
-    try:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM, or until its GPU is lost to the process.
+
+    Args:
+        argv: Arguments without the program's name, for ROS only; None takes sys.argv.
+
+    Returns:
+        Exit status: 0, or 2 after an error that is named on stderr.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+
+    def run() -> None:
+        if others := remove_ros_args(arguments):
+            msg = (
+                f'cannot use {" ".join(others)}: --ros-args must stand before parameters and '
+                'remappings, such as --ros-args -p max_age:=0.5 -r image:=/camera/image_raw'
+            )
+            raise ParameterError(msg)
+        keep_freed_memory()
+        rclpy.init(args=arguments)
         node = SegmentationNode()
         try:
             rclpy.spin(node)
+        except GpuError:
+            # What CUDA does at the end of a process might wait for that GPU for ever.
+            atexit.register(os._exit, 2)
+            raise
         finally:
             # Launch and the terminal may both send SIGINT; the second must not cut this short.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             node.destroy_node()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except RuntimeError:  # rclpy's RCLError
-        if ok():
-            raise
-        # The signal shut ROS down under a callback that was still using it.
-    finally:
-        try_shutdown()
-    return 0
+
+    return run_command('segmentation_node', run)
 
 
 if __name__ == '__main__':
