@@ -162,12 +162,14 @@ def test_raw_images_on_a_topic_of_compressed_ones(
     assert remedy in peer.statuses['segmentation: image'].message
 
 
-def test_an_override_that_no_endpoint_has_is_logged(peer: Any, tiny_model: Path) -> None:
+def test_a_start_up_value_without_effect_is_logged(peer: Any, tiny_model: Path) -> None:
     name = 'qos_overrides./segmentation/labelmap.publisher.depth'
-    peer.start_active(model=str(tiny_model), **{name: 5})
+    peer.start_active(model=str(tiny_model), robot_name='hal', **{name: 5})
     text = f'parameter {name} has no effect: no endpoint has it; those of the nearest name are '
     log = peer.wait_for(lambda: next((x for x in peer.logs if x.startswith(text)), ''), 'log')
     assert 'qos_overrides./segmentation/label_map.publisher.depth' in log
+    text = 'parameter robot_name has no effect: the node has none of this name'
+    peer.wait_for(lambda: text in peer.logs, 'log')
 
 
 def test_masks_at_camera_size_need_no_camera_info(peer: Any, tiny_model: Path) -> None:

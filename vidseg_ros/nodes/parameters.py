@@ -215,7 +215,8 @@ def declare_parameters(node: Node) -> dict[str, str]:
 
     rclpy refuses a bad start-up value at declaration, long before anybody listens. Here the
     parameter gets its default instead, and the complaint is for `read_parameters`. A value for a
-    name that does not exist rclpy takes without a word; that is a complaint as well.
+    name that does not exist rclpy takes without a word; that is a complaint as well where the name
+    is nearly one of the node's. Others may be meant for other nodes: a file may say ``/**``.
 
     Returns:
         By name of the parameter, a message for each refused value: name, value and what is
@@ -230,8 +231,11 @@ def declare_parameters(node: Node) -> dict[str, str]:
             problems[name] = f'parameter {name} must be {declaration.allowed}: {error}'
             node.declare_parameter(name, declaration.default, descriptor, ignore_override=True)
     for name in find_undeclared(node):
-        if not name.startswith(QOS_OVERRIDES):  # declared with its endpoint
-            problems[name] = f'parameter {name} does not exist; {_nearest(name)}'
+        if near := get_close_matches(name, _DECLARATIONS, n=1):
+            problems[name] = (
+                f'parameter {name} does not exist; did you mean {near[0]}? Correct it and start '
+                'the node again'
+            )
     return problems
 
 
@@ -241,21 +245,16 @@ def find_undeclared(node: Node) -> list[str]:
     return sorted(name for name in given if name not in _OF_ROS and not node.has_parameter(name))
 
 
-def describe_unused_overrides(node: Node) -> list[str]:
-    """Say which QoS overrides no endpoint has taken, once all endpoints are there."""
+def describe_unused(node: Node) -> list[str]:
+    """Say which start-up values have no effect, once all endpoints are there."""
     known = [f'{QOS_OVERRIDES}{name}' for name in node.get_parameters_by_prefix('qos_overrides')]
     return [
         f'parameter {name} has no effect: no endpoint has it; those of the nearest name are '
         f'{", ".join(get_close_matches(name, known)) or "none"}'
+        if name.startswith(QOS_OVERRIDES)
+        else f'parameter {name} has no effect: the node has none of this name'
         for name in find_undeclared(node)
     ]
-
-
-def _nearest(name: str) -> str:
-    found = get_close_matches(name, _DECLARATIONS, n=1)
-    if found:
-        return f'did you mean {found[0]}? Correct it and start the node again'
-    return f'the node has {", ".join(_DECLARATIONS)}; leave it out and start the node again'
 
 
 def read_limits(node: Node) -> Limits:

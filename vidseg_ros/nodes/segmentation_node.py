@@ -53,7 +53,7 @@ from vidseg_ros.nodes.messages import (
 from vidseg_ros.nodes.model_swap import ModelSwap, OpenModel
 from vidseg_ros.nodes.parameters import (
     declare_parameters,
-    describe_unused_overrides,
+    describe_unused,
     NodeParameters,
     read_limits,
     read_parameters,
@@ -187,7 +187,7 @@ class SegmentationNode(LifecycleNode):
             )
             stack.callback(self._stop_worker)
             self._active = stack.pop_all()
-        for text in describe_unused_overrides(self):
+        for text in describe_unused(self):
             self.get_logger().warning(text)
 
     def on_deactivate(self, _state: LifecycleState) -> TransitionCallbackReturn:
