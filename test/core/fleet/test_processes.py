@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from collections.abc import Callable
+from contextlib import closing
+import os
 from pathlib import Path
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +14,8 @@ from types import ModuleType
 import pytest
 
 from vidseg_ros.core.fleet import run_jobs
+from vidseg_ros.core.fleet.processes import ProcessWorkers
+from vidseg_ros.core.fleet.worker import Died
 
 PROGRAM = """
 from pathlib import Path
@@ -41,6 +46,22 @@ def test_a_result_that_cannot_be_sent_is_no_hang(toy_jobs: ModuleType) -> None:
 
     assert outcome.error is not None
     assert outcome.error.startswith('its worker died in each of 1 attempts, last: exit status 1')
+
+
+def test_workers_that_are_ended_remove_their_temporary_files(
+    toy_jobs: ModuleType, tmp_path: Path
+) -> None:
+    workers = ProcessWorkers(toy_jobs.keep_a_file, slots=2, threads=1)
+    with closing(workers):
+        for number in range(2):
+            workers.start(number, toy_jobs.Toy(number, tmp_path))
+        wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+        os.kill(int(next(tmp_path.iterdir()).suffix[1:]), signal.SIGTERM)  # as a service manager
+        (event,) = workers.wait()
+        assert isinstance(event, Died)
+        assert event.reason == 'ended by SIGTERM'
+        assert len(list(tmp_path.iterdir())) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def pids(folder: Path) -> list[int]:

@@ -7,6 +7,7 @@ from importlib import import_module
 import os
 from pathlib import Path
 import signal
+from tempfile import TemporaryDirectory
 import time
 
 import cv2
@@ -59,6 +60,12 @@ def go_on(job: Toy, progress: Progress) -> None:
     for index in range(6000):
         progress(index, None)
         time.sleep(0.1)
+
+
+def keep_a_file(job: Toy, _progress: Progress) -> None:
+    """Keep a temporary folder, which says which process this is, hardly ever to end."""
+    with TemporaryDirectory(prefix='pid', suffix=f'.{os.getpid()}', dir=job.folder):
+        time.sleep(600)
 
 
 def opencv_threads(_job: Toy, _progress: Progress) -> int:

@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 import signal
+from types import FrameType
 from typing import Any, Final, final
 
 from vidseg_ros.core.fleet.worker import (
@@ -107,10 +108,11 @@ def _work(
 ) -> None:
     """Do a job in this process, which is nothing but its worker.
 
-    Ctrl-C reaches all processes of a terminal: the parent decides what it means. A parent that is
-    gone is noticed by the next report of progress.
+    Ctrl-C reaches all processes of a terminal: the parent decides what it means, and sends SIGTERM
+    to end a worker. A parent that is gone is noticed by the next report of progress.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _unwind)
     limit_threads(threads)
 
     def tell(event: Event) -> None:
@@ -123,7 +125,18 @@ def _work(
     tell(do_job(function, number, job, progress))
 
 
+def _unwind(number: int, _frame: FrameType | None) -> None:
+    """End the ``with`` statements of a job, which remove its temporary files, then this process.
+
+    One that takes too long for it is killed, see `_END_S`.
+    """
+    signal.signal(number, signal.SIG_IGN)  # a second one may not cut the end short
+    raise SystemExit(128 + number)
+
+
 def _reason(exit_code: int | None) -> str:
+    if exit_code == 128 + signal.SIGTERM:
+        exit_code = -signal.SIGTERM
     if exit_code is not None and exit_code < 0:
         return f'ended by {signal.Signals(-exit_code).name}'
     return f'exit status {exit_code}'
