@@ -3,7 +3,9 @@
 """Files of a bag that are not as metadata.yaml says, or not as they should be."""
 
 from contextlib import closing
+import errno
 from pathlib import Path
+import resource
 import shutil
 import sqlite3
 from typing import Any, Literal
@@ -20,6 +22,7 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from ruamel.yaml import YAML
+from zstandard import ZstdCompressor
 
 from vidseg_ros.bag_io import BagReader, IMAGE_TYPE, TopicInfo
 from vidseg_ros.bag_io.messages import message_types, serialize_image
@@ -178,6 +181,82 @@ def test_a_bag_without_any_of_its_files_says_so(tmp_path: Path, storage: Storage
         pass
 
 
+def test_files_that_have_another_name_in_the_metadata_are_noted(
+    tmp_path: Path, storage: Storage
+) -> None:
+    folder = record(tmp_path / 'drive', storage)
+    renamed = folder / f'other{SUFFIX[storage]}'
+    (folder / f'drive{SUFFIX[storage]}').rename(renamed)
+    note = f'no file of the bag is named as in metadata.yaml: reading {renamed} as it is'
+    assert read(folder) == (ids(range(FRAMES)), (note,))
+
+
+def test_no_more_files_are_open_than_are_read(tmp_path: Path, storage: Storage) -> None:
+    folder = record_split(tmp_path / 'drive', storage, *[QosReliability.RELIABLE] * 12)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = {int(file.name) for file in Path('/proc/self/fd').iterdir()}
+    eighth = [number for number in range(len(used) + 8) if number not in used][7]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (eighth, before[1]))
+    try:
+        with BagReader(folder) as bag, BagReader(folder) as labels:
+            pairs = zip(bag.images('/camera'), labels.images('/camera'), strict=True)
+            assert sum(image.cdr == label.cdr for image, label in pairs) == 12 * FRAMES
+            assert (bag.notes, labels.notes) == ((), ())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize(
+    'error', [PermissionError(errno.EACCES, 'no'), OSError(errno.EMFILE, 'no'), MemoryError('no')]
+)
+def test_trouble_of_the_machine_is_no_damage(
+    tmp_path: Path, storage: Storage, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = record_split(tmp_path / 'drive', storage, *[QosReliability.RELIABLE] * 3)
+    whole = Path.open
+
+    def refuse(path: Path, *args: Any, **rest: Any) -> Any:
+        if path.stem == 'part1':
+            raise error
+        return whole(path, *args, **rest)
+
+    with BagReader(folder) as bag:
+        monkeypatch.setattr(Path, 'open', refuse)
+        frames: list[str] = []
+        with pytest.raises(SourceError, match=r'part1.* be read after message 0 of /camera'):
+            frames.extend(image.frame_id for image in bag.images('/camera'))
+    assert frames == ids(range(FRAMES), range(2 * FRAMES, 3 * FRAMES))
+    message = rf'part1.* cannot be read at all: {type(error).__name__}.* check its permissions'
+    with pytest.raises(SourceError, match=message), BagReader(folder):
+        pass
+
+
+def test_a_length_beyond_all_memory_is_damage(tmp_path: Path) -> None:
+    content = bytearray((file := record(tmp_path / 'drive', 'mcap') / 'drive.mcap').read_bytes())
+    at = int.from_bytes(content[-28:-20], 'little')  # where the footer says that the summary is
+    content[at + 1 : at + 9] = (2**60).to_bytes(8, 'little')
+    file.write_bytes(content)
+    frames, (note,) = read(tmp_path / 'drive')
+    assert frames == ids(range(FRAMES))
+    assert note.startswith(f'{file} is unfinished or damaged (MemoryError')
+
+
+def test_after_a_file_damaged_on_the_way_the_others_are_read(
+    tmp_path: Path, storage: Storage
+) -> None:
+    folder = record_split(tmp_path / 'drive', storage, *[QosReliability.RELIABLE] * 3)
+    bad = folder / f'part1{SUFFIX[storage]}'
+    content = bytearray(bad.read_bytes())
+    begin = len(content) * {'mcap': 4, 'sqlite3': 5}[storage] // 8  # third chunk, third blob
+    content[begin - 9000 : begin + 9000] = b'\xff' * 18_000
+    bad.write_bytes(content)
+    frames: list[str] = []
+    message = rf'^{bad} is damaged after message 2 of /camera: .*`mcap recover`'
+    with BagReader(folder) as bag, pytest.raises(SourceError, match=message):
+        frames.extend(image.frame_id for image in bag.images('/camera'))
+    assert frames == ids(range(FRAMES + 2), range(2 * FRAMES, 3 * FRAMES))
+
+
 def killed(path: Path) -> Path:
     """Write a bag of which half the messages are in the write-ahead log only; return its file."""
     record(path / 'whole', 'sqlite3')
@@ -196,18 +275,21 @@ def killed(path: Path) -> Path:
     return path / 'drive.db3'
 
 
+@pytest.fixture
+def copies(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of temporary files."""
+    folder = tmp_path_factory.mktemp('copies')
+    monkeypatch.setattr('tempfile.tempdir', str(folder))
+    return folder
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-def test_messages_in_the_write_ahead_log_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_messages_in_the_write_ahead_log_are_read(tmp_path: Path, copies: Path) -> None:
     file = killed(tmp_path)
     before = contents(tmp_path)
-    copies = tmp_path.with_name(f'{tmp_path.name}_copies')
-    copies.mkdir()
-    monkeypatch.setattr('tempfile.tempdir', str(copies))
     frames, (note,) = read(file)
     assert frames == ids(range(FRAMES))
     assert note.startswith(
@@ -219,16 +301,32 @@ def test_messages_in_the_write_ahead_log_are_read(
 
 
 def test_a_log_that_cannot_be_copied_names_the_repair(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, copies: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(28, 'No space left on device')
+    def full(_: Path, copy: Path) -> None:
+        copy.write_bytes(b'half of it')
+        raise OSError(errno.ENOSPC, 'No space left on device')
 
     file = killed(tmp_path)
     monkeypatch.setattr(shutil, 'copyfile', full)
-    message = r"drive\.db3: .*No space left.* by `sqlite3 .*drive\.db3 'PRAGMA wal_checkpoint"
-    with pytest.raises(SourceError, match=message), BagReader(file):
+    with BagReader(file) as bag:
+        assert [image.frame_id for image in bag.images('/camera')] == ids(range(2))
+        (note,) = bag.notes
+        assert not list(copies.iterdir()), 'what was copied is gone at once'
+    assert note.startswith(f'{file} was not closed, and lacks what drive.db3-wal holds; a copy ')
+    assert 'No space left' in note
+    assert f"`sqlite3 {file} 'PRAGMA wal_checkpoint(TRUNCATE)'` puts it into the file" in note
+
+
+def test_a_file_that_is_damaged_all_the_same_names_the_repair(
+    tmp_path: Path, copies: Path
+) -> None:
+    file = killed(tmp_path)
+    file.write_bytes(file.read_bytes()[:10_000])
+    (tmp_path / 'drive.db3-wal').write_bytes(b'no log')
+    with pytest.raises(SourceError, match=r'malformed.*PRAGMA wal_checkpoint'), BagReader(file):
         pass
+    assert not list(copies.iterdir())
 
 
 def test_a_log_without_content_is_no_reason_for_a_copy(tmp_path: Path) -> None:
@@ -241,6 +339,42 @@ def test_a_log_without_content_is_no_reason_for_a_copy(tmp_path: Path) -> None:
 def test_compressed_bags_are_read(tmp_path: Path, storage: Storage, mode: CompressionMode) -> None:
     folder = record(tmp_path / 'drive', storage, compression=mode)
     assert read(folder) == (ids(range(FRAMES)), ())
+
+
+def test_a_compressed_file_is_read_by_itself(
+    tmp_path: Path, storage: Storage, copies: Path
+) -> None:
+    folder = record(tmp_path / 'drive', storage, compression=CompressionMode.FILE)
+    (folder / 'metadata.yaml').unlink()
+    file = folder / f'drive{SUFFIX[storage]}.zstd'
+    assert read(file) == (ids(range(FRAMES)), ())
+    assert read(folder)[1] == (f'bag has no metadata.yaml: reading {file} as it is',)
+    assert not list(copies.iterdir())
+
+
+def test_what_can_be_decompressed_of_a_damaged_file_is_read(
+    tmp_path: Path, storage: Storage, copies: Path
+) -> None:
+    folder = record_split(tmp_path / 'drive', storage, *[QosReliability.RELIABLE] * 2)
+    plain = folder / f'part0{SUFFIX[storage]}'
+    whole = plain.read_bytes()
+    frames = [ZstdCompressor().compress(part) for part in (whole[:3_000_000], whole[3_000_000:])]
+    bad = plain.with_name(f'{plain.name}.zstd')
+    bad.write_bytes(frames[0] + b'\xff' * 10 + frames[1])
+    plain.unlink()
+    metadata = folder / 'metadata.yaml'
+    metadata.write_text(metadata.read_text().replace(plain.name, bad.name))
+    with BagReader(folder) as bag:
+        found = [image.frame_id for image in bag.images('/camera')]
+        assert len(list(copies.iterdir())) == (storage == 'mcap'), 'else it is gone at once'
+    if storage == 'mcap':
+        assert found == ids(range(2), range(FRAMES, 2 * FRAMES))
+        assert bag.notes[0].startswith(f'{bad} is damaged (')
+        assert 'read is what can be decompressed of it' in bag.notes[0]
+        assert bag.notes[1].startswith(f'{bad} is unfinished or damaged (')
+    else:
+        assert found == ids(range(FRAMES, 2 * FRAMES))
+        assert bag.notes[0].startswith(f'{bad} is left out, it cannot be read: zstd decompress')
 
 
 def test_compressed_messages_are_recognised_without_metadata(

@@ -273,7 +273,7 @@ def test_bag_that_turns_out_to_be_damaged_on_the_way(replay: Replay) -> None:
     file.write_bytes(data)
     status, out, err = replay('drive', '--no-video')
     assert status == 2
-    assert 'drive is damaged after message' in err
+    assert 'drive.mcap is damaged after message' in err
     summary = json.loads(Path('replay_drive/summary.json').read_text())
     assert 30 < summary['frames']['segmented'] < 60
     assert f'{summary["frames"]["segmented"]} segmented' in out

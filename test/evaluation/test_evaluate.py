@@ -216,7 +216,7 @@ def test_of_a_bag_with_a_damaged_chunk_what_comes_before_is_scored(
     assert 30 < result.frames < 60
     assert result.labelled == result.frames
     (problem,) = result.problems
-    assert 'bag is damaged after message' in problem
+    assert 'bag.mcap is damaged after message' in problem
 
 
 def test_jumps_of_the_clock_are_reported_and_not_measured(tmp_path: Path, job_for: JobFor) -> None:

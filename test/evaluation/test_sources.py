@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 import pytest
+from zstandard import ZstdCompressor
 
 from vidseg_ros.bag_io import BagImage, BagReader, BagWriter
 from vidseg_ros.core.errors import ImageError, SourceError
@@ -79,6 +80,14 @@ def test_bag_rate_is_unknown_without_two_stamps(tmp_path: Path) -> None:
 def test_stamps_that_are_no_times_give_no_rate(tmp_path: Path, step_ns: int) -> None:
     with open_source(record(tmp_path / 'drive', [i * step_ns for i in range(9)])) as source:
         assert source.fps is None
+
+
+def test_a_compressed_bag_file_is_a_bag(tmp_path: Path) -> None:
+    (plain,) = record(tmp_path / 'drive', [START_NS]).glob('*.mcap')
+    file = tmp_path / 'drive.mcap.zstd'
+    file.write_bytes(ZstdCompressor().compress(plain.read_bytes()))
+    with open_source(file) as source:
+        assert (source.kind, source.frame_count) == ('bag', 1)
 
 
 @pytest.mark.parametrize('step_ns', [4_200_000, 9_900_000_000])

@@ -4,6 +4,7 @@
 
 from vidseg_ros.bag_io.messages import BagImage, COMPRESSED_TYPE, IMAGE_TYPE, LABEL_INFO_TYPE
 from vidseg_ros.bag_io.reader import BagReader
+from vidseg_ros.bag_io.storage import is_bag_file
 from vidseg_ros.bag_io.topics import ImageTopics, is_image, topic_listing, TopicInfo
 from vidseg_ros.bag_io.writer import BagWriter
 
@@ -16,6 +17,7 @@ __all__ = [
     'BagWriter',
     'ImageTopics',
     'TopicInfo',
+    'is_bag_file',
     'is_image',
     'topic_listing',
 ]

@@ -28,10 +28,11 @@ _LOOKED_AT: Final = 5
 
 @final
 class BagReader:
-    """Reads a rosbag2 folder, or a single .mcap or .db3 file. Use it in a ``with`` statement.
+    """Reads a rosbag2 folder or a single file of one. Use it in a ``with`` statement.
 
-    A folder without metadata.yaml or without some of its files, and an MCAP file without its end
-    are read as far as they go.
+    The file is an .mcap or .db3, or one of them compressed (.zstd). A folder without some of the
+    files that metadata.yaml names and an MCAP file without its end are read as far as they go, a
+    folder without a usable metadata.yaml if it holds no more than one file.
 
     Attributes:
         path: The bag folder or file.
@@ -157,23 +158,14 @@ class BagReader:
         """Yield the images of a topic in recorded order, none of them decoded yet.
 
         Raises:
-            SourceError: If the file turns out to be damaged on the way.
+            SourceError: At the end, if a file turned out to be damaged on the way, or could not
+                be read on; images of the files after it are yielded before.
         """
-        read = 0
-        try:
-            for msgtype, log_ns, cdr in self._opened().messages(topic):
-                stamp_ns, frame_id = read_header(cdr) or (log_ns, '')
-                yield BagImage(
-                    msgtype=msgtype, cdr=cdr, log_ns=log_ns, stamp_ns=stamp_ns, frame_id=frame_id
-                )
-                read += 1
-        except Exception as error:
-            # On damaged files rosbags lets much more than its own errors through.
-            msg = (
-                f'{self.path} is damaged after message {read} of {topic}: {error!r}; '
-                'repair it (`mcap recover`, `sqlite3 .recover`) or use another copy'
+        for msgtype, log_ns, cdr in self._opened().messages(topic):
+            stamp_ns, frame_id = read_header(cdr) or (log_ns, '')
+            yield BagImage(
+                msgtype=msgtype, cdr=cdr, log_ns=log_ns, stamp_ns=stamp_ns, frame_id=frame_id
             )
-            raise SourceError(msg) from error
 
     def _opened(self) -> BagFiles:
         if self._files is None:

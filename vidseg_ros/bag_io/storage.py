@@ -10,12 +10,10 @@ front to back by the `mcap` library.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import closing, ExitStack
+from contextlib import contextmanager, ExitStack
 from datetime import datetime, timezone
+import errno
 from pathlib import Path, PurePath
-import shutil
-import sqlite3
-from tempfile import TemporaryDirectory
 from typing import Final, final, NamedTuple, Protocol
 
 from mcap.reader import NonSeekingReader
@@ -24,31 +22,35 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from zstandard import ZstdDecompressor, ZstdError
 
+from vidseg_ros.bag_io.temporary_copy import checkpointed_copy, COMPRESSED, plain_copy
 from vidseg_ros.bag_io.topics import TopicInfo
 from vidseg_ros.core.errors import SourceError
 
 _FILE_TYPES: Final = ('.mcap', '.db3')
-
-_COMPRESSED: Final = '.zstd'
-"""Suffix of the files of ``ros2 bag record --compression-mode file``."""
 
 _ZSTD_START: Final = b'\x28\xb5\x2f\xfd'
 """No serialised message starts so: its first byte is 0."""
 
 
 class _File(Protocol):
-    """What is needed from a file: its topics, and messages as (type, log ns, CDR)."""
+    """What is needed from a file: its topics, and messages as (type, log ns, CDR).
+
+    It is open only while it is read: a long drive has more files than a process may have open.
+    """
 
     topics: tuple[TopicInfo, ...]
 
     def messages(self, topic: str) -> Iterator[tuple[str, int, bytes]]: ...
 
-    def close(self) -> None: ...
+
+def is_bag_file(path: Path) -> bool:
+    """Whether a file is named like one of a bag, compressed as a whole or not."""
+    return PurePath(path.name.removesuffix(COMPRESSED)).suffix in _FILE_TYPES
 
 
 @final
 class BagFiles:
-    """The files of a bag, read one after the other; open until `close`.
+    """The files of a bag, read one after the other; copies of them are kept until `close`.
 
     Attributes:
         topics: All recorded topics, sorted by name.
@@ -59,34 +61,35 @@ class BagFiles:
         """Open a bag folder or file; files of a folder that cannot be read are left out.
 
         Raises:
-            SourceError: If no file can be read.
+            SourceError: If no file can be read, or one of them not for want of permission, memory,
+                room or the like.
             OSError: If the folder cannot be read.
         """
         listed = _list_files(path)
         notes = [] if listed.note is None else [listed.note]
-        errors: list[tuple[Path, Exception]] = []
-        self._files: list[_File] = []
-        with ExitStack() as opening:
+        errors: list[tuple[Path, str]] = []
+        self._files: dict[Path, _File] = {}
+        with ExitStack() as copies:
             for file in listed.files:
-                found = _open_or_say_why_not(file, listed, opening, notes)
-                if isinstance(found, Exception):
+                found = _open_or_say_why_not(file, listed, copies, notes)
+                if isinstance(found, str):
                     errors.append((file, found))
                 else:
-                    self._files.append(found)
+                    self._files[file] = found
             if errors and not self._files:
                 why = '; '.join(f'{file.name}: {error}' for file, error in errors)
                 msg = (
                     f'cannot read bag {path}: {why}; it is damaged or was recorded by another tool'
                 )
-                raise SourceError(msg) from errors[0][1]
-            self.topics = _merged(topic for file in self._files for topic in file.topics)
-            self._opened = opening.pop_all()
+                raise SourceError(msg)
+            self.topics = _merged(topic for file in self._files.values() for topic in file.topics)
+            self._copies = copies.pop_all()
         notes += [f'{file} is left out, it cannot be read: {error}' for file, error in errors]
         held = sum(topic.count for topic in self.topics)
         if (
             listed.recorded is not None
             and held < listed.recorded
-            and not _tells_extent(self._files)
+            and not _tells_extent([*self._files.values()])
         ):
             notes.append(
                 f'read are {held} of the {listed.recorded} messages that metadata.yaml of {path} '
@@ -95,35 +98,53 @@ class BagFiles:
         self.notes = tuple(notes)
 
     def messages(self, topic: str) -> Iterator[tuple[str, int, bytes]]:
-        """Yield the messages of a topic in recorded order, as type, log time (ns) and CDR."""
-        for file in self._files:
-            for msgtype, log_ns, message in file.messages(topic):
-                yield msgtype, log_ns, _decompressed(message)
+        """Yield the messages of a topic in recorded order, as type, log time (ns) and CDR.
+
+        Raises:
+            SourceError: At the end, if files turned out to be damaged or could not be read on the
+                way; of those, whatever comes after is lost.
+        """
+        lost: list[str] = []
+        for path, file in self._files.items():
+            read = 0
+            try:
+                for msgtype, log_ns, message in file.messages(topic):
+                    yield msgtype, log_ns, _decompressed(message)
+                    read += 1
+            except Exception as error:  # noqa: BLE001 - rosbags lets much more than its own through
+                lost.append(_loss(path, f'after message {read} of {topic}', error))
+        if lost:
+            raise SourceError('; '.join(lost))
 
     def close(self) -> None:
-        """Close the files."""
-        self._opened.close()
+        """Remove the copies; whoever reads one can go on."""
+        self._copies.close()
 
 
 class _WholeFile:
     """A file that the rosbags library reads."""
 
     def __init__(self, path: Path) -> None:
-        self._reader = Reader(path)
-        self._reader.open()
-        self.topics = tuple(
-            TopicInfo(item.topic, item.msgtype, item.msgcount) for item in self._reader.connections
-        )
+        self._path = path
+        with self._reader() as reader:
+            self.topics = tuple(
+                TopicInfo(item.topic, item.msgtype, item.msgcount) for item in reader.connections
+            )
 
     def messages(self, topic: str) -> Iterator[tuple[str, int, bytes]]:
-        connections = [c for c in self._reader.connections if c.topic == topic]
-        if not connections:  # which the library takes for all
+        if topic not in {info.name for info in self.topics}:
             return
-        for connection, log_ns, cdr in self._reader.messages(connections):
-            yield connection.msgtype, log_ns, cdr
+        with self._reader() as reader:
+            connections = [item for item in reader.connections if item.topic == topic]
+            for connection, log_ns, cdr in reader.messages(connections):
+                yield connection.msgtype, log_ns, cdr
 
-    def close(self) -> None:
-        self._reader.close()
+    @contextmanager
+    def _reader(self) -> Iterator[Reader]:
+        with self._path.open('rb'):  # of what cannot be opened, sqlite does not say why
+            pass
+        with Reader(self._path) as reader:
+            yield reader
 
 
 class _UnfinishedMcap:
@@ -137,9 +158,6 @@ class _UnfinishedMcap:
 
     def messages(self, topic: str) -> Iterator[tuple[str, int, bytes]]:
         return (record[1:] for record in self._records() if record[0] == topic)
-
-    def close(self) -> None:
-        """Nothing is held open."""
 
     def extent(self, recorded: int | None) -> str:
         """Return for people how far the file can be read.
@@ -163,8 +181,10 @@ class _UnfinishedMcap:
             while True:
                 try:
                     schema, channel, message = next(messages)
-                except Exception:  # noqa: BLE001 - any error here is where the file broke off
-                    return
+                except Exception as error:
+                    if _is_trouble(error):
+                        raise
+                    return  # any other error is where the file broke off
                 self._read_bytes = max(self._read_bytes, stream.tell())
                 self._newest_ns = max(self._newest_ns, message.log_time)
                 if schema is not None:
@@ -183,16 +203,19 @@ class _Listing(NamedTuple):
 
 def _list_files(path: Path) -> _Listing:
     if not path.is_dir():
-        if path.suffix in _FILE_TYPES:
+        if is_bag_file(path):
             return _Listing([path])
         kinds = ' or '.join(_FILE_TYPES)
-        msg = f'{path} is no bag: expected a rosbag2 folder or one file, {kinds}'
+        msg = f'{path} is no bag: expected a rosbag2 folder or one file, {kinds} ({COMPRESSED})'
         raise SourceError(msg)
     try:
         text = (path / 'metadata.yaml').read_text(encoding='utf-8')
         bag = YAML(typ='safe').load(text)['rosbag2_bagfile_information']
         files = [path / PurePath(name).name for name in bag['relative_file_paths']]
-        return _Listing(files, int(bag['message_count']))
+        listing = _Listing(files, int(bag['message_count']))
+        if any(file.exists() for file in files) or not _bag_files(path):
+            return listing
+        problem = 'no file of the bag is named as in metadata.yaml'
     except FileNotFoundError:
         problem = 'bag has no metadata.yaml'
     except (ValueError, LookupError, TypeError, YAMLError):
@@ -201,8 +224,12 @@ def _list_files(path: Path) -> _Listing:
     return _Listing([file], note=f'{problem}: reading {file} as it is')
 
 
+def _bag_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if is_bag_file(file))
+
+
 def _only_file(folder: Path) -> Path:
-    files = sorted(file for file in folder.iterdir() if file.suffix in _FILE_TYPES)
+    files = _bag_files(folder)
     if len(files) == 1:
         return files[0]
     if not files:
@@ -216,55 +243,83 @@ def _only_file(folder: Path) -> Path:
 
 
 def _open_or_say_why_not(
-    file: Path, listed: _Listing, opening: ExitStack, notes: list[str]
-) -> _File | Exception:
+    file: Path, listed: _Listing, copies: ExitStack, notes: list[str]
+) -> _File | str:
     """Open a file, or a copy of it that can be read.
 
     Args:
         file: One of the listed files.
         listed: The bag's.
-        opening: Takes what has to be closed and removed in the end.
+        copies: Takes what has to be removed in the end.
         notes: Takes what is wrong with the file that is opened.
+
+    Raises:
+        SourceError: If it is not the file that is to blame.
     """
+    said: list[str] = []
     try:
-        opened = _open_file(file, listed, opening, notes)
-    except Exception as error:  # noqa: BLE001 - of damaged files rosbags lets any error through
-        return error
-    opening.callback(opened.close)
+        with ExitStack() as own:
+            opened = _open_file(file, listed, own, said)
+            copies.enter_context(own.pop_all())
+    except Exception as error:  # of damaged files rosbags lets any error through
+        if _is_trouble(error):
+            raise SourceError(_loss(file, 'at all', error)) from error
+        return '; '.join([str(error) or repr(error), *said])
+    notes += said
     return opened
 
 
-def _open_file(file: Path, listed: _Listing, opening: ExitStack, notes: list[str]) -> _File:
+def _open_file(file: Path, listed: _Listing, copies: ExitStack, said: list[str]) -> _File:
     if not file.exists():
         msg = 'the file is missing'
         raise SourceError(msg)
     path = file
     log = file.with_name(f'{file.name}-wal')
-    if file.suffix == _COMPRESSED:
-        path = _plain_copy(file, _temporary(opening))
+    if file.suffix == COMPRESSED:
+        path = plain_copy(file, copies, said)
     elif file.suffix == '.db3' and log.is_file() and log.stat().st_size:
-        path = _checkpointed_copy(file, log, _temporary(opening))
-        notes.append(
-            f'{file} was not closed: read is a copy of it and of what {log.name} holds; '
-            f'`{_checkpoint(file)}` puts it into the file'
-        )
+        path = checkpointed_copy(file, log, copies, said)
     opened: _File
     try:
         opened = _WholeFile(path)
     except Exception as error:
-        unfinished = _UnfinishedMcap(path) if path.suffix == '.mcap' else None
-        if unfinished is None or not unfinished.topics:
+        # No memory for a record of the length that rosbags reads is damage; mcap has a limit.
+        if path.suffix != '.mcap' or (_is_trouble(error) and not isinstance(error, MemoryError)):
+            raise
+        unfinished = _UnfinishedMcap(path)
+        if not unfinished.topics:
             raise
         opened = unfinished
         count = listed.recorded if len(listed.files) == 1 else None
-        notes.append(
-            f'{file} is unfinished or damaged ({error}): read are {unfinished.extent(count)}'
+        said.append(
+            f'{file} is unfinished or damaged ({str(error) or repr(error)}): read are '
+            f'{unfinished.extent(count)}'
         )
     if listed.recorded is None and _is_compressed(opened):
-        notes.append(
-            f'messages of {file} are compressed (zstd), and decompressed as they are read'
-        )
+        said.append(f'messages of {file} are compressed (zstd), and decompressed as they are read')
     return opened
+
+
+def _is_trouble(error: BaseException | None) -> bool:
+    """Whether this machine is to blame for an error, and not the contents of a file."""
+    if isinstance(error, OSError):
+        # Invalid: a place before the start, from a wrong length. None: some library's own error.
+        return error.errno not in {None, errno.EINVAL}
+    return error is not None and (
+        isinstance(error, MemoryError) or _is_trouble(error.__cause__)  # which rosbags wraps
+    )
+
+
+def _loss(file: Path, where: str, error: Exception) -> str:
+    if _is_trouble(error):
+        return (
+            f'{file} cannot be read {where}: {error!r}; it need not be damaged: check its '
+            'permissions, and memory, open files and room for copies (TMPDIR) of this machine'
+        )
+    return (
+        f'{file} is damaged {where}: {error!r}; '
+        'repair it (`mcap recover`, `sqlite3 .recover`) or use another copy'
+    )
 
 
 def _tells_extent(files: list[_File]) -> bool:
@@ -282,42 +337,6 @@ def _merged(topics: Iterable[TopicInfo]) -> tuple[TopicInfo, ...]:
     return tuple(
         TopicInfo(name, ' and '.join(sorted(types[name])), counts[name]) for name in sorted(types)
     )
-
-
-def _temporary(opening: ExitStack) -> Path:
-    return Path(opening.enter_context(TemporaryDirectory(prefix='vidseg_bag_')))
-
-
-def _plain_copy(file: Path, folder: Path) -> Path:
-    """Return a decompressed copy of a file, as far as it goes."""
-    copy = folder / file.stem
-    with file.open('rb') as stream, copy.open('wb') as out:
-        shutil.copyfileobj(ZstdDecompressor().stream_reader(stream, read_across_frames=True), out)
-    return copy
-
-
-def _checkpointed_copy(file: Path, log: Path, folder: Path) -> Path:
-    """Return a copy of a sqlite3 file with the messages that only its write-ahead log has.
-
-    The rosbags library does not look into the log, and a bag is not written to.
-
-    Raises:
-        SourceError: If there is no room for a copy, or the file is damaged.
-    """
-    copy = folder / file.name
-    try:
-        for part in (file, log):
-            shutil.copyfile(part, folder / part.name)
-        with closing(sqlite3.connect(copy)) as database:
-            database.execute('PRAGMA wal_checkpoint(TRUNCATE)')
-    except (OSError, sqlite3.Error) as error:
-        msg = f'{error}; {log.name} has messages that it lacks, get them by `{_checkpoint(file)}`'
-        raise SourceError(msg) from error
-    return copy
-
-
-def _checkpoint(file: Path) -> str:
-    return f"sqlite3 {file} 'PRAGMA wal_checkpoint(TRUNCATE)'"
 
 
 def _is_compressed(file: _File) -> bool:

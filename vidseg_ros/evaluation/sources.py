@@ -23,15 +23,14 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vidseg_ros.bag_io import BagImage, BagReader
+from vidseg_ros.bag_io import BagImage, BagReader, is_bag_file
 from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.image_codec import ColorOrder, decode_compressed, IMAGE_TYPES
 from vidseg_ros.core.video_file import decode_frame, VideoFile
 
 VIDEO_TYPES: Final = ('.mp4', '.mov', '.m4v', '.mkv', '.avi', '.webm', '.mpg', '.mpeg', '.ts')
-BAG_TYPES: Final = ('.mcap', '.db3')
 ACCEPTED: Final = (
-    f'a rosbag2 folder or file ({" ".join(BAG_TYPES)}), a video ({" ".join(VIDEO_TYPES)}) '
+    f'a rosbag2 folder or file (.mcap .db3, also .zstd), a video ({" ".join(VIDEO_TYPES)}) '
     f'or a folder of images ({" ".join(IMAGE_TYPES)})'
 )
 
@@ -112,9 +111,9 @@ class Source(AbstractContextManager['Source']):
 def is_bag(path: Path) -> bool:
     """Whether footage at a path would be read as a bag."""
     if not path.is_dir():
-        return path.suffix in BAG_TYPES
+        return is_bag_file(path)
     names = list(path.iterdir())
-    return any(file.name == 'metadata.yaml' or file.suffix in BAG_TYPES for file in names)
+    return any(file.name == 'metadata.yaml' or is_bag_file(file) for file in names)
 
 
 def open_source(path: str | Path, *, topic: str | None = None, warn: bool = True) -> Source:
