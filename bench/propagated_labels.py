@@ -198,23 +198,24 @@ def _read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Draw mIoU over k, one kind of line for each rule for hidden pixels."""
-    lines = list(dict.fromkeys((row['source'], row['chaining']) for row in rows))
+    """Draw mIoU over k under the default rule, one colour for each source."""
+    sources = list(dict.fromkeys(row['source'] for row in rows))
     with line_chart(
         path,
         x='k, frames of 1/15 s',
         y='mIoU of carried labels, %',
-        title='CamVid clip; hidden pixels: agree (solid), void (dotted), keep (dashed)',
+        title='CamVid clip, rule agree; in steps (solid) and directly (dashed)',
     ) as axes:
-        for number, line in enumerate(lines):
-            for rule, style in (('agree', '-'), ('void', ':'), ('keep', '--')):
-                of_line = [
+        for number, source in enumerate(sources):
+            for chaining, style in (('steps', '-'), ('direct', '--')):
+                wanted = (source, chaining, 'agree')
+                line = [
                     row
                     for row in rows
-                    if (row['source'], row['chaining'], row['occlusion']) == (*line, rule)
+                    if (row['source'], row['chaining'], row['occlusion']) == wanted
                 ]
-                ks, mious = ([row[key] for row in of_line] for key in ('k', 'miou'))
-                label = ', '.join(line) if rule == 'agree' else None
+                ks, mious = ([row[key] for row in line] for key in ('k', 'miou'))
+                label = source if chaining == 'steps' else None
                 axes.plot(ks, mious, style, color=f'C{number}', label=label, marker='.')
 
 
