@@ -238,6 +238,24 @@ def test_swapped_cameras(peer: Any, tiny_model: Path, scene: Any) -> None:
     assert peer.statuses['segmentation: front'].hardware_id == '/rear/image'
 
 
+@pytest.mark.parametrize(
+    'context', [('front/image:=/rear/image', 'rear/image:=/front/image')], indirect=True
+)
+def test_swapped_cameras_are_looked_for_where_they_are(peer: Any, tiny_model: Path) -> None:
+    # By the context of the peer, front/image is published on /rear/image.
+    peer.publisher('front/image', Image)
+    peer.publisher('/front/image/compressed', CompressedImage)
+    node = peer.start_active(model=str(tiny_model), cameras=['front', 'rear'])
+    inputs = {name: camera.inputs for name, camera in node._cameras.items()}
+    assert inputs['front'].topics == ('/rear/image', '/rear/image/compressed')
+    assert inputs['rear'].topics == ('/front/image', '/front/image/compressed')
+    # `count_subscribers` takes a topic as it is.
+    topic = '/front/image/compressed'
+    peer.wait_for(lambda: node.count_subscribers(topic), 'compressed subscription')
+    assert not node.count_subscribers('/rear/image/compressed')
+    assert inputs['front'].look().publishers == inputs['rear'].look().publishers == 1
+
+
 def test_raw_images_are_preferred_to_compressed_ones(
     peer: Any, tiny_model: Path, scene: Any
 ) -> None:

@@ -112,6 +112,7 @@ def test_an_event_before_the_graph_knows_the_other_side(
     node: Any = SimpleNamespace(
         publishers=[],
         subscriptions=[],
+        resolve_topic_name=lambda name: name,
         get_publishers_info_by_topic=lambda _: [],
         get_subscriptions_info_by_topic=lambda _: [],
         get_logger=lambda: SimpleNamespace(warning=warnings.append),
@@ -175,6 +176,18 @@ def test_a_camera_that_offers_less_than_an_override_requests(peer: Any, tiny_mod
     assert peer.values(GRAPH)['rules'] == 'incompatible_qos'
     peer.node.destroy_publisher(publisher)
     wait_for_graph(peer, OK, 'every endpoint can connect')
+
+
+@pytest.mark.parametrize(
+    'context', [('front/image:=/rear/image', 'rear/image:=/front/image')], indirect=True
+)
+def test_a_swapped_camera_that_offers_less_is_named(peer: Any, tiny_model: Path) -> None:
+    override = 'qos_overrides./rear/image.subscription.reliability'
+    cameras = ['front', 'rear']
+    peer.start_active(model=str(tiny_model), cameras=cameras, **{override: 'reliable'})
+    qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    peer.node.create_publisher(Image, 'front/image', qos)  # swapped in the peer's context, too
+    wait_for_graph(peer, WARN, '/rear/image: this subscription requests reliability reliable, the')
 
 
 def test_a_subscriber_that_requests_more_than_masks_offer(peer: Any, tiny_model: Path) -> None:

@@ -90,6 +90,7 @@ class CameraInputs:
         self._compressed: Subscription | None = None
         stack.callback(self._leave_compressed)
         types = {self._raw_topic: _IMAGE, self._compressed_topic: _COMPRESSED}
+        names = {self._raw_topic: raw, self._compressed_topic: self._compressed_name}
         self.topics: tuple[str, ...] = {
             'image': (self._raw_topic,),
             'compressed': (self._compressed_topic,),
@@ -97,6 +98,7 @@ class CameraInputs:
         }[settings.input_type]
         """Topics that images may come on, resolved."""
         self._types = {topic: types[topic] for topic in self.topics}
+        self._names = {topic: names[topic] for topic in self.topics}
         self._info_name = ''
         self.info: CameraInfo | None = None
         """The latest CameraInfo that has a size; None before the first, and if not wanted."""
@@ -133,7 +135,8 @@ class CameraInputs:
 
     def _offers(self, topic: str) -> list[TopicEndpointInfo]:
         """Return all endpoints that publish on a topic, whatever they publish."""
-        return list(self._node.get_publishers_info_by_topic(topic))
+        # By name: rclpy remaps what it is asked for, and would remap a topic a second time.
+        return list(self._node.get_publishers_info_by_topic(self._names[topic]))
 
     def _find_info_problem(self) -> str:
         if not self._info_name or self.info is not None:
@@ -173,7 +176,7 @@ class CameraInputs:
                 name,
                 received,
                 qos,
-                event_callbacks=self._clashes.of_subscription(resolved),
+                event_callbacks=self._clashes.of_subscription(name),
                 qos_overriding_options=overriding_options(),
                 raw=raw,
             )

@@ -109,25 +109,29 @@ class QosClashes:
             node: Owner of the endpoints; warnings go to its log.
         """
         self._node = node
-        # Only these are looked up in the graph at every report: it takes 0.1 ms each.
-        self._suspects: set[Endpoint] = set()
+        # Only these are looked up in the graph at every report: it takes 0.1 ms each. By the
+        # name that was asked for: rclpy would remap a topic a second time.
+        self._suspects: dict[Endpoint, str] = {}
 
-    def of_publisher(self, topic: str) -> PublisherEventCallbacks:
-        """Return what `Node.create_publisher` wants as event callbacks; ``topic`` resolved."""
-        return PublisherEventCallbacks(incompatible_qos=self._warn(Endpoint('publisher', topic)))
+    def of_publisher(self, name: str) -> PublisherEventCallbacks:
+        """Return what `Node.create_publisher` wants as event callbacks for the same name."""
+        return PublisherEventCallbacks(incompatible_qos=self._warn('publisher', name))
 
-    def of_subscription(self, topic: str) -> SubscriptionEventCallbacks:
-        """Return what `Node.create_subscription` wants as event callbacks; ``topic`` resolved."""
-        endpoint = Endpoint('subscription', topic)
-        return SubscriptionEventCallbacks(incompatible_qos=self._warn(endpoint))
+    def of_subscription(self, name: str) -> SubscriptionEventCallbacks:
+        """Return what `Node.create_subscription` wants as event callbacks for the same name."""
+        return SubscriptionEventCallbacks(incompatible_qos=self._warn('subscription', name))
 
     def messages(self) -> list[str]:
         """Say for each endpoint that cannot connect now what to change; empty: all is well."""
         return [text for endpoint in sorted(self._suspects) for text in self._find(endpoint)]
 
-    def _warn(self, endpoint: Endpoint) -> Callable[[Any], None]:
+    def _warn(
+        self, kind: Literal['publisher', 'subscription'], name: str
+    ) -> Callable[[Any], None]:
+        endpoint = Endpoint(kind, self._node.resolve_topic_name(name))
+
         def warn(event: Any) -> None:  # noqa: ANN401  # untyped in rclpy
-            self._suspects.add(endpoint)
+            self._suspects[endpoint] = name
             # The graph may learn of the other endpoint after the event.
             for text in self._find(endpoint) or [_guess(endpoint, event.last_policy_kind)]:
                 self._node.get_logger().warning(text)
@@ -136,11 +140,12 @@ class QosClashes:
 
     def _find(self, endpoint: Endpoint) -> list[str]:
         node, publishes = self._node, endpoint.kind == 'publisher'
+        name = self._suspects[endpoint]
         ours: Iterable[Any] = node.publishers if publishes else node.subscriptions
         others = (
-            node.get_subscriptions_info_by_topic(endpoint.topic)
+            node.get_subscriptions_info_by_topic(name)
             if publishes
-            else node.get_publishers_info_by_topic(endpoint.topic)
+            else node.get_publishers_info_by_topic(name)
         )
         return [
             text
@@ -243,7 +248,7 @@ def advertise(  # noqa: PLR0913  # the last two by name
             message_type,
             topic,
             qos,
-            event_callbacks=clashes.of_publisher(resolved),
+            event_callbacks=clashes.of_publisher(topic),
             qos_overriding_options=overriding_options(),
         )
     if stack is not None:
