@@ -172,14 +172,18 @@ def _wait_until_all_is_accounted_for(listener: Child) -> None:
 
 
 def _accounts(diagnostics: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, int]]:
-    """Return for each camera what became of the frames that the node received."""
+    """Return for each camera what became of the frames that the node received.
+
+    Names are those of the statuses without the namespace, which is another one in every run.
+    """
     accounts = {}
     for name, values in diagnostics.items():
         if 'received' not in values:
             continue  # the status of the engine
         drops = {key: int(text) for key, text in values.items() if key.startswith('dropped.')}
         received, published = int(values['received']), int(values['segmented'])
-        accounts[name] = {
+        node, _, of = name.partition(': ')
+        accounts[f'{node.rpartition("/")[2]}: {of}'] = {
             'received': received,
             'published': published,
             **drops,

@@ -26,7 +26,8 @@ def run(script: Load, masks: list[int]) -> Any:
         for count in range(masks[n])
     ]
     values = {'received': '9', 'segmented': '4', 'dropped.replaced': '3', 'dropped.step': '1'}
-    diagnostics = [{'segmentation: engine': {'state': 'active'}, 'segmentation: front': values}]
+    node = 'bench_0f/segmentation'
+    diagnostics = [{f'{node}: engine': {'state': 'active'}, f'{node}: front/left': values}]
     memory = [{'all': mb, 'own': mb / 2, 'shared': 0.0} for mb in (50, 90, *[100] * 5, 101)]
     return overload.Run(sent, overload.Masks(received, {}, diagnostics), memory)
 
@@ -35,7 +36,7 @@ def test_every_received_frame_has_to_turn_up_again(script: Load) -> None:
     overload = script('overload')
     accounts = overload._accounts(run(script, [1] * 6).masks.diagnostics[0])
     assert accounts == {
-        'segmentation: front': {
+        'segmentation: front/left': {
             'received': 9,
             'published': 4,
             'dropped.replaced': 3,
