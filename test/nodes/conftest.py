@@ -61,8 +61,10 @@ def spin(
 ) -> Callable[[], None]:
     """Spin a node in a thread; returns what stops it and destroys the node.
 
-    A lost GPU ends the thread as it would end the process, and is added to ``lost``.
+    A lost GPU ends the thread as it would end the process, and is added to ``lost``. What else
+    ends it, or a lost GPU that nobody expects, is raised by what stops it.
     """
+    unexpected: list[Exception] = []
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
 
@@ -71,9 +73,11 @@ def spin(
             executor.spin()
         except ExternalShutdownException:
             pass
-        except GpuError as error:
-            assert lost is not None
-            lost.append(error)
+        except Exception as error:  # noqa: BLE001  # for `stop`
+            if lost is not None and isinstance(error, GpuError):
+                lost.append(error)
+            else:
+                unexpected.append(error)
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -83,6 +87,8 @@ def spin(
         thread.join(WAIT_S)
         assert not thread.is_alive()
         node.destroy_node()
+        for error in unexpected:
+            raise error
 
     return stop
 
@@ -249,7 +255,9 @@ def context(request: pytest.FixtureRequest) -> Iterator['Context']:
 @pytest.fixture
 def peer(context: 'Context') -> Iterator[Peer]:
     with ExitStack() as stack:
-        yield Peer(context, stack)
+        peer = Peer(context, stack)
+        yield peer
+    peer.lost.clear()  # its traceback holds the node
     # A destroyed lifecycle node keeps its services, its name in /rosout and more until Python
     # collects it: requests of the next test would go to a node that is no more.
     gc.collect()

@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-import rclpy
+from std_msgs.msg import String
 
 from vidseg_ros.core.errors import EngineError
 from vidseg_ros.nodes import segmentation_node
@@ -133,6 +133,18 @@ def test_a_failed_configure_leaves_nothing_behind(peer: Any, tiny_model: Path) -
     override = 'qos_overrides./segmentation/rear/overlay.publisher.reliability'
     cameras = ['front', 'rear']
     node = peer.start(model=str(tiny_model), cameras=cameras, **{override: 'hopeful'})
+def test_a_configure_that_fails_at_its_last_topic_leaves_the_node_alive(
+    peer: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A stand-in for vision_msgs, as in test_model_swap.py.
+    monkeypatch.setattr(
+        'vidseg_ros.nodes.label_info.label_info_message', lambda *_: String(data='names')
+    )
+    override = 'qos_overrides./segmentation/label_info.publisher.reliability'
+    peer.start(model=str(tiny_model), diagnostics_period=0.1, **{override: 'hopeful'})
+    expect_refusal(peer, override.removesuffix('.reliability'), 'hopeful')  # reported as well
+
+
     assert not peer.change('CONFIGURE')
     for camera in cameras:
         for name in ('label_map', 'confidence', 'overlay'):

@@ -139,7 +139,7 @@ class SegmentationNode(LifecycleNode):
             stack.callback(self._close_model)
             model = self._preparation.take(settings)
             self._use(model)
-            self._outputs = {
+            outputs = {
                 camera: CameraOutputs(
                     self, stack, camera, clashes=self._clashes, with_info=settings.wants_info
                 )
@@ -148,7 +148,7 @@ class SegmentationNode(LifecycleNode):
             self._label_info = LabelInfoTopic(
                 self, stack, self._segmenter.engine.card.labels, self._clashes
             )
-            self._configured = stack.pop_all()
+            self._configured, self._outputs = stack.pop_all(), outputs
         # Another model shall run on what this one runs on.
         info = model.engine.info
         engine = info.name if settings.engine == AUTO else settings.engine
