@@ -170,6 +170,12 @@ def test_a_start_up_value_without_effect_is_logged(peer: Any, tiny_model: Path) 
     assert 'qos_overrides./segmentation/label_map.publisher.depth' in log
     text = 'parameter robot_name has no effect: the node has none of this name'
     peer.wait_for(lambda: text in peer.logs, 'log')
+    assert peer.change('DEACTIVATE')
+    assert peer.change('ACTIVATE')
+    assert not peer.change('ACTIVATE')
+    refused = 'transition 3 is refused: the node is active'
+    peer.wait_for(lambda: refused in peer.logs, 'what is logged after that')
+    assert peer.logs.count(text) == peer.logs.count(log) == 1, 'once, not at every pause'
 
 
 def test_masks_at_camera_size_need_no_camera_info(peer: Any, tiny_model: Path) -> None:

@@ -1,5 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -27,6 +28,11 @@ def test_each_kind_passes_once_per_period(monkeypatch: pytest.MonkeyPatch) -> No
         (10, 'front'),
         (12, 'rear'),
     ]
+
+
+def test_a_kind_that_passes_once() -> None:
+    throttle = LogThrottle(math.inf)
+    assert [throttle.passes(kind) for kind in 'abaab'] == [True, True, False, False, False]
 
 
 def test_reasons_of_one_camera_are_kinds_of_their_own() -> None:

@@ -59,15 +59,46 @@ def test_every_refused_value_is_named(context: Context) -> None:
 
 
 @pytest.mark.parametrize(
-    ('name', 'meant'), [('camera_time_out', 'camera_timeout'), ('max_agee', 'max_age')]
+    ('name', 'meant'),
+    [
+        ('camera_time_out', 'camera_timeout'),
+        ('max_agee', 'max_age'),
+        ('overlay_opacty', 'overlay_opacity'),
+        ('input_typ', 'input_type'),
+        ('diagnostic_period', 'diagnostics_period'),
+        ('mask_sizes', 'mask_size'),
+        ('modell', 'model'),
+    ],
 )
 def test_a_misspelt_name_is_refused(context: Context, name: str, meant: str) -> None:
     with pytest.raises(ParameterError, match=f'^parameter {name} .* mean {meant}[?] Correct it'):
         read(context, **{name: 1.0, 'start_type_description_service': False})
 
 
-def test_names_of_other_nodes_are_none_of_this_ones_business(context: Context) -> None:
-    assert read(context, robot_name='hal').engine == 'auto'
+def test_what_is_like_a_name_that_is_given_is_no_misspelling_of_it(context: Context) -> None:
+    assert read(context, models=['a', 'b'], model='m').model == 'm'
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'robot_name',
+        'camera_name',
+        'camera_info_url',
+        'image_width',
+        'image_height',
+        'image_topic',
+        'diagnostic_updater.period',
+        'model_path',
+        'gpu_id',
+        'max_range',
+        'min_age',
+        'map_size',
+        'mode',
+    ],
+)
+def test_names_of_other_nodes_are_none_of_this_ones_business(context: Context, name: str) -> None:
+    assert read(context, **{name: 'hal'}) == DEFAULTS
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ class LogThrottle:
         """Let everything pass once.
 
         Args:
-            period_s: Least time between two messages of a kind, seconds.
+            period_s: Least time between two messages of a kind, seconds; inf: each kind once.
         """
         self._period_s = period_s
         self._passed_s: dict[tuple[Hashable, ...], float] = {}

@@ -27,6 +27,12 @@ QOS_OVERRIDES: Final = 'qos_overrides.'
 _OF_ROS: Final = ('use_sim_time', 'start_type_description_service')
 """Parameters of every node, which not every ROS 2 declares."""
 
+_MISSPELT: Final = 0.9
+"""Likeness (of difflib, 1 = equal) from which a name is one of the node's with a letter wrong.
+
+``max_range``, ``map_size`` and ``mode``, parameters of other nodes, reach 0.82 to 0.89.
+"""
+
 _CAMERA_NAME: Final = re.compile(r'[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*')
 _TAKEN_NAMES: Final = ('engine', 'graph')
 _GPU: Final = (0, 63)
@@ -216,7 +222,8 @@ def declare_parameters(node: Node) -> dict[str, str]:
     rclpy refuses a bad start-up value at declaration, long before anybody listens. Here the
     parameter gets its default instead, and the complaint is for `read_parameters`. A value for a
     name that does not exist rclpy takes without a word; that is a complaint as well where the name
-    is nearly one of the node's. Others may be meant for other nodes: a file may say ``/**``.
+    is nearly one of the node's that has no value. Others may be meant for other nodes: a file may
+    say ``/**``.
 
     Returns:
         By name of the parameter, a message for each refused value: name, value and what is
@@ -230,8 +237,9 @@ def declare_parameters(node: Node) -> dict[str, str]:
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             problems[name] = f'parameter {name} must be {declaration.allowed}: {error}'
             node.declare_parameter(name, declaration.default, descriptor, ignore_override=True)
+    unset = [name for name in _DECLARATIONS if name not in _given(node)]
     for name in find_undeclared(node):
-        if near := get_close_matches(name, _DECLARATIONS, n=1):
+        if near := get_close_matches(name, unset, n=1, cutoff=_MISSPELT):
             problems[name] = (
                 f'parameter {name} does not exist; did you mean {near[0]}? Correct it and start '
                 'the node again'
@@ -241,20 +249,26 @@ def declare_parameters(node: Node) -> dict[str, str]:
 
 def find_undeclared(node: Node) -> list[str]:
     """Return names that were given values at start-up, but are no parameters of the node now."""
-    given = node._parameter_overrides  # noqa: SLF001  # rclpy has no public way to it
-    return sorted(name for name in given if name not in _OF_ROS and not node.has_parameter(name))
+    return sorted(
+        name for name in _given(node) if name not in _OF_ROS and not node.has_parameter(name)
+    )
 
 
-def describe_unused(node: Node) -> list[str]:
-    """Say which start-up values have no effect, once all endpoints are there."""
+def _given(node: Node) -> Mapping[str, Parameter]:
+    given: Mapping[str, Parameter] = node._parameter_overrides  # noqa: SLF001  # no public way
+    return given
+
+
+def describe_unused(node: Node) -> dict[str, str]:
+    """Say by name which start-up values have no effect, once all endpoints are there."""
     known = [f'{QOS_OVERRIDES}{name}' for name in node.get_parameters_by_prefix('qos_overrides')]
-    return [
-        f'parameter {name} has no effect: no endpoint has it; those of the nearest name are '
+    return {
+        name: f'parameter {name} has no effect: no endpoint has it; those of the nearest name are '
         f'{", ".join(get_close_matches(name, known)) or "none"}'
         if name.startswith(QOS_OVERRIDES)
         else f'parameter {name} has no effect: the node has none of this name'
         for name in find_undeclared(node)
-    ]
+    }
 
 
 def read_limits(node: Node) -> Limits:

@@ -14,6 +14,8 @@ import atexit
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+import gc
+import math
 import os
 import signal
 import sys
@@ -117,7 +119,7 @@ class SegmentationNode(LifecycleNode):
         self._cameras: dict[str, Camera] = {}
         self._formats: dict[str, str] = {}
         self._failed = self.create_guard_condition(self._react_to_failure)
-        self._throttle = LogThrottle(LOG_PERIOD_S)
+        self._throttle, self._once = LogThrottle(LOG_PERIOD_S), LogThrottle(math.inf)
         self._clashes = QosClashes(self)
         self._health = HealthReport(self, self._clashes)
         self._problems |= self._health.problems
@@ -187,8 +189,9 @@ class SegmentationNode(LifecycleNode):
             )
             stack.callback(self._stop_worker)
             self._active = stack.pop_all()
-        for text in describe_unused(self):
-            self.get_logger().warning(text)
+        for name, text in describe_unused(self).items():
+            if self._once.passes(name):
+                self.get_logger().warning(text)
 
     def on_deactivate(self, _state: LifecycleState) -> TransitionCallbackReturn:
         """Stop to segment and unsubscribe; an error if the engine had failed."""
