@@ -216,7 +216,11 @@ def test_auto_falls_back_and_says_why(
 
 
 def test_auto_that_cannot_use_the_tensorrt_that_is_there_is_a_warning(
-    peer: Any, fake_gpu: Any, tiny_model: Path, capfd: pytest.CaptureFixture[str]
+    peer: Any,
+    fake_gpu: Any,
+    tiny_model: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     fake_gpu.free_bytes = 100
     peer.start(model=str(tiny_model), diagnostics_period=0.1)
@@ -228,9 +232,9 @@ def test_auto_that_cannot_use_the_tensorrt_that_is_there_is_a_warning(
     (line,) = (line for line in capfd.readouterr().err.splitlines() if 'opened ' in line)
     assert line.startswith('[WARN]')
 
-    before = peer.statuses[ENGINE]
-    assert peer.set_parameters(model=str(tiny_model)).successful
-    peer.wait_for(lambda: peer.statuses[ENGINE] is not before, 'next report')
+    assert peer.set_parameters(model=str(other_model(tiny_model, tmp_path))).successful
+    peer.wait_for(lambda: sum('opened ' in log for log in peer.logs) == 2, 'other model')
+    peer.wait_for(lambda: peer.values(ENGINE)['model'] == 'other', 'report of it')
     assert peer.values(ENGINE)['rules'] == 'fallback', 'whatever the model'
     assert peer.change('CLEANUP')
     peer.wait_for(lambda: message(peer) == 'unconfigured', 'end of the warning')
