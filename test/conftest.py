@@ -19,7 +19,7 @@ import pytest
 
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.model_card import ModelCard
-from vidseg_ros.inference import cuda_runtime
+from vidseg_ros.inference import cuda_runtime, engine
 from vidseg_ros.inference.model_builder import build_model
 from vidseg_ros.inference.model_file import OPSET
 
@@ -129,7 +129,8 @@ def fake_gpu(
     cuda, tensorrt = _load('fake_gpu'), _load('fake_tensorrt')
     gpu = cuda.FakeGpu()
     trt = tensorrt.FakeTensorRt(gpu, version, cuda.NAMES[version])
-    monkeypatch.setattr(cuda_runtime, '_lost_gpus', set())
+    monkeypatch.setattr(cuda_runtime, '_broken_gpus', {})
+    monkeypatch.setattr(engine, '_gpus_that_worked', set())
     monkeypatch.setitem(sys.modules, 'tensorrt', trt)
     monkeypatch.setitem(sys.modules, 'cuda.bindings.runtime', cuda.FakeCuda(gpu))
     gpu.cache = tmp_path / 'engines'

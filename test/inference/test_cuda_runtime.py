@@ -15,10 +15,12 @@ import pytest
 from vidseg_ros.core.errors import EngineError
 from vidseg_ros.inference import cuda_runtime
 from vidseg_ros.inference.cuda_runtime import (
+    any_gpu_broken,
     DeviceMemory,
     Event,
     Gpu,
     GpuError,
+    is_sticky,
     load_cuda,
     MODULES,
     PinnedMemory,
@@ -52,8 +54,10 @@ def test_a_gpu_tells_what_it_is(fake_gpu: Any) -> None:
 
 def test_a_machine_without_a_gpu(fake_gpu: Any) -> None:
     fake_gpu.failures['cudaGetDeviceCount'] = 'cudaErrorNoDevice'
-    with pytest.raises(GpuError, match=r'no NVIDIA GPU is visible: check nvidia-smi'):
+    with pytest.raises(GpuError, match=r'no NVIDIA GPU is visible: check nvidia-smi') as caught:
         Gpu()
+    assert not is_sticky(caught.value)
+    assert not any_gpu_broken()
 
 
 def test_a_driver_of_cuda_12_needs_an_older_cuda_python(fake_gpu: Any) -> None:
@@ -159,7 +163,9 @@ def test_an_illegal_address_is_for_ever(fake_gpu: Any) -> None:
     with pytest.raises(GpuError, match='cudaErrorIllegalAddress') as caught:
         Gpu()
     assert fake_gpu.sticky
-    assert caught.value.sticky
+    assert is_sticky(caught.value)
+    assert any_gpu_broken()
+    assert not gpu.lost, 'it answers: what it holds can be freed'
 
 
 def test_a_gpu_that_never_answers(fake_gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,6 +177,8 @@ def test_a_gpu_that_never_answers(fake_gpu: Any, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(GpuError, match=r'GPU 0 did not answer for 0 s') as caught:
         stream.wait()
     assert (caught.value.name, caught.value.sticky) == ('timeout', True)
+    assert any_gpu_broken()
+    assert gpu.lost
     calls = fake_gpu.calls.total()
     for ask in (device.free, host.free, stream.free, Gpu):
         with pytest.raises(GpuError, match='did not answer'):

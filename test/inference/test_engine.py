@@ -11,6 +11,7 @@ import pytest
 
 from vidseg_ros.core.errors import EngineError, ModelError
 from vidseg_ros.inference.agreement import Sample
+from vidseg_ros.inference.cuda_runtime import GpuError, is_sticky
 from vidseg_ros.inference.engine import CHOICES, create_engine
 from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
@@ -61,6 +62,26 @@ def test_auto_says_why_it_fell_back(
         assert engine.info.degraded
         assert said in engine.info.note
     assert not fake_gpu.leftovers
+
+
+def test_auto_takes_no_gpu_for_lost_that_never_worked(fake_gpu: Any, tiny_model: Path) -> None:
+    fake_gpu.failures['cudaGetDeviceCount'] = 'cudaErrorLaunchFailure'
+    with closing(create_engine('auto', tiny_model, SETTINGS)) as engine:
+        assert engine.info.degraded
+        assert 'cudaErrorLaunchFailure; CUDA cannot be used' in engine.info.note
+
+
+def test_auto_says_that_a_gpu_that_worked_is_lost(fake_gpu: Any, tiny_model: Path) -> None:
+    create_engine('auto', tiny_model, SETTINGS).close()
+    fake_gpu.failures['cudaGetDeviceCount'] = 'cudaErrorLaunchFailure'
+    with pytest.raises(
+        GpuError, match='cudaErrorLaunchFailure; CUDA cannot be used again'
+    ) as caught:
+        create_engine('auto', tiny_model, SETTINGS)
+    assert is_sticky(caught.value)
+    fake_gpu.failures['cudaGetDeviceCount'] = 'cudaErrorDevicesUnavailable'
+    with closing(create_engine('auto', tiny_model, SETTINGS)) as engine:
+        assert engine.info.degraded, 'another process would meet the same'
 
 
 def test_auto_opens_nothing_else_when_the_build_is_cancelled(

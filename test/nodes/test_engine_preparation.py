@@ -269,6 +269,48 @@ def test_a_gpu_that_fails_while_configuring_ends_the_node_after_the_answer(
     assert peer.statuses[ENGINE].level == ERROR
 
 
+@pytest.mark.parametrize('worked', [True, False])
+def test_auto_ends_the_node_only_for_a_gpu_that_had_worked(
+    peer: Any, fake_gpu: Any, tiny_model: Path, *, worked: bool
+) -> None:
+    node = peer.start(model=str(tiny_model), diagnostics_period=0.1)
+    if worked:
+        assert peer.change('CONFIGURE')
+        assert peer.change('CLEANUP')
+    fake_gpu.failures['cudaGetDeviceCount'] = 'cudaErrorLaunchFailure'
+    assert peer.change('CONFIGURE') != worked
+    if worked:
+        peer.wait_for(lambda: peer.lost, 'end of the executor')
+        peer.wait_for(lambda: 'cudaErrorLaunchFailure' in message(peer), 'diagnostic')
+        assert peer.statuses[ENGINE].level == ERROR
+        return
+    for _ in range(2):  # it never worked, whatever happened since
+        peer.wait_for(lambda: peer.values(ENGINE).get('rules') == 'fallback', 'warning')
+        assert 'cudaErrorLaunchFailure' in message(peer)
+        assert node._engine.info.name == 'onnxruntime'
+        assert peer.change('CLEANUP')
+        assert peer.change('CONFIGURE')
+    assert not peer.lost
+
+
+@pytest.mark.parametrize('active', [True, False])
+def test_a_gpu_that_fails_under_another_model_ends_the_node_after_the_answer(
+    peer: Any, fake_gpu: Any, tiny_model: Path, *, active: bool
+) -> None:
+    peer.start(model=str(tiny_model))
+    assert peer.change('CONFIGURE')
+    if active:
+        assert peer.change('ACTIVATE')
+    fake_gpu.broken = 'cudaErrorLaunchFailure'
+    result = peer.set_parameters(model=str(tiny_model))
+    assert not result.successful
+    assert 'cudaErrorLaunchFailure; CUDA cannot be used again' in result.reason
+    assert 'the old one goes on' not in result.reason
+    peer.wait_for(lambda: peer.lost, 'end of the executor')
+    peer.wait_for(lambda: 'cudaErrorLaunchFailure' in message(peer), 'diagnostic')
+    assert peer.statuses[ENGINE].level == ERROR
+
+
 def test_a_gpu_that_hangs_ends_the_node(
     peer: Any, fake_gpu: Any, tiny_model: Path, scene: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

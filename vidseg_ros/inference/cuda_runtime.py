@@ -10,7 +10,7 @@ from contextlib import suppress
 import ctypes
 from importlib import import_module
 import time
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +25,11 @@ WAIT_S: Final = 10.0
 
 _POLL_S: Final = 20e-6
 
-_lost_gpus: set[int] = set()
-"""GPUs that did not answer: whatever is asked of them, even to free memory, might never return."""
-
 OUT_OF_MEMORY: Final = 'cudaErrorMemoryAllocation'
 _TIMEOUT: Final = 'timeout'
+
+_broken_gpus: dict[int, str] = {}
+"""GPUs of which this process can make no more use, and the name of the error that said so."""
 
 _ADVICE: Final = {
     OUT_OF_MEMORY: 'the GPU is out of memory: fewer cameras in one batch, a smaller '
@@ -73,6 +73,16 @@ class GpuError(EngineError):
         """Remember the name beside the message for people."""
         super().__init__(message)
         self.name, self.sticky = name, name in _STICKY
+
+
+def is_sticky(error: BaseException) -> TypeGuard[GpuError]:
+    """Return whether an error means that only another process can use the GPU."""
+    return isinstance(error, GpuError) and error.sticky
+
+
+def any_gpu_broken() -> bool:
+    """Return whether there was such an error, even if nobody was told of it."""
+    return bool(_broken_gpus)
 
 
 def load_cuda() -> Any:  # noqa: ANN401  # a foreign module without types
@@ -137,18 +147,23 @@ class Gpu:
         self._cuda.cudaGetLastError()  # forgets it: TensorRT would take it for one of its own
         _, raw = self._cuda.cudaGetErrorName(status)
         name = raw.decode() if isinstance(raw, bytes) else str(raw)
+        if name in _STICKY:
+            _broken_gpus.setdefault(self.index, name)
         advice = _LOST if name in _STICKY else _ADVICE.get(name, 'please report it, with the log')
         msg = f'GPU {self.index}: {function} gave {name}; {advice}'
         raise GpuError(name, msg)
 
     @property
     def lost(self) -> bool:
-        """Whether it did not answer once; it is not asked again in this process."""
-        return self.index in _lost_gpus
+        """Whether it did not answer once.
+
+        Whatever is asked of it, even to free memory, might never return: so nothing is.
+        """
+        return _broken_gpus.get(self.index) == _TIMEOUT
 
     def give_up(self) -> GpuError:
         """Note that it does not answer; return the error that says so."""
-        _lost_gpus.add(self.index)
+        _broken_gpus[self.index] = _TIMEOUT
         msg = f'GPU {self.index} did not answer for {WAIT_S:.0f} s; {_LOST}'
         return GpuError(_TIMEOUT, msg)
 

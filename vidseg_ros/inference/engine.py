@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from vidseg_ros.core.errors import EngineError, VidsegError
+from vidseg_ros.inference.cuda_runtime import is_sticky
 from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.prediction import SegmentationEngine
@@ -34,6 +35,9 @@ ENGINES: Final[dict[str, Callable[[Path, EngineSettings], SegmentationEngine]]] 
 AUTO: Final = 'auto'
 """Stands for TensorRT where it works, else ONNX Runtime, which then notes why."""
 
+_gpus_that_worked: set[int] = set()
+"""On which `AUTO` has opened TensorRT in this process."""
+
 CHOICES: Final = (AUTO, *ENGINES)
 """Names that `create_engine` takes."""
 
@@ -51,6 +55,8 @@ def create_engine(
     Raises:
         ParameterError: If the settings are not allowed.
         BuildCancelled: If `EngineSettings.on_progress` said so; `AUTO` opens nothing else then.
+        GpuError: If the GPU fails. With `AUTO` only one that has worked in this process before
+            and cannot any more: in another process it may.
         EngineError: If the name is not in the table, or the engine cannot load the model.
         ModelError: If the file breaks the model contract, or a new engine disagrees with it.
     """
@@ -65,14 +71,18 @@ def create_engine(
 
 def _create_best(model: Path, settings: EngineSettings) -> SegmentationEngine:
     try:
-        return ENGINES['tensorrt'](model, settings)
+        engine = ENGINES['tensorrt'](model, settings)
     except BuildCancelled:
         raise
     except VidsegError as error:
+        if is_sticky(error) and settings.device in _gpus_that_worked:
+            raise
         engine = _open_onnxruntime(model, settings)
         engine.info = replace(
             engine.info,
             note=f'not TensorRT: {error}',
             degraded=not isinstance(error, TensorRtMissing),
         )
-        return engine
+    else:
+        _gpus_that_worked.add(settings.device)
+    return engine

@@ -4,8 +4,9 @@
 
 Whoever sets the parameter gets the answer of the new model: it is opened and warmed up before
 the old one goes. A file that cannot be used is refused with the reason, and the old model goes
-on. A good one takes over through the lifecycle: an active node deactivates, exchanges the model
-and activates. While a file is opened (about 0.7 s for the shipped model) the node takes no frames.
+on, unless the GPU that it runs on is lost to the process. A good one takes over through the
+lifecycle: an active node deactivates, exchanges the model and activates. While a file is opened
+(about 0.7 s for the shipped model) the node takes no frames.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from rclpy.parameter import Parameter
 
 from vidseg_ros.core.errors import VidsegError
 from vidseg_ros.core.resources import find_model
+from vidseg_ros.inference.cuda_runtime import is_sticky
 from vidseg_ros.inference.engine import create_engine
 from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.prediction import SegmentationEngine
@@ -92,6 +94,7 @@ class ModelSwap:
         node: Node,
         settings: Callable[[], NodeParameters | None],
         take: Callable[[OpenModel], None],
+        fail: Callable[[Exception], None],
     ) -> None:
         """Watch the parameter, which must have been declared.
 
@@ -100,8 +103,9 @@ class ModelSwap:
             settings: Returns with what the node is configured; None: it is not, and the next
                 *configure* will check the model.
             take: Gets the new model, open and warm, and owns it from then on.
+            fail: Gets the error after which the old model cannot go on either.
         """
-        self._node, self._settings, self._take = node, settings, take
+        self._node, self._settings, self._take, self._fail = node, settings, take, fail
         self._next: tuple[str, OpenModel] | None = None
         self._due = node.create_guard_condition(self._hand_over)
         node.add_on_set_parameters_callback(self._check)
@@ -120,6 +124,9 @@ class ModelSwap:
         try:
             model = open_model(replace(settings, model=name), build=False)
         except VidsegError as error:
+            if is_sticky(error):
+                self._fail(error)
+                return SetParametersResult(successful=False, reason=str(error))
             return self._refuse(name, str(error))
         except Exception:  # noqa: BLE001  # rclpy would end the node
             return self._refuse(name, traceback.format_exc())

@@ -34,7 +34,7 @@ from rclpy.utilities import get_rmw_implementation_identifier, remove_ros_args
 
 from vidseg_ros.core.errors import EngineError, ImageError, ParameterError, VidsegError
 from vidseg_ros.core.malloc import keep_freed_memory
-from vidseg_ros.inference.cuda_runtime import GpuError, WAIT_S
+from vidseg_ros.inference.cuda_runtime import GpuError, is_sticky, WAIT_S
 from vidseg_ros.inference.engine import AUTO
 from vidseg_ros.inference.prediction import SegmentationEngine
 from vidseg_ros.nodes.camera import Camera
@@ -124,7 +124,7 @@ class SegmentationNode(LifecycleNode):
         self._health = HealthReport(self, self._clashes)
         self._problems |= self._health.problems
         self._preparation = EnginePreparation(self, lambda: read_parameters(self, self._problems))
-        self._swap = ModelSwap(self, lambda: self._settings, self._exchange_model)
+        self._swap = ModelSwap(self, lambda: self._settings, self._exchange_model, self.fail)
         # The steady clock: the node reports on itself even while simulated time stands still.
         self.create_timer(
             self.get_parameter('diagnostics_period').value,
@@ -226,7 +226,7 @@ class SegmentationNode(LifecycleNode):
         known = isinstance(error, VidsegError)
         self._failure = str(error) if known else ''.join(traceback.format_exception(error))
         self.get_logger().error(self._failure)
-        if isinstance(error, GpuError) and error.sticky:
+        if is_sticky(error):
             self._lost = error
             self._failed.trigger()  # whoever asked for the transition gets the answer first
 
