@@ -1,14 +1,9 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""The node from its start to its end: transitions, failures, signals."""
+"""The node from state to state: transitions and failures; its end is test_segmentation_end.py."""
 
-import os
 from pathlib import Path
-import signal
-import subprocess
-import sys
 import threading
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +13,6 @@ pytest.importorskip('rclpy')
 from std_msgs.msg import String
 
 from vidseg_ros.core.errors import EngineError
-from vidseg_ros.nodes import segmentation_node
 
 MASKS = '/segmentation/label_map'
 ERROR = b'\x02'
@@ -133,6 +127,12 @@ def test_a_failed_configure_leaves_nothing_behind(peer: Any, tiny_model: Path) -
     override = 'qos_overrides./segmentation/rear/overlay.publisher.reliability'
     cameras = ['front', 'rear']
     node = peer.start(model=str(tiny_model), cameras=cameras, **{override: 'hopeful'})
+    assert not peer.change('CONFIGURE')
+    for camera in cameras:
+        for name in ('label_map', 'confidence', 'overlay'):
+            assert not node.count_publishers(f'/segmentation/{camera}/{name}')
+
+
 def test_a_configure_that_fails_at_its_last_topic_leaves_the_node_alive(
     peer: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,12 +143,6 @@ def test_a_configure_that_fails_at_its_last_topic_leaves_the_node_alive(
     override = 'qos_overrides./segmentation/label_info.publisher.reliability'
     peer.start(model=str(tiny_model), diagnostics_period=0.1, **{override: 'hopeful'})
     expect_refusal(peer, override.removesuffix('.reliability'), 'hopeful')  # reported as well
-
-
-    assert not peer.change('CONFIGURE')
-    for camera in cameras:
-        for name in ('label_map', 'confidence', 'overlay'):
-            assert not node.count_publishers(f'/segmentation/{camera}/{name}')
 
 
 @pytest.mark.parametrize(
@@ -268,123 +262,3 @@ def test_an_engine_that_hangs_cannot_hold_the_node(
     peer.wait_for(lambda: len(workers()) == 1, 'end of the thread')
     peer.segment(scene().message(peer.header()), masks)
     assert late not in [mask.header for mask in masks], 'a mask from before the restart'
-
-
-@pytest.mark.parametrize(
-    ('state', 'numbers'),
-    [
-        ('active', [signal.SIGINT]),
-        ('active', [signal.SIGTERM]),
-        ('active', [signal.SIGINT, signal.SIGINT]),  # of launch and of the terminal
-        ('inactive', [signal.SIGTERM]),
-        ('unconfigured', [signal.SIGINT]),
-    ],
-)
-def test_a_signal_ends_the_process_cleanly(
-    peer: Any, tiny_model: Path, scene: Any, state: str, numbers: list[signal.Signals]
-) -> None:
-    command = [sys.executable, '-m', 'vidseg_ros.nodes.segmentation_node', '--ros-args']
-    process = subprocess.Popen(
-        [*command, '-p', f'model:={tiny_model}', '-p', 'cameras:=[]'],
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        env=os.environ,
-    )
-    try:
-        assert peer.state() == 'unconfigured'
-        if state != 'unconfigured':
-            assert peer.change('CONFIGURE')
-        if state == 'active':
-            assert peer.change('ACTIVATE')
-            peer.segment(scene().message(peer.header()), peer.listen(MASKS))
-        for number in numbers:
-            process.send_signal(number)
-        _, stderr = process.communicate(timeout=15)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 0, stderr
-    assert 'Traceback' not in stderr
-    assert 'rror' not in stderr
-
-
-@pytest.mark.parametrize(
-    'arguments', [['-p', 'max_age:=0.2'], ['x', '--ros-args', '-p', 'gpu:=1']]
-)
-def test_arguments_that_are_not_for_ros_are_refused(
-    capsys: pytest.CaptureFixture[str], arguments: list[str]
-) -> None:
-    assert segmentation_node.main(arguments) == 2
-    said = capsys.readouterr().err
-    first = '-p max_age:=0.2' if arguments[0] == '-p' else 'x'
-    assert said.startswith(f'segmentation_node: cannot use {first}: --ros-args must stand before')
-
-
-LOSES_ITS_GPU = """
-import sys
-from vidseg_ros.inference.cuda_runtime import GpuError
-from vidseg_ros.nodes.segmentation_node import main
-from vidseg_ros.pipeline import Segmenter
-
-def segment(*_, **__):
-    raise GpuError('cudaErrorIllegalAddress', 'the GPU has left')
-
-Segmenter.segment = segment
-Segmenter.warm_up = lambda _: None
-sys.exit(main())
-"""
-
-
-def test_a_lost_gpu_ends_the_process_so_that_it_is_respawned(
-    peer: Any, tiny_model: Path, scene: Any
-) -> None:
-    command = [sys.executable, '-c', LOSES_ITS_GPU, '--ros-args', '--disable-external-lib-logs']
-    process = subprocess.Popen(
-        [*command, '-p', f'model:={tiny_model}', '-p', 'diagnostics_period:=60.0'],
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        env=os.environ,
-    )
-    try:
-        assert peer.change('CONFIGURE')
-        assert peer.change('ACTIVATE')
-        peer.send(scene().message(peer.header()))
-        _, stderr = process.communicate(timeout=15)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 2, stderr
-    assert 'Traceback' not in stderr
-    peer.wait_for(lambda: 'segmentation: engine' in peer.statuses, 'last words')
-    status = peer.statuses['segmentation: engine']
-    assert (status.level, status.message) == (ERROR, 'the GPU has left')
-
-
-@pytest.mark.parametrize('ended', [True, False])
-def test_only_a_callback_that_meets_the_end_of_ros_may_fail(
-    monkeypatch: pytest.MonkeyPatch, *, ended: bool
-) -> None:
-    destroyed = []
-
-    def spin(_: Any) -> None:
-        if ended:
-            rclpy.get_default_context().shutdown()  # as rclpy's handler of signals does
-        msg = 'rcl_count_publishers: context is invalid'
-        raise RuntimeError(msg)
-
-    monkeypatch.setattr(rclpy, 'spin', spin)
-    fake = SimpleNamespace(destroy_node=lambda: destroyed.append(True))
-    monkeypatch.setattr(segmentation_node, 'SegmentationNode', lambda: fake)
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        if ended:
-            assert segmentation_node.main([]) == 0
-        else:
-            with pytest.raises(RuntimeError, match='context is invalid'):
-                segmentation_node.main([])
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    assert destroyed == [True]
-    assert not rclpy.ok()

@@ -34,7 +34,7 @@ from rclpy.utilities import get_rmw_implementation_identifier, remove_ros_args
 
 from vidseg_ros.core.errors import EngineError, ImageError, ParameterError, VidsegError
 from vidseg_ros.core.malloc import keep_freed_memory
-from vidseg_ros.inference.cuda_runtime import GpuError, is_sticky, WAIT_S
+from vidseg_ros.inference.cuda_runtime import any_gpu_broken, GpuError, is_sticky, WAIT_S
 from vidseg_ros.inference.engine import AUTO
 from vidseg_ros.inference.prediction import SegmentationEngine
 from vidseg_ros.nodes.camera import Camera
@@ -315,12 +315,15 @@ class SegmentationNode(LifecycleNode):
         self._failed.trigger()
 
     def _react_to_failure(self) -> None:
-        if self._worker is not None:
-            self.trigger_deactivate()
-        self._report()
-        if self._lost is not None:
-            self._health.flush()
-            raise self._lost
+        try:
+            if self._worker is not None:
+                self.trigger_deactivate()
+            self._report()
+            if self._lost is not None:
+                self._health.flush()
+        finally:  # whatever becomes of the last words
+            if self._lost is not None:
+                raise self._lost
 
     def _report(self) -> None:
         state = self._state_machine.current_state[1]
@@ -371,16 +374,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         node = SegmentationNode()
         try:
             rclpy.spin(node)
-        except GpuError:
-            # What CUDA does at the end of a process might wait for that GPU for ever.
-            atexit.register(os._exit, 2)
-            raise
         finally:
             # Launch and the terminal may both send SIGINT; the second must not cut this short.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             node.destroy_node()
 
-    return run_command('segmentation_node', run)
+    status = 1  # of a traceback
+    try:
+        status = run_command('segmentation_node', run)
+    finally:
+        # Asked last: a node that is stopped drops the error of the inference in work.
+        if any_gpu_broken():
+            # What CUDA does at the end of a process might wait for that GPU for ever. But DDS has
+            # to hear that the node is gone: else the next one has a namesake for 20 s.
+            gc.collect()
+            atexit.register(os._exit, status)
+    return status
 
 
 if __name__ == '__main__':
