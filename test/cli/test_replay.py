@@ -6,7 +6,7 @@ from collections.abc import Callable
 import json
 from pathlib import Path
 import sys
-from typing import Final
+from typing import Any, Final, NoReturn
 
 import cv2
 import numpy as np
@@ -16,8 +16,11 @@ import pytest
 
 from vidseg_ros.bag_io import BagWriter
 from vidseg_ros.cli.main import main
+from vidseg_ros.core.errors import EngineError
 from vidseg_ros.core.labels import CAMVID
 from vidseg_ros.core.model_card import METADATA_KEY
+from vidseg_ros.evaluation.replay import ReplayResults
+from vidseg_ros.inference.engine import ENGINES
 
 COLORS: Final = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 STEP_NS: Final = 100_000_000
@@ -91,7 +94,8 @@ def test_default_results(drive: Path, replay: Replay) -> None:
         np.testing.assert_array_equal(mask, golden(index))
     assert 'drive, offline' in out
     assert '10 segmented of 10' in out
-    assert out.endswith('results are in replay_drive\n')
+    files = 'overlay.mp4, contact_sheet.png, masks, summary.json'
+    assert out.endswith(f'results are in replay_drive: {files}\n')
 
 
 def test_default_folder_of_a_file_has_no_suffix(drive: Path, replay: Replay) -> None:
@@ -116,7 +120,7 @@ def test_names_of_folders_are_printed_as_they_are(drive: Path, replay: Replay) -
     few = ('--limit', '1', '--masks', 'none', '--no-video', '--no-sheet')
     status, out, _ = replay(drive, '--out', 'o5[b]:smile:', *few)
     assert status == 0
-    assert out.endswith('results are in o5[b]:smile:\n')
+    assert out.endswith('results are in o5[b]:smile:: summary.json\n')
 
 
 def test_mask_bag(drive: Path, replay: Replay) -> None:
@@ -126,7 +130,8 @@ def test_mask_bag(drive: Path, replay: Replay) -> None:
 
 def test_json_to_stdout_is_all_there_is(drive: Path, replay: Replay) -> None:
     status, out, err = replay(drive, '--json')
-    assert (status, err) == (0, '')
+    files = 'overlay.mp4, contact_sheet.png, masks, summary.json'
+    assert (status, err) == (0, f'vidseg: results are in replay_drive: {files}\n')
     assert json.loads(out) == json.loads(Path('replay_drive/summary.json').read_text())
     assert json.loads(out)['frames'] == {'seen': 10, 'segmented': 10}
 
@@ -177,6 +182,62 @@ def test_results_are_not_overwritten_unless_asked(drive: Path, replay: Replay) -
     )
     assert replay(drive, '--overwrite', '--limit', '2')[0] == 0
     assert len(list(Path('replay_drive/masks').iterdir())) == 2
+
+
+def no_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> NoReturn:
+        msg = 'TensorRT is not installed'
+        raise EngineError(msg)
+
+    monkeypatch.setitem(ENGINES, 'tensorrt', refuse)
+
+
+def test_an_engine_that_is_refused_touches_no_folder(
+    drive: Path, replay: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_tensorrt(monkeypatch)
+    refusal = 'TensorRT is not installed'
+    assert refused(replay(drive, '--engine', 'tensorrt')).startswith(refusal)
+    assert not Path('replay_drive').exists()
+    assert replay(drive)[0] == 0
+    assert refused(replay(drive, '--engine', 'tensorrt', '--overwrite')).startswith(refusal)
+    assert Path('replay_drive/summary.json').is_file(), 'an earlier run was thrown away'
+
+
+def test_an_engine_that_is_refused_touches_no_folder_of_a_live_run(
+    drive: Path, replay: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_tensorrt(monkeypatch)
+    monkeypatch.setattr('vidseg_ros.cli.replay.load_replay_live', lambda _: pytest.fail)
+    message = refused(replay(drive, '--live', '--engine', 'tensorrt'))
+    assert message.startswith('TensorRT is not installed')
+    assert not Path('replay_drive').exists()
+
+
+@pytest.mark.parametrize('done', [0, 3])
+def test_an_interrupted_run_says_what_it_leaves(
+    done: int, drive: Path, replay: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = ReplayResults.add
+
+    def interrupted(self: ReplayResults, *rest: Any) -> None:
+        if self.segmented == done:
+            raise KeyboardInterrupt
+        add(self, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ReplayResults, 'add', interrupted)
+        status, _, err = replay(drive)
+    assert status == 130
+    assert err.startswith(
+        'vidseg: replay_drive holds what was segmented so far (overlay.mp4, contact_sheet.png, '
+        'masks), without a summary; --overwrite starts again\n'
+        if done
+        else 'vidseg: there are no results in replay_drive yet; the same command starts again\n'
+    )
+    assert err.endswith('vidseg: interrupted\n')
+    assert replay(drive)[0] == (2 if done else 0)
+    assert replay(drive, '--overwrite')[0] == 0
 
 
 def test_output_below_a_regular_file(drive: Path, replay: Replay) -> None:

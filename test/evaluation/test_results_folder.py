@@ -77,6 +77,15 @@ def test_a_run_that_left_nothing_does_not_block_the_next(tmp_path: Path) -> None
     assert contents(tmp_path) == [MARKER]
 
 
+def test_a_claimed_folder_without_results_is_free(tmp_path: Path) -> None:
+    """A run that failed early may leave an empty folder for masks, or the log of a node."""
+    claim_folder(tmp_path, RESULTS, overwrite=False)
+    (tmp_path / 'masks').mkdir()
+    fill(tmp_path, 'node.log')
+    claim_folder(tmp_path, RESULTS, overwrite=False)
+    assert contents(tmp_path) == [MARKER, 'node.log']
+
+
 def test_a_folder_that_cannot_be_made_says_where(tmp_path: Path) -> None:
     (tmp_path / 'file').touch()
     with pytest.raises(OutputError, match=r'cannot write to .*file/out'):

@@ -4,7 +4,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from functools import partial
 import json
 from pathlib import Path
@@ -18,8 +18,14 @@ from vidseg_ros.cli.progress import progress_bar
 from vidseg_ros.cli.ros_hint import load_replay_live
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
-from vidseg_ros.evaluation.replay import MaskFormat, Outputs, replay_offline, ReplayResults
-from vidseg_ros.evaluation.results_folder import write_json
+from vidseg_ros.evaluation.replay import (
+    MaskFormat,
+    Outputs,
+    replay_offline,
+    ReplayResults,
+    RESULTS,
+)
+from vidseg_ros.evaluation.results_folder import found_results, write_json
 from vidseg_ros.evaluation.sources import (
     FOLDER_FPS,
     open_source,
@@ -34,7 +40,7 @@ from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.pipeline import MaskSize, Segmenter
 
 OnFrame = Callable[[SourceFrame], None]
-Run = Callable[[argparse.Namespace, Path, Source, ReplayResults, OnFrame], ReplaySummary]
+Run = Callable[[Source, ReplayResults, OnFrame], ReplaySummary]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,11 +56,13 @@ def main(argv: Sequence[str]) -> int:
         OutputError: If a result cannot be written.
     """
     args = _parse(argv)
-    run: Run = partial(_run_live, load_replay_live('--live')) if args.live else _run_offline
+    replay_live = load_replay_live('--live') if args.live else None
     model = read_model(find_model(args.model))
     labels = model.card.labels
     truth = LabelDirectory(args.labels, labels) if args.labels else None
-    with open_source(args.source, topic=args.topic) as source:
+    with ExitStack() as opened:
+        source = opened.enter_context(open_source(args.source, topic=args.topic))
+        run = _opened_run(args, replay_live, model.path, opened)
         outputs = Outputs(
             folder=args.out or _default_folder(args.source),
             masks=args.masks,
@@ -64,13 +72,18 @@ def main(argv: Sequence[str]) -> int:
             overwrite=args.overwrite,
             inputs=(Path(args.source), *([args.labels] if args.labels else [])),
         )
-        with (
-            ReplayResults(
-                labels, outputs, truth=truth, consistency=args.consistency, fps=source.fps
-            ) as results,
-            progress_bar(source.name, _frames(source, args.limit)) as on_frame,
-        ):
-            summary = run(args, model.path, source, results, on_frame)
+        collected = ReplayResults(
+            labels, outputs, truth=truth, consistency=args.consistency, fps=source.fps
+        )
+        try:
+            with (
+                collected as results,
+                progress_bar(source.name, _frames(source, args.limit)) as on_frame,
+            ):
+                summary = run(source, results, on_frame)
+        except KeyboardInterrupt:
+            sys.stderr.write(f'vidseg: {_left(outputs.folder)}\n')
+            raise
     _report(summary, args.json, outputs.folder)
     if summary.error:
         raise SourceError(summary.error)
@@ -137,19 +150,36 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     return args
 
 
-def _run_offline(
+def _opened_run(
     args: argparse.Namespace,
+    replay_live: Callable[..., ReplaySummary] | None,
     model: Path,
+    opened: ExitStack,
+) -> Run:
+    """Return what segments the footage.
+
+    An engine that cannot run is refused here, before a folder is made or emptied for its results.
+    """
+    engine = create_engine(args.engine, model, EngineSettings(build=False))
+    if replay_live is not None:
+        engine.close()  # the node opens its own
+        return partial(_run_live, replay_live, args, model)
+    opened.callback(engine.close)
+    segmenter = Segmenter(engine, args.mask_size)
+    return partial(_run_offline, segmenter, args.limit)
+
+
+def _run_offline(
+    segmenter: Segmenter,
+    limit: int | None,
     source: Source,
     results: ReplayResults,
     on_frame: OnFrame,
 ) -> ReplaySummary:
-    with closing(create_engine(args.engine, model, EngineSettings(build=False))) as engine:
-        segmenter = Segmenter(engine, args.mask_size)
-        return replay_offline(source, segmenter, results, on_frame=on_frame, limit=args.limit)
+    return replay_offline(source, segmenter, results, on_frame=on_frame, limit=limit)
 
 
-def _run_live(  # noqa: PLR0913, PLR0917 - those of _run_offline, and what main loaded
+def _run_live(  # noqa: PLR0913, PLR0917 - the first three are bound
     replay_live: Callable[..., ReplaySummary],
     args: argparse.Namespace,
     model: Path,
@@ -172,11 +202,25 @@ def _run_live(  # noqa: PLR0913, PLR0917 - those of _run_offline, and what main 
 def _report(summary: ReplaySummary, json_to: str | None, folder: Path) -> None:
     if json_to == '-':
         sys.stdout.write(json.dumps(summary.to_dict(), indent=2, allow_nan=False) + '\n')
+        sys.stderr.write(f'vidseg: {_where(folder)}\n')  # stdout is for JSON alone
         return
     if json_to is not None:
         write_json(Path(json_to), summary.to_dict())
     Console().print(summary.table())
-    Console(markup=False, emoji=False).print(f'results are in {folder}', highlight=False)
+    Console(markup=False, emoji=False).print(_where(folder), highlight=False, soft_wrap=True)
+
+
+def _where(folder: Path) -> str:
+    """Say what to look at; by now the summary is among it."""
+    return f'results are in {folder}: {", ".join(found_results(folder, RESULTS))}'
+
+
+def _left(folder: Path) -> str:
+    """Say what an interrupted run leaves."""
+    if not folder.is_dir() or not (found := found_results(folder, RESULTS)):
+        return f'there are no results in {folder} yet; the same command starts again'
+    what = f'{folder} holds what was segmented so far ({", ".join(found)}), without a summary'
+    return f'{what}; --overwrite starts again'
 
 
 def _default_folder(source: Path) -> Path:

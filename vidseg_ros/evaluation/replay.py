@@ -47,6 +47,8 @@ MASKS: Final = 'masks'
 VIDEO: Final = 'overlay.mp4'
 SHEET: Final = 'contact_sheet.png'
 SUMMARY: Final = 'summary.json'
+RESULTS: Final = (VIDEO, SHEET, MASKS, SUMMARY)
+"""What a replay leaves, best to look at first."""
 
 DECODE_BOUNDARY: Final = {
     'bag': 'recorded message in memory -> picture',
@@ -60,7 +62,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What a replay leaves behind: `MASKS`, `VIDEO`, `SHEET`, `SUMMARY` in a claimed folder."""
+    """What a replay leaves behind: `RESULTS` in a claimed folder."""
 
     folder: Path
     """Made if absent."""
@@ -133,8 +135,7 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
         outputs = self._outputs
         if outputs is None:
             return self
-        results = (MASKS, VIDEO, SHEET, SUMMARY)
-        claim_folder(outputs.folder, results, overwrite=outputs.overwrite, inputs=outputs.inputs)
+        claim_folder(outputs.folder, RESULTS, overwrite=outputs.overwrite, inputs=outputs.inputs)
         with ExitStack() as opening:
             if outputs.masks == 'png':
                 self._masks = opening.enter_context(MaskPngWriter(outputs.folder / MASKS))

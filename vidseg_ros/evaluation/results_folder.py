@@ -19,6 +19,8 @@ def claim_folder(
     """Make a folder for results; with ``overwrite``, remove those of an earlier run.
 
     Only a folder that is empty, or was claimed before and says so by its `MARKER`, is touched.
+    One that was claimed and holds none of the results is free: a run that was refused or ended
+    before its first frame blocks nobody.
 
     Args:
         folder: The folder; made if absent.
@@ -38,7 +40,8 @@ def claim_folder(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         ours = (folder / MARKER).is_file()
-        if any(path.name != MARKER for path in folder.iterdir()) and not (ours and overwrite):
+        taken = found_results(folder, names) if ours else set(folder.iterdir()) - {folder / MARKER}
+        if taken and not (ours and overwrite):
             way = ', or --overwrite its results' if ours else ': vidseg did not make it'
             msg = f'{folder} is not empty; choose another --out{way}'
             raise OutputError(msg)
@@ -54,6 +57,20 @@ def claim_folder(
     except OSError as error:
         msg = f'cannot write to {folder}: {error}; choose another --out'
         raise OutputError(msg) from error
+
+
+def found_results(folder: Path, names: Iterable[str]) -> list[str]:
+    """Return which of the names are results in a folder; an empty folder is none.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    paths = [folder / name for name in names]
+    return [
+        path.name
+        for path in paths
+        if path.is_symlink() or (any(path.iterdir()) if path.is_dir() else path.exists())
+    ]
 
 
 def mark_folder(folder: Path) -> None:
