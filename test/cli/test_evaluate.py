@@ -93,7 +93,7 @@ def test_a_mix_of_sources_with_labels_in_the_bags(evaluate: Evaluate, tiny_model
     assert content['overall']['a']['accuracy'] == 1 - 2 * 0.5 / 6
     assert 'overall' in out
     assert str(tiny_model) in out
-    assert 'results are in out' in out
+    assert 'results are in out; open out/report.html\n' in out
     assert Path('out/sources/two/frames-a.csv').is_file()
     status, _, _ = evaluate('images', 'one', '--topic', '/camera', '--out', 'other')
     assert status == 0
@@ -241,15 +241,37 @@ def test_a_source_of_which_no_frame_can_be_read_has_failed(evaluate: Evaluate) -
     assert results()['overall']['a']['tc'] is not None
 
 
-def test_labels_that_no_frame_has(evaluate: Evaluate) -> None:
+@pytest.mark.parametrize(('name', 'known'), [('other', True), ('7', False)])
+def test_labels_that_no_frame_has(evaluate: Evaluate, name: str, *, known: bool) -> None:
+    """Names that no stamp can have are refused at once, a stamp after all frames were read."""
     Path('labels').mkdir()
-    cv2.imwrite('labels/other.png', golden(0))
+    cv2.imwrite(f'labels/{name}.png', golden(0))
     status, _, err = evaluate(record('one'), '--topic', '/camera', '--labels', 'labels')
     assert (status, err) == (
         2,
         'vidseg: no frame has labels in labels; PNGs must be named like the frames\n',
     )
-    assert results()['sources'][0]['labels_without_frame'] == 1
+    assert Path('out').exists() is not known
+    if not known:
+        assert results()['sources'][0]['labels_without_frame'] == 1
+
+
+def test_labels_of_one_of_two_folders_are_enough(evaluate: Evaluate) -> None:
+    for folder in ('labels', 'left', 'right'):
+        Path(folder).mkdir()
+    cv2.imwrite('labels/a.png', golden(0))
+    for file in ('left/a.png', 'right/b.png'):
+        cv2.imwrite(file, COLORS[golden(0)][..., ::-1])
+    assert evaluate('left', 'right', '--labels', 'labels', '--no-report')[0] == 0
+
+
+def test_sources_that_do_not_exist_are_named_before_anything_is_done(evaluate: Evaluate) -> None:
+    status, out, err = evaluate(record('one'), 'drve.mp4', 'my_bga', '--topic', '/camera')
+    assert (status, out) == (2, '')
+    assert err.startswith(
+        'vidseg: no footage at drve.mp4, my_bga: the paths do not exist; expected a rosbag2 folder'
+    )
+    assert not Path('out').exists()
 
 
 def test_class_lists_and_maps(evaluate: Evaluate) -> None:

@@ -353,7 +353,13 @@ def test_labels_of_other_footage(drive: Path, replay: Replay) -> None:
     Path('labels').mkdir()
     cv2.imwrite('labels/frame_0.png', golden(0))
     message = refused(replay(drive, '--labels', 'labels'))
-    assert message.startswith('no frame has labels in labels: the PNGs must be named like')
+    assert message.startswith(
+        'no frame has labels in labels: the PNGs (frame_0.png) must be named like'
+    )
+    assert not Path('replay_drive').exists(), 'that was known before the first frame'
+    cv2.imwrite('labels/7.png', golden(0))
+    assert refused(replay(drive, '--labels', 'labels')).startswith('no frame has labels in labels')
+    assert Path('replay_drive/summary.json').exists(), 'it might have been a stamp'
 
 
 def test_bad_models(drive: Path, replay: Replay, tiny_model: Path) -> None:

@@ -18,7 +18,9 @@ from vidseg_ros.bag_io import BagImage, BagReader, BagWriter
 from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.evaluation.sources import (
     IMAGE_TYPES,
+    may_name_frames,
     open_source,
+    require_footage,
     SourceFrame,
 )
 
@@ -216,6 +218,37 @@ def test_paths_that_are_no_footage_name_what_is_accepted(tmp_path: Path) -> None
     text.write_text('hello')
     with pytest.raises(SourceError, match=rf'notes\.txt is of no known type; {accepted}'):
         open_source(text)
+
+
+def test_all_missing_paths_are_named(tmp_path: Path) -> None:
+    require_footage([tmp_path])
+    with pytest.raises(SourceError, match='no footage at a, b: the paths do not exist; expected'):
+        require_footage([Path('a'), tmp_path, Path('b')])
+
+
+@pytest.mark.parametrize(
+    ('names', 'fit'),
+    [
+        ({'a'}, ('images',)),
+        ({'66666666'}, ('images', 'drive.mp4', 'bag')),
+        ({'x', '000012'}, ('drive.mp4', 'bag')),
+        ({'0'}, ('images', 'drive.mp4', 'bag')),
+        ({'7'}, ('bag',)),
+        ({'7_000003'}, ('bag',)),
+        ({'frame_7'}, ()),
+    ],
+)
+def test_names_that_frames_may_have(tmp_path: Path, names: set[str], fit: tuple[str, ...]) -> None:
+    record(tmp_path / 'bag', [0])
+    (tmp_path / 'images').mkdir()
+    for name in ('a', 'b'):
+        cv2.imwrite(str(tmp_path / 'images' / f'{name}.png'), picture(0))
+    found = [
+        source
+        for source in ('images', 'drive.mp4', 'bag')
+        if may_name_frames(tmp_path / source, names)
+    ]
+    assert found == list(fit)
 
 
 def test_paths_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 import sys
 from typing import Any, Final, get_args, TypeAlias
@@ -26,11 +27,13 @@ from vidseg_ros.evaluation.evaluate import (
 )
 from vidseg_ros.evaluation.job_list import list_jobs
 from vidseg_ros.evaluation.report import require_plotting_library, write_report
-from vidseg_ros.evaluation.results import claim_run, write_results
+from vidseg_ros.evaluation.results import claim_run, REPORT, write_results
 from vidseg_ros.evaluation.results_table import results_table
 from vidseg_ros.evaluation.source_evaluation import SourceResult
 from vidseg_ros.evaluation.source_survey import survey_sources
+from vidseg_ros.evaluation.sources import require_footage
 from vidseg_ros.evaluation.tally import Metrics
+from vidseg_ros.evaluation.true_labels import LabelDirectory
 from vidseg_ros.inference.engine import CHOICES
 from vidseg_ros.inference.model_file import read_model
 
@@ -53,7 +56,8 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         ModelError: If there is no such model, or it breaks the model contract.
         ParameterError: If settings do not fit together, or class lists differ.
-        SourceError: If sources cannot be evaluated; the results of the others are written.
+        SourceError: If a source does not exist, or no frame can have labels, before anything is
+            done; if sources cannot be evaluated, whereas the results of the others are written.
         EngineError: If ``--live`` lacks ROS 2.
         OutputError: If the folder holds another run, or a result cannot be written.
     """
@@ -81,8 +85,7 @@ def main(argv: Sequence[str]) -> int:
         Console().print(results_table(content))
         if args.report:
             write_report(args.out)
-    where = [f'results are in {args.out}'] if content['overall'] else []
-    for line in (*_skipped(done), *where):
+    for line in (*_skipped(done), *_where(args.out, content, report=args.report)):
         Console(markup=False, emoji=False).print(line, highlight=False)
     _check_sources(content, done, args.labels)
     return _judge(content, args.min_miou, args.min_tc)
@@ -149,6 +152,8 @@ def _plan(args: argparse.Namespace) -> tuple[EvaluationSettings, list[SourceJob]
     mapping = read_class_map(args.class_map) if args.class_map else {}
     labels = read_classes(args.label_classes) if args.label_classes else None
     topic = None if args.labels is None or Path(args.labels).is_dir() else args.labels
+    with suppress(OSError):  # the job meets the same, and reports it
+        require_footage(args.sources)
     sources = survey_sources(args.sources, topics=args.topic, labels=topic)
     recorded = [source.label_names for source in sources if source.label_names and not labels]
     settings = EvaluationSettings(
@@ -165,7 +170,25 @@ def _plan(args: argparse.Namespace) -> tuple[EvaluationSettings, list[SourceJob]
         rate=(args.rate or 1.0) if args.live else None,
         threads=threads_per_worker(args.jobs, args.ray) if args.jobs > 1 or args.ray else 0,
     )
-    return settings, list_jobs(sources, settings, args.out, labels=args.labels)
+    jobs = list_jobs(sources, settings, args.out, labels=args.labels)
+    if args.labels is not None and topic is None and not any(map(_may_have_labels, jobs)):
+        raise _no_labels(args.labels)
+    return settings, jobs
+
+
+def _may_have_labels(job: SourceJob) -> bool:
+    """Whether a frame of a source may have labels in a folder, as far as is known unread."""
+    if job.labels is None:
+        return False
+    try:
+        return LabelDirectory(job.labels, job.settings.classes).fits(job.path)
+    except SourceError:  # the job meets the same, and reports it
+        return True
+
+
+def _no_labels(labels: str) -> SourceError:
+    msg = f'no frame has labels in {labels}; PNGs must be named like the frames'
+    return SourceError(msg)
 
 
 def _run(
@@ -193,6 +216,14 @@ def _run(
         )
 
 
+def _where(out: Path, content: dict[str, Any], *, report: bool) -> list[str]:
+    """Say what to look at, if there is anything."""
+    if not content['overall']:
+        return []
+    page = f'; open {out / REPORT}' if report else ''
+    return [f'results are in {out}{page}']
+
+
 def _skipped(done: Done) -> list[str]:
     """Say how many sources an earlier run had done."""
     reused = sum(outcome.result is not None and outcome.result.reused for outcome in done.values())
@@ -216,8 +247,7 @@ def _check_sources(content: dict[str, Any], done: Done, labels: str | None) -> N
         msg = f'{len(failed)} of {len(done)} sources were not evaluated:\n' + '\n'.join(lines)
         raise SourceError(msg)
     if labels and not any(source['labelled'] for source in content['sources']):
-        msg = f'no frame has labels in {labels}; PNGs must be named like the frames'
-        raise SourceError(msg)
+        raise _no_labels(labels)
 
 
 def _why_failed(outcome: Outcome[SourceJob, SourceResult]) -> str | None:

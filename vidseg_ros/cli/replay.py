@@ -62,6 +62,8 @@ def main(argv: Sequence[str]) -> int:
     truth = LabelDirectory(args.labels, labels) if args.labels else None
     with ExitStack() as opened:
         source = opened.enter_context(open_source(args.source, topic=args.topic))
+        if truth is not None and not truth.fits(args.source):
+            raise truth.no_match()
         run = _opened_run(args, replay_live, model.path, opened)
         outputs = Outputs(
             folder=args.out or _default_folder(args.source),
@@ -91,11 +93,7 @@ def main(argv: Sequence[str]) -> int:
         msg = f'not one frame of {args.source} got a label map; the table says why'
         raise SourceError(msg)
     if truth is not None and summary.scores is None:
-        msg = (
-            f'no frame has labels in {args.labels}: the PNGs must be named like the frames, '
-            'as the masks are'
-        )
-        raise SourceError(msg)
+        raise truth.no_match()
     return 0
 
 

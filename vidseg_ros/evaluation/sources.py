@@ -8,7 +8,7 @@ cannot be decoded is skipped by the caller and a long drive takes no more memory
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,6 +16,7 @@ from functools import partial
 from itertools import islice, pairwise
 import logging
 from pathlib import Path
+import re
 from statistics import median
 from types import TracebackType
 from typing import Final, Literal
@@ -116,6 +117,33 @@ def is_bag(path: Path) -> bool:
     return any(file.name == 'metadata.yaml' or is_bag_file(file) for file in names)
 
 
+def require_footage(paths: Iterable[Path]) -> None:
+    """Refuse paths at which there is nothing, all of them at once.
+
+    Raises:
+        SourceError: If there are such paths.
+        OSError: If one cannot be looked at.
+    """
+    if missing := [str(path) for path in paths if not path.exists()]:
+        exist = 'the paths do not exist' if len(missing) > 1 else 'the path does not exist'
+        msg = f'no footage at {", ".join(missing)}: {exist}; expected {ACCEPTED}'
+        raise SourceError(msg)
+
+
+def may_name_frames(path: Path, names: Collection[str]) -> bool:
+    """Whether frames of footage may have some of the names, as far as is known unread.
+
+    A frame goes by its name or by its stamp, see `SourceFrame`. The numbers of a video have six
+    digits or more, and so have stamps in ns, but for the first one of a video.
+    """
+    if path.is_dir() and not is_bag(path):
+        frames = [file.stem for file in _images(path)]
+        stamps = map(str, map(_folder_stamp, range(len(frames))))
+        return not set(names).isdisjoint([*frames, *stamps])
+    number = r'\d+(_\d{6,})?' if is_bag(path) else r'\d{6,}|0'
+    return any(re.fullmatch(number, name) for name in names)
+
+
 def open_source(path: str | Path, *, topic: str | None = None, warn: bool = True) -> Source:
     """Open footage of any kind.
 
@@ -140,17 +168,14 @@ def open_source(path: str | Path, *, topic: str | None = None, warn: bool = True
 
 
 def _open(path: Path, topic: str | None) -> Source:
-    if not path.exists():
-        msg = f'no footage at {path}: the path does not exist; expected {ACCEPTED}'
-        raise SourceError(msg)
+    require_footage([path])
     if is_bag(path):
         return BagSource(path, topic)
     if topic is not None:
         msg = f'{path} is no bag, so that no topic {topic} can be chosen of it; leave --topic out'
         raise SourceError(msg)
     if path.is_dir():
-        images = [file for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGE_TYPES]
-        if images:
+        if images := _images(path):
             return ImageFolderSource(path, images)
         msg = f'{path} holds neither a bag nor images; expected {ACCEPTED}'
         raise SourceError(msg)
@@ -158,6 +183,14 @@ def _open(path: Path, topic: str | None) -> Source:
         return VideoSource(path)
     msg = f'{path} is of no known type; expected {ACCEPTED}'
     raise SourceError(msg)
+
+
+def _images(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.iterdir()) if file.suffix.lower() in IMAGE_TYPES]
+
+
+def _folder_stamp(index: int) -> int:
+    return index * 1_000_000_000 // FOLDER_FPS
 
 
 class BagSource(Source):
@@ -283,7 +316,7 @@ class ImageFolderSource(Source):
             yield SourceFrame(
                 index=index,
                 name=file.stem,
-                stamp_ns=index * 1_000_000_000 // FOLDER_FPS,
+                stamp_ns=_folder_stamp(index),
                 frame_id=FRAME_ID,
                 decode=partial(_decode_file, file),
             )

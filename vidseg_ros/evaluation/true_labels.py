@@ -16,7 +16,7 @@ from vidseg_ros.bag_io import BagImage, BagReader, is_image, topic_listing
 from vidseg_ros.bag_io.messages import LABEL_INFO_TYPE
 from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
-from vidseg_ros.evaluation.sources import SourceFrame
+from vidseg_ros.evaluation.sources import may_name_frames, SourceFrame
 
 MOST_FOREIGN_IDS: Final = 1
 """Ids without a class that labels may have, besides 255: usually there is one, for void."""
@@ -64,13 +64,28 @@ class LabelDirectory:
         self._classes = len(labels)
         self._used: set[str] = set()
         try:
-            self._count = sum(1 for _ in self._path.glob('*.png'))
+            self._names = {file.stem for file in self._path.glob('*.png')}
         except OSError as error:
             msg = f'cannot read labels in {self._path}: {error.strerror}'
             raise SourceError(msg) from error
-        if not self._count:
+        if not self._names:
             msg = f'no labels in {self._path}: expected index PNGs named like the frames'
             raise SourceError(msg)
+
+    def fits(self, footage: Path) -> bool:
+        """Whether some frame of footage may have labels here, as far as is known unread."""
+        try:
+            return may_name_frames(footage, self._names)
+        except OSError:  # whoever reads the footage reports it
+            return True
+
+    def no_match(self) -> SourceError:
+        """Return the error for footage of which no frame has labels here."""
+        msg = (
+            f'no frame has labels in {self._path}: the PNGs ({min(self._names)}.png) must be '
+            'named like the frames: as a replay names its masks'
+        )
+        return SourceError(msg)
 
     def get(self, frame: SourceFrame) -> NDArray[np.uint8] | None:
         """Return the true labels of a frame, or None if it has none.
@@ -97,7 +112,7 @@ class LabelDirectory:
 
     def unused(self) -> int:
         """Return how many label maps belong to no frame, see `LabelReader`."""
-        return self._count - len(self._used)
+        return len(self._names) - len(self._used)
 
 
 @final
