@@ -156,6 +156,16 @@ def test_labels_give_scores(drive: Path, replay: Replay) -> None:
     assert [item['name'] for item in scores['classes']] == ['red', 'green', 'blue']
 
 
+def test_steadiness_of_stills_comes_with_a_warning(replay: Replay) -> None:
+    Path('images').mkdir()
+    for index in range(2):
+        cv2.imwrite(f'images/{index}.png', np.array(COLORS, np.uint8)[golden(index)])
+    status, _, err = replay('images', '--consistency')
+    assert status == 0
+    assert err.startswith('vidseg: the frames of a folder are taken to be 1/15 s apart; if they')
+    assert replay('images', '--overwrite')[2] == '', 'nothing temporal is said'
+
+
 def test_one_of_several_topics(replay: Replay) -> None:
     bag = record(Path('two'), ('/left', '/right'))
     assert replay(bag, '--topic', '/right')[0] == 0

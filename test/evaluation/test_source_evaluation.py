@@ -10,10 +10,12 @@ import pytest
 
 from vidseg_ros.core.labels import STREET
 from vidseg_ros.evaluation.source_evaluation import EvaluatedFrame, MissingFrame, SourceEvaluation
-from vidseg_ros.evaluation.sources import open_source
+from vidseg_ros.evaluation.sources import open_source, STILLS
 
 
-@pytest.mark.parametrize(('dropped', 'hints'), [(5, []), (6, ['a lower --rate gives'])])
+@pytest.mark.parametrize(
+    ('dropped', 'hints'), [(5, []), (6, ['a lower --rate or a smaller model'])]
+)
 def test_who_drops_most_frames_is_told_of_the_rate(
     tmp_path: Path, dropped: int, hints: list[str]
 ) -> None:
@@ -32,7 +34,8 @@ def test_who_drops_most_frames_is_told_of_the_rate(
             else:
                 evaluation.add(EvaluatedFrame(frame, image, ()))
         result = evaluation.result(source, key='x', path=tmp_path, engines=())
-    first, *others = result.problems
+    first, *others, stills = result.problems
+    assert stills == STILLS
     assert first == f'frames without a label map (no label map): {dropped}'
     assert len(others) == len(hints)
     assert all(hint in other for hint, other in zip(hints, others, strict=True))

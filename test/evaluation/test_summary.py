@@ -162,6 +162,19 @@ def test_the_table_says_why_it_is_not_another_engine() -> None:
     assert 'not TensorRT: no GPU' in printed(replace(SUMMARY, engine=engine))
 
 
+def test_a_live_run_says_why_most_frames_have_no_label_map() -> None:
+    drops = {'no mask': 32}
+    slow = replace(SUMMARY, mode='live', frames_segmented=6, drops=drops, wall_ns=2_508_000_000)
+    text = ' '.join(
+        word for row in rows_of(printed(slow)) for cell in row for word in cell.split()
+    )
+    assert 'a label map took about 418 ms here and a frame came every 66 ms, so the node' in text
+    assert '`vidseg replay` without --live' in text
+    few = replace(slow, frames_segmented=30, drops={'no mask': 3})
+    assert 'newest' not in printed(few)
+    assert 'newest' not in printed(replace(slow, frames_segmented=0)), 'then it is something else'
+
+
 def test_table_of_a_run_without_frames() -> None:
     rows = rows_of(printed(NOTHING))
     assert ['dropped', 'none'] in rows

@@ -17,9 +17,10 @@ from vidseg_ros.bag_io import BagReader, BagWriter
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.street import StreetClip
 from vidseg_ros.evaluation.evaluate import evaluate_source, EvaluationSettings, SourceJob
+from vidseg_ros.evaluation.summary import NO_MASK
 from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.nodes.live_evaluation import evaluate_source_live
-from vidseg_ros.nodes.live_run import NO_MASK, NODE_LOG
+from vidseg_ros.nodes.live_run import NODE_LOG
 
 FRAMES = 12
 STEP_NS = 200_000_000

@@ -28,14 +28,14 @@ from vidseg_ros.core.resources import find_model
 from vidseg_ros.core.street import StreetClip
 from vidseg_ros.evaluation.replay import MASKS, Outputs, replay_offline, ReplayResults
 from vidseg_ros.evaluation.sources import open_source
-from vidseg_ros.evaluation.summary import ReplaySummary
+from vidseg_ros.evaluation.summary import NO_MASK, ReplaySummary
 from vidseg_ros.evaluation.writers import LABEL_MAP_TOPIC
 from vidseg_ros.inference.engine import create_engine
 from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.nodes import live_run
 from vidseg_ros.nodes.child_process import ChildNode
 from vidseg_ros.nodes.live_replay import replay_live
-from vidseg_ros.nodes.live_run import AnsweredFrame, NO_MASK, NODE_LOG, UnansweredFrame
+from vidseg_ros.nodes.live_run import AnsweredFrame, NODE_LOG, UnansweredFrame
 from vidseg_ros.nodes.mask_pairing import Published, Received
 from vidseg_ros.pipeline import Segmenter
 

@@ -31,6 +31,7 @@ from vidseg_ros.evaluation.sources import (
     open_source,
     Source,
     SourceFrame,
+    STILLS,
 )
 from vidseg_ros.evaluation.summary import ReplaySummary
 from vidseg_ros.evaluation.true_labels import LabelDirectory
@@ -87,6 +88,8 @@ def main(argv: Sequence[str]) -> int:
             sys.stderr.write(f'vidseg: {_left(outputs.folder)}\n')
             raise
     _report(summary, args.json, outputs.folder)
+    if args.consistency and source.kind == 'images':
+        sys.stderr.write(f'vidseg: {STILLS}\n')
     if summary.error:
         raise SourceError(summary.error)
     if not summary.frames_segmented:

@@ -39,7 +39,7 @@ from vidseg_ros.pipeline import Segmenter
 SOURCES: Final = 'sources'
 """Folder of the sources' own folders, in that of the evaluation."""
 
-RESULT_VERSION: Final = 5
+RESULT_VERSION: Final = 6
 """Part of every digest: what an older version of this program wrote is not taken for done."""
 
 Frames: TypeAlias = Iterator[EvaluatedFrame | MissingFrame]

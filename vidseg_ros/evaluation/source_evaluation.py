@@ -17,7 +17,7 @@ from vidseg_ros.core.errors import ImageError
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.evaluation.frame_clock import FrameClock
 from vidseg_ros.evaluation.frame_table import FrameTable
-from vidseg_ros.evaluation.sources import Source, SourceFrame
+from vidseg_ros.evaluation.sources import Source, SourceFrame, STILLS
 from vidseg_ros.evaluation.tally import (
     blame_the_model,
     FrameScores,
@@ -273,7 +273,12 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
             labels_without_frame=unused,
             frames_without_label=None if truth is None else self._segmented - self._labelled,
             duration_s=self._clock.duration_ns / 1e9,
-            problems=(*source.notes, *problems, *self._problems(unused, dropped)),
+            problems=(
+                *source.notes,
+                *problems,
+                *self._problems(unused, dropped),
+                *([STILLS] if source.kind == 'images' and self._segmented > 1 else []),
+            ),
             engines=engines,
             tallies=self._tallies,
         )
@@ -292,7 +297,11 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
         if not self._segmented:  # then a word does not do
             problems += [message for message in self._first_messages.values() if message]
         if 2 * dropped > self.frames:
-            problems.append('most frames were dropped: a lower --rate gives the node more time')
+            problems.append(
+                'most frames were dropped: frames came sooner than label maps were made, and the '
+                'node takes the newest; a lower --rate or a smaller model gives it time, and a '
+                'run without --live drops none'
+            )
         problems += self._clock.problems()
         if self._truth is not None:
             problems += [

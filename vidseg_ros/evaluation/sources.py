@@ -38,6 +38,12 @@ ACCEPTED: Final = (
 FOLDER_FPS: Final = 15
 """Rate that the stamps of an image folder stand for, frames/s."""
 
+STILLS: Final = (
+    f'the frames of a folder are taken to be 1/{FOLDER_FPS} s apart; if they are not consecutive, '
+    'TC and flips mean nothing'
+)
+"""What to know of temporal numbers over an image folder: nothing in it says what it is."""
+
 USUAL_FPS: Final = (0.1, 240)
 """Least and largest nominal rate; stamps that give another one are counters, not times."""
 

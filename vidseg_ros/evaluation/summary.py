@@ -23,6 +23,9 @@ from vidseg_ros.inference.prediction import EngineInfo
 SCHEMA: Final = 1
 """Version of the JSON layout, see `ReplaySummary.to_dict`."""
 
+NO_MASK: Final = 'no mask'
+"""Reason under which frames are counted that a newer one replaced in the node, or DDS lost."""
+
 Mode = Literal['offline', 'live']
 
 
@@ -167,12 +170,27 @@ class ReplaySummary:
             table.add_row('', escape(engine.note))
         table.add_row('frames', f'{self.frames_segmented} segmented of {self.frames_seen}')
         table.add_row('dropped', drops or 'none')
+        if too_slow := self._too_slow():
+            table.add_row('', too_slow)
         meaning = 'outputs written' if self.mode == 'offline' else 'playing'
         table.add_row('wall time', f'{self.wall_ns / 1e9:.1f} s, {meaning}')
         table.add_row('rate', '-' if self.fps is None else f'{self.fps:.1f} frames/s')
         if self.error:
             table.add_row('ended by', escape(self.error))
         return table
+
+    def _too_slow(self) -> str | None:
+        """Say why so many frames of a live run have no label map; None if there are few."""
+        if not self.frames_segmented or 4 * self.drops.get(NO_MASK, 0) < self.frames_seen:
+            return None
+        took, came = (
+            self.wall_ns / 1e6 / count for count in (self.frames_segmented, self.frames_seen)
+        )
+        return (
+            f'{NO_MASK}: a label map took about {took:.0f} ms here and a frame came every '
+            f'{came:.0f} ms, so the node took the newest; `vidseg replay` without --live segments '
+            'all, and a lower --rate with it or a smaller model more'
+        )
 
     def _latency_table(self) -> Table:
         table = Table(title='latency, ms', title_justify='left')

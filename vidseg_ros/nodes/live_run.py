@@ -34,6 +34,7 @@ from vidseg_ros.bag_io import BagImage, BagReader, BagWriter
 from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.resources import find_config
 from vidseg_ros.evaluation.sources import Source, SourceFrame
+from vidseg_ros.evaluation.summary import NO_MASK
 from vidseg_ros.evaluation.writers import LABEL_MAP_TOPIC
 from vidseg_ros.nodes.bag_player import BagPlayer, CLOCK_HZ
 from vidseg_ros.nodes.child_process import ChildNode
@@ -43,9 +44,6 @@ from vidseg_ros.nodes.mask_recorder import MaskRecorder
 
 NODE_LOG: Final = 'segmentation_node.log'
 """Output of the node, in the log folder."""
-
-NO_MASK: Final = 'no mask'
-"""Reason under which frames are counted that a newer one replaced in the node, or DDS lost."""
 
 REPEATED_STAMP: Final = 'repeated stamp'
 """Reason for frames whose stamp fits two frames, so that nobody knows whose label map it is."""
