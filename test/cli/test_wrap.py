@@ -90,7 +90,7 @@ def test_errors_are_one_line(
     target = tmp_path / 'mine.onnx'
     wrap = ['inspect', '--out', str(target), '--wrap', str(foreign())]
     for more, message in (
-        ([], 'classes is missing'),
+        ([], 'classes and mean and std are missing'),
         (FLAGS, 'has no axis of 19 classes, as many as there are names'),
         ([*FLAGS, '--frames', str(tmp_path / 'none.mp4')], 'none.mp4: the path does not exist'),
         ([*FLAGS, '--settings', str(tmp_path / 'none.yaml')], 'cannot read settings'),
@@ -105,12 +105,23 @@ def test_errors_are_one_line(
     assert not target.exists()
 
 
+def test_the_file_is_looked_at_before_anything_is_asked(
+    foreign: Foreign, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file, message in (
+        (tiny_model, f'{tiny_model} already is a model file; use it as it is: vidseg inspect'),
+        (Path('none.onnx'), 'no ONNX file none.onnx'),
+        (foreign(), '--wrap needs --out FILE, and what the network was trained with: --classes, '),
+    ):
+        assert main(['inspect', '--wrap', str(file)]) == 2
+        assert capsys.readouterr().err.startswith(f'vidseg: {message}')
+
+
 @pytest.mark.parametrize(
     ('words', 'message'),
     [
         ([], 'give either MODEL or --wrap ONNX --out FILE'),
         (['street', '--wrap', 'a.onnx', '--out', 'b.onnx'], 'give either MODEL or --wrap'),
-        (['--wrap', 'a.onnx'], '--wrap needs --out FILE'),
         (['street', '--mean', '0', '0', '0'], '--mean needs --wrap'),
         (['street', '--no-confidence'], '--no-confidence needs --wrap'),
         (['street', '--frames', 'x'], '--frames needs --wrap'),

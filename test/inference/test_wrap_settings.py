@@ -63,6 +63,7 @@ def test_classes_without_a_colour_get_one_each() -> None:
         ({'mean': None}, r'the flags: mean is missing; .* \(--mean, or mean in the YAML file\)'),
         ({'classes': None}, 'classes is missing'),
         ({'std': None}, 'std is missing'),
+        ({'mean': None, 'std': None}, r'mean and std are missing; .* \(--mean --std, or mean and'),
         ({'means': [1, 2, 3]}, "no setting 'means'; choose from classes, mean, std"),
         ({'mean': [1, 2]}, r'mean must be three numbers, one for each channel, not \[1, 2\]'),
         ({'mean': [1, 2, 'x']}, 'mean must be three numbers'),

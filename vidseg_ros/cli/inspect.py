@@ -89,8 +89,6 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if (args.model is None) == (args.wrap is None):
         parser.error('give either MODEL or --wrap ONNX --out FILE')
-    if args.wrap and args.out is None:
-        parser.error('--wrap needs --out FILE')
     for option in wrap_only:
         if args.wrap is None and getattr(args, option.dest) is not None:
             parser.error(f'{option.option_strings[0]} needs --wrap')

@@ -7,10 +7,12 @@ from dataclasses import fields
 
 from rich.console import Console
 
+from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.evaluation.samples import footage_samples
 from vidseg_ros.evaluation.wrapping import wrap_model
 from vidseg_ros.inference.agreement import street_frames
-from vidseg_ros.inference.wrap_settings import load_settings, WrapSettings
+from vidseg_ros.inference.foreign_model import load_foreign
+from vidseg_ros.inference.wrap_settings import load_settings, REQUIRED, WrapSettings
 
 
 def wrap(args: argparse.Namespace) -> None:
@@ -26,6 +28,14 @@ def wrap(args: argparse.Namespace) -> None:
         EngineError: If the network cannot run.
         OutputError: If the file cannot be written.
     """
+    load_foreign(args.wrap)  # what is wrong with the file comes before questions about it
+    if args.out is None:
+        flags = ', '.join(f'--{name}' for name in REQUIRED)
+        msg = (
+            '--wrap needs --out FILE, and what the network was trained with: '
+            f'{flags}, or --settings YAML'
+        )
+        raise ParameterError(msg)
     console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
     names = [field.name for field in fields(WrapSettings)]
     settings = load_settings(args.settings, {name: getattr(args, name) for name in names})

@@ -55,7 +55,7 @@ def read_network(path: Path, settings: WrapSettings) -> ForeignNetwork:
             operators than those of ONNX, cannot be brought to operator set 17, or has another
             input or output than the settings and the contract can do with.
     """
-    model = _load(path)
+    model = load_foreign(path)
     try:
         model = _in_contract_opset(_with_standard_operators(model))
         image = _choose_input(model)
@@ -74,7 +74,12 @@ def read_network(path: Path, settings: WrapSettings) -> ForeignNetwork:
         raise ModelError(msg) from error
 
 
-def _load(path: Path) -> onnx.ModelProto:
+def load_foreign(path: Path) -> onnx.ModelProto:
+    """Load a foreign ONNX file, whatever it expects.
+
+    Raises:
+        ModelError: If the file is missing, incomplete, or already a model file.
+    """
     if not path.is_file():
         msg = f'no ONNX file {path}; give the path of an .onnx file'
         raise ModelError(msg)
@@ -90,7 +95,7 @@ def _load(path: Path) -> onnx.ModelProto:
         msg = f'{path} is no ONNX file, or an empty one; export it again'
         raise ModelError(msg)
     if any(item.key == METADATA_KEY for item in model.metadata_props):
-        msg = f'{path} already is a model file; use it as it is'
+        msg = f'{path} already is a model file; use it as it is: vidseg inspect {path}'
         raise ModelError(msg)
     return model
 

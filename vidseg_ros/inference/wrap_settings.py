@@ -59,6 +59,10 @@ class WrapSettings:
     licence: str = 'not stated'
 
 
+REQUIRED: Final = ('classes', 'mean', 'std')
+"""Settings of which nothing can be known but from whoever trained the network."""
+
+
 def load_settings(path: Path | None, flags: Mapping[str, object]) -> WrapSettings:
     """Read settings from a YAML file and flags.
 
@@ -79,13 +83,13 @@ def load_settings(path: Path | None, flags: Mapping[str, object]) -> WrapSetting
         if name not in known:
             msg = f'{where}: no setting {name!r}; choose from {", ".join(known)}'
             raise ParameterError(msg)
-    for name in ('classes', 'mean', 'std'):
-        if name not in plain:
-            msg = (
-                f'{where}: {name} is missing; it must be what the network was trained with '
-                f'(--{name}, or {name} in the YAML file)'
-            )
-            raise ParameterError(msg)
+    if missing := [name for name in REQUIRED if name not in plain]:
+        names, are = ' and '.join(missing), 'are' if len(missing) > 1 else 'is'
+        msg = (
+            f'{where}: {names} {are} missing; it must be what the network was trained with '
+            f'({" ".join(f"--{name}" for name in missing)}, or {names} in the YAML file)'
+        )
+        raise ParameterError(msg)
     try:
         return WrapSettings(**{name: _CHECKS[name](name, plain[name]) for name in plain})
     except (ParameterError, ModelError) as error:
