@@ -76,7 +76,25 @@ def test_video_and_numbers(
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 4
     assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 1280
     assert main([*command, '--out', 'both.mp4']) == 2
-    assert 'both.mp4 exists; choose another --out' in capsys.readouterr().err
+    assert 'both.mp4 exists; choose another --out, or --overwrite it' in capsys.readouterr().err
+    assert main([*command[:-1], '2', '--out', 'both.mp4', '--overwrite']) == 0
+    assert cv2.VideoCapture('both.mp4').get(cv2.CAP_PROP_FRAME_COUNT) == 2
+
+
+def test_footage_and_folders_are_not_overwritten(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = tmp_path / 'film.mp4'
+    film.write_bytes(b'mine')
+    command = ['compare', str(film), str(tiny_model), str(tiny_model), '--overwrite', '--out']
+    assert main([*command, str(film)]) == 2
+    assert 'film.mp4 is the footage itself; choose another --out' in capsys.readouterr().err
+    assert main([*command, str(tmp_path)]) == 2
+    assert 'is a folder; choose another --out' in capsys.readouterr().err
+    other = tmp_path / 'other.mp4'
+    other.write_bytes(b'mine')
+    assert main([*command, str(other)]) == 2, 'the footage cannot be read'
+    assert film.read_bytes() == other.read_bytes() == b'mine'
 
 
 def test_a_model_that_is_none(

@@ -65,11 +65,36 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith('vidseg ')
 
 
-@pytest.mark.parametrize('argv', [[], ['replya']])
-def test_no_such_command(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ('argv', 'meant'),
+    [
+        (['evalute'], '; did you mean evaluate?\n'),
+        (['replay', 'x', '--engine', 'tensort'], '; did you mean tensorrt?\n'),
+        (
+            ['replay', 'x', '--limt', '5'],
+            'unrecognized arguments: --limt 5; did you mean --limit?\n',
+        ),
+        (['replay', 'x', '--limt=5'], '; did you mean --limit?\n'),
+        (['replay', 'x', '5', '--overwrit', '--maks', 'png'], '; did you mean --masks?\n'),
+        (['zzz'], ')\n'),
+        (['replay', 'x', '--zzz'], 'unrecognized arguments: --zzz\n'),
+    ],
+)
+def test_what_is_misspelt_gets_the_nearest_name(
+    argv: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit, match='2'):
         main(argv)
-    assert 'vidseg: error: ' in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert ': error: ' in err
+    assert err.endswith(meant)
+
+
+def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == ''
+    assert '  evaluate ' in err
 
 
 @pytest.mark.parametrize('error', [SourceError('no bag'), VidsegError('no bag')])

@@ -23,6 +23,7 @@ from vidseg_ros.cli.arguments import (
     number,
     parse_with_check,
 )
+from vidseg_ros.cli.parser import Parser
 from vidseg_ros.cli.progress import phase_progress
 from vidseg_ros.core.resources import find_model
 from vidseg_ros.evaluation.benchmark import Benchmark, run_benchmark
@@ -82,7 +83,7 @@ def _measure(
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='vidseg benchmark',
         description='Compare an engine with the model, then time it from frames to label maps. '
         'A TensorRT engine that is not in the cache is built first, which takes minutes.',

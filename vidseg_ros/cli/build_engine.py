@@ -20,6 +20,7 @@ from vidseg_ros.cli.arguments import (
     number,
     parse_with_check,
 )
+from vidseg_ros.cli.parser import Parser
 from vidseg_ros.cli.progress import phase_progress
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.resources import find_model
@@ -81,7 +82,7 @@ def _how_to_make(precision: str) -> str:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='vidseg build-engine',
         description='Build the TensorRT engine of a model file on this GPU, compare it with ONNX '
         'Runtime and keep it in the cache, where the node and `vidseg replay` find it.',

@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from vidseg_ros.cli.argument_types import count
+from vidseg_ros.cli.parser import Parser
 from vidseg_ros.cli.progress import progress_bar
 from vidseg_ros.core.errors import ImageError, OutputError, SourceError
 from vidseg_ros.core.resources import find_model
 from vidseg_ros.evaluation.lookahead import segment_ahead
 from vidseg_ros.evaluation.side_by_side import SideBySide
 from vidseg_ros.evaluation.sources import FOLDER_FPS, open_source, Source
-from vidseg_ros.evaluation.writers import OverlayVideoWriter
+from vidseg_ros.evaluation.writers import OverlayVideoWriter, writing
 from vidseg_ros.inference.engine import CHOICES, create_engine
 from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.pipeline import Segmenter
@@ -37,9 +38,7 @@ def main(argv: Sequence[str]) -> int:
         OutputError: If the video is there already or cannot be written.
     """
     args = _parse(argv)
-    if args.out.exists():
-        msg = f'{args.out} exists; choose another --out, or delete it'
-        raise OutputError(msg)
+    _check_free(args.out, args.source, overwrite=args.overwrite)
     with ExitStack() as stack:
         engines = [
             stack.enter_context(
@@ -49,6 +48,8 @@ def main(argv: Sequence[str]) -> int:
         ]
         source = stack.enter_context(open_source(args.source, topic=args.topic))
         segmenters = [Segmenter(engine, 'network') for engine in engines]
+        with writing(args.out):
+            args.out.unlink(missing_ok=True)  # not before everything else is known to be there
         pictures = _film(source, segmenters, args.out, args.limit)
     table = Table('model', 'flips/s', 'TC', title=f'{source.name}, without labels')
     for engine, steadiness in zip(engines, pictures.steadiness, strict=True):
@@ -58,6 +59,23 @@ def main(argv: Sequence[str]) -> int:
     Console().print(table)
     Console(markup=False, emoji=False).print(f'video is in {args.out}', highlight=False)
     return 0
+
+
+def _check_free(out: Path, source: Path, *, overwrite: bool) -> None:
+    """Refuse a file that may not be replaced.
+
+    Raises:
+        OutputError: If there is one.
+    """
+    if not out.exists():
+        return
+    if out.is_dir() or out.resolve() == source.resolve():
+        what = 'is a folder' if out.is_dir() else 'is the footage itself'
+        msg = f'{out} {what}; choose another --out'
+        raise OutputError(msg)
+    if not overwrite:
+        msg = f'{out} exists; choose another --out, or --overwrite it'
+        raise OutputError(msg)
 
 
 def _film(
@@ -96,7 +114,7 @@ def _film(
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='vidseg compare',
         description='Film two models side by side: the classes they see, and below in red the '
         'pixels whose class changes although the scene does not.',
@@ -114,4 +132,5 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         default=Path('side_by_side.mp4'),
         help='default: %(default)s',
     )
+    add('--overwrite', action='store_true', help='replace the FILE of an earlier run')
     return parser.parse_args(argv)

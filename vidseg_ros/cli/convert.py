@@ -11,6 +11,7 @@ from typing import Final, get_args
 from rich.console import Console
 
 from vidseg_ros.cli.arguments import add_check_arguments, check_samples, number, parse_with_check
+from vidseg_ros.cli.parser import Parser
 from vidseg_ros.cli.progress import phase_progress
 from vidseg_ros.core.cpu import has_vnni
 from vidseg_ros.core.errors import SourceError
@@ -110,7 +111,7 @@ def _footage(args: argparse.Namespace) -> str:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='vidseg convert',
         description='Write a model file of lower precision; it is compared with its source first. '
         'fp16 is for an engine on a GPU; int8 is for one on a GPU or, with --engine onnxruntime, '

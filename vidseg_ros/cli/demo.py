@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vidseg_ros.bag_io import BagWriter
+from vidseg_ros.cli.parser import Parser
 from vidseg_ros.cli.progress import progress_bar
 from vidseg_ros.cli.ros_hint import load_replay_live
 from vidseg_ros.core.errors import EngineError, SourceError
@@ -97,7 +98,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='vidseg demo',
         description='Segment a drive in a live ROS 2 node: a made-up street with exact labels, '
         'or a drive of your own.',

@@ -12,6 +12,7 @@ from typing import Any, Final, get_args, TypeAlias
 from rich.console import Console
 
 from vidseg_ros.cli.argument_types import count, factor, fraction, label_id
+from vidseg_ros.cli.parser import Parser
 from vidseg_ros.cli.ros_hint import load_live
 from vidseg_ros.core.class_list import LABEL_SETS, read_classes
 from vidseg_ros.core.errors import SourceError
@@ -92,7 +93,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='vidseg evaluate',
         description='Score models over recorded footage: accuracy against labels, temporal '
         'consistency without, and time. docs/evaluation.md explains every number.',

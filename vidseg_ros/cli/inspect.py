@@ -17,6 +17,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from vidseg_ros.cli.parser import Parser
 from vidseg_ros.core.class_list import LABEL_SETS
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.model_card import ColorOrder, ModelCard
@@ -67,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='vidseg inspect',
         description='Check a model file against the contract and print what it says about itself. '
         'With --wrap first make it of a network that was not exported for vidseg.',

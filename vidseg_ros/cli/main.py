@@ -12,6 +12,7 @@ import threading
 from types import FrameType
 from typing import Final, NamedTuple
 
+from vidseg_ros.cli.parser import Parser
 from vidseg_ros.core.errors import VidsegError
 
 EXIT_ERROR: Final = 2
@@ -50,13 +51,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; None takes those of the process.
 
     Returns:
-        0 on success, 2 after an error (printed to stderr), 130 after Ctrl-C.
+        0 on success, 2 after an error (printed to stderr) or without a command (help),
+        130 after Ctrl-C.
 
     Raises:
         SystemExit: With 0 after ``--help``, 2 after wrong arguments, 128 + n after signal n of
             `END_SIGNALS`; by then nothing is left that the command started.
     """
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    if not (sys.argv[1:] if argv is None else argv):
+        parser.print_help(sys.stderr)
+        return EXIT_ERROR
+    args = parser.parse_args(argv)
     try:
         with _unwound_by_signals():
             status: int = import_module(COMMANDS[args.command].module).main(args.arguments)
@@ -97,7 +103,7 @@ def _unwound_by_signals() -> Iterator[None]:
 
 def _parser() -> argparse.ArgumentParser:
     lines = [f'  {name:<12} {command.help}' for name, command in COMMANDS.items()]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='vidseg',
         description='Semantic segmentation of driving video.',
         epilog='commands:\n' + '\n'.join(lines) + '\n\n`vidseg COMMAND --help` says more.',

@@ -14,6 +14,7 @@ from typing import get_args
 from rich.console import Console
 
 from vidseg_ros.cli.argument_types import count, factor
+from vidseg_ros.cli.parser import Parser
 from vidseg_ros.cli.progress import progress_bar
 from vidseg_ros.cli.ros_hint import load_replay_live
 from vidseg_ros.core.errors import SourceError
@@ -101,7 +102,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='vidseg replay',
         description='Segment recorded footage, frame by frame and as fast as it goes, or with '
         '--live through DDS and a running node at recorded rate.',

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`vidseg report`: write the page of an evaluation again."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from vidseg_ros.cli.parser import Parser
 from vidseg_ros.evaluation.report import write_report
 
 
@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
         SourceError: If the folder holds no evaluation, or a damaged one.
         OutputError: If the report cannot be written.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog='vidseg report',
         description='Write report.html of an evaluation, out of what lies in its folder.',
     )
