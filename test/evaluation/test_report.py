@@ -51,6 +51,22 @@ def test_report_of_two_models(evaluation_folder: EvaluationFolder) -> None:
     assert 'https://' not in page.split('<div hidden')[0]
 
 
+def test_the_data_sets_that_a_licence_speaks_of_are_shown(
+    evaluation_folder: EvaluationFolder,
+) -> None:
+    out = evaluation_folder(models='a')
+    results = json.loads((out / 'results.json').read_text())
+    data = {'name': 'CamVid', 'licence': 'CC BY-NC 4.0', 'use': 'training'}
+    card = {'licence': 'as the data sets below demand', 'datasets': [data, data]}
+    results['models'][0]['card'] |= card
+    (out / 'results.json').write_text(json.dumps(results))
+    (model,) = content(write_report(out).read_text())['models']
+    assert model['facts'][-2:] == [
+        ['Licence', 'as the data sets below demand'],
+        ['Data', 'CamVid: CC BY-NC 4.0'],
+    ]
+
+
 def test_worst_moments(evaluation_folder: EvaluationFolder) -> None:
     out = evaluation_folder(models='a', frames=40)
     worst = content(write_report(out).read_text())['worst']

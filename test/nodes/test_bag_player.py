@@ -313,7 +313,9 @@ def test_command_line_plays_and_names_errors(
 ) -> None:
     domain = ['--ros-args', '-r', 'image:=/elsewhere']
     assert bag_player.main([str(bag), '--wait', '0', '--rate', '50', *domain]) == 0
-    assert 'no subscriber of the frames after 0 s' in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert f'the frames of /cam in {bag} go to /elsewhere, at 50 times the recorded rate' in said
+    assert 'no subscriber of the frames after 0 s' in said
     assert bag_player.main([str(bag), '--wait', '0', '--wait-for', 'masks', *domain]) == 2
     said = capfd.readouterr().err
     assert 'bag_player: no subscriber of the frames, masks after 0 s, so nothing is played' in said

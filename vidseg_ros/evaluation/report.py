@@ -276,11 +276,16 @@ def _model(model: Mapping[str, Any]) -> dict[str, Any]:
         'Engine': run_by,
         'Licence': card.get('licence'),
     }
+    # A card's licence speaks of the data sets below it; some go in several times.
+    data = dict.fromkeys(f'{item["name"]}: {item["licence"]}' for item in card.get('datasets', ()))
     return {
         'key': key,
         'label': f'{key.upper()}: {_model_name(model)}',
         'lacks': model['lacks'],
-        'facts': [[name, str(value)] for name, value in facts.items() if value],
+        'facts': [
+            *([name, str(value)] for name, value in facts.items() if value),
+            *(['Data', text] for text in data),
+        ],
     }
 
 

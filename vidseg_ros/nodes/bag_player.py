@@ -90,6 +90,11 @@ class BagPlayer(Node):
         """Whether the footage starts with compressed messages."""
         return COMPRESSED_TYPE in self._frame_publishers
 
+    @property
+    def topics(self) -> list[str]:
+        """Where frames are published, as far as they have been looked at."""
+        return [publisher.topic_name for publisher in self._frame_publishers.values()]
+
     def has_subscriber(self) -> bool:
         """Return whether somebody subscribes to the frames."""
         return any(p.get_subscription_count() for p in self._frame_publishers.values())
@@ -303,6 +308,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             rclpy.init(args=arguments)
             player = BagPlayer(
                 source, rate=options.rate, loop=options.loop, clock_hz=options.clock
+            )
+            of_topic = f' of {source.topic}' if source.topic else ''
+            player.get_logger().info(
+                f'the frames{of_topic} in {options.source} go to {", ".join(player.topics)}, at '
+                f'{options.rate:g} times the recorded rate'
             )
             if not player.wait_for_subscriber(options.wait, also=options.wait_for):
                 _judge_failed_wait(player, options.wait, options.wait_for)
