@@ -24,9 +24,9 @@ import shutil
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from browser import Browser, sync_playwright
 import numpy as np
 from numpy.typing import NDArray
-from playwright.sync_api import Browser, sync_playwright
 from report import finish, surroundings, Target
 
 from vidseg_ros.cli.main import main as vidseg

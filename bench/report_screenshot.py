@@ -19,9 +19,9 @@ import sys
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from browser import expect, sync_playwright
 import cv2
 import numpy as np
-from playwright.sync_api import expect, sync_playwright
 
 from vidseg_ros.bag_io import BagWriter
 from vidseg_ros.cli.main import main as vidseg

@@ -43,6 +43,18 @@ def test_a_street_drive_is_evaluated_and_photographed(
     assert colours.shape[1] > 100, 'a street, and no empty stage'
 
 
+@pytest.mark.parametrize('name', ['report_screenshot', 'report_opening'])
+def test_without_playwright_a_sentence_says_how_to_get_it(
+    name: str, script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (name, 'browser'):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, 'playwright', None)
+    monkeypatch.setitem(sys.modules, 'playwright.sync_api', None)
+    with pytest.raises(SystemExit, match='playwright is missing: `make test` installs it'):
+        script(name)
+
+
 def test_a_picture_that_cannot_be_written(
     script: Callable[[str], ModuleType],
     tmp_path: Path,
