@@ -164,11 +164,19 @@ def test_the_table_says_why_it_is_not_another_engine() -> None:
 
 def test_a_live_run_says_why_most_frames_have_no_label_map() -> None:
     drops = {'no mask': 32}
-    slow = replace(SUMMARY, mode='live', frames_segmented=6, drops=drops, wall_ns=2_508_000_000)
+    latency = replace(SUMMARY.latencies[0], latency=summarize([500_000_000]))
+    slow = replace(
+        SUMMARY,
+        mode='live',
+        frames_segmented=6,
+        drops=drops,
+        wall_ns=3_000_000_000,  # 38 frames in 2.5 s, and the wait for the last label map
+        latencies=(latency,),
+    )
     text = ' '.join(
         word for row in rows_of(printed(slow)) for cell in row for word in cell.split()
     )
-    assert 'a label map took about 418 ms here and a frame came every 66 ms, so the node' in text
+    assert 'a label map took about 500 ms here and a frame came every 66 ms, so the node' in text
     assert '`vidseg replay` without --live' in text
     few = replace(slow, frames_segmented=30, drops={'no mask': 3})
     assert 'newest' not in printed(few)

@@ -183,9 +183,10 @@ class ReplaySummary:
         """Say why so many frames of a live run have no label map; None if there are few."""
         if not self.frames_segmented or 4 * self.drops.get(NO_MASK, 0) < self.frames_seen:
             return None
-        took, came = (
-            self.wall_ns / 1e6 / count for count in (self.frames_segmented, self.frames_seen)
-        )
+        wall_ms = self.wall_ns / 1e6
+        after_last_ms = self.latencies[-1].latency.p50_ms or 0  # no frame came any more
+        took = wall_ms / self.frames_segmented
+        came = max(0, wall_ms - after_last_ms) / self.frames_seen
         return (
             f'{NO_MASK}: a label map took about {took:.0f} ms here and a frame came every '
             f'{came:.0f} ms, so the node took the newest; `vidseg replay` without --live segments '
