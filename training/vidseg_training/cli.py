@@ -29,6 +29,12 @@ TRAININGS: Final = {
 }
 """Commands that take a recipe, and what they do."""
 
+RESUMED: Final = (*TRAININGS, 'motion', 'propagate')
+"""Commands that go on with what an earlier call of them left."""
+
+EXIT_ERROR: Final = 2
+EXIT_INTERRUPTED: Final = 130
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='vidseg-train', description=__doc__)
@@ -127,7 +133,11 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the commands that ``vidseg-train --help`` lists."""
+    """Run one of the commands that ``vidseg-train --help`` lists.
+
+    Returns:
+        0 on success, 2 after an error (printed to stderr), 130 after Ctrl-C.
+    """
     logging.basicConfig(level=logging.ERROR, format='%(message)s')
     logging.getLogger('vidseg_training').setLevel(logging.INFO)
     parser = _parser()
@@ -150,7 +160,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             _export(arguments)
     except VidsegError as error:
         print(f'vidseg-train: {_words_of(error)}', file=sys.stderr)
-        return 2
+        return EXIT_ERROR
+    except KeyboardInterrupt as interrupt:
+        again = ', the same command goes on' if arguments.command in RESUMED else ''
+        print(f'vidseg-train: {str(interrupt) or "interrupted"}{again}', file=sys.stderr)
+        return EXIT_INTERRUPTED
     return 0
 
 

@@ -8,14 +8,6 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Final
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 import torch
 from torch import nn, Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -56,6 +48,7 @@ from vidseg_training.processes import (
     open_fabric,
     sum_over_processes,
 )
+from vidseg_training.progress import train_to_end
 from vidseg_training.run_log import RunLog
 from vidseg_training.sample_pictures import draw_samples
 from vidseg_training.schedule import build_optimizer, poly_learning_rate
@@ -77,6 +70,7 @@ class Run:
         batch: Batches of the current epoch behind it.
         batches: Batches of an epoch.
         skipped: Steps that were left out because loss or gradient were not finite.
+        score: The last score in words; empty before the first one.
     """
 
     def __init__(  # noqa: PLR0913  # the last by name
@@ -107,7 +101,7 @@ class Run:
         """
         self.config, self._folder, self._validation = config, folder, validation
         self.epoch = self.batch = self.skipped = self._skipped_in_a_row = 0
-        self._best = -inf
+        self._best, self.score = -inf, ''
         self._names, self._label_set = train.images.names, train.images.label_set
         self._real = train.real
         self._origin = origin(self._names, lessons.teacher and lessons.teacher.teacher.checksum)
@@ -195,9 +189,9 @@ class Run:
         # Runs from before these two were counted go on as well.
         self.skipped = checkpoint.get('skipped', 0)
         self._best = checkpoint.get('best', -inf)
-        _logger.info('resuming %s at epoch %d, batch %d', path, self.epoch, self.batch)
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write the checkpoint; between any two steps, the run goes on from there exactly."""
         if not self._leads:
             return
         state = {
@@ -298,6 +292,7 @@ class Run:
         weights = self._label_loss.class_weights
         network = without_class_weights(self._averaged(), config, weights)
         miou = score(network, images, config.input_size).miou()
+        self.score = f'validation mIoU {100 * miou:.1f}'
         if self._leads:
             self._log.write(self.step, epoch=self.epoch, validation_miou=miou)
             self._write_weights(WEIGHTS)
@@ -333,7 +328,7 @@ class Run:
                     self.epoch, self.batch = self.epoch + 1, 0
                     self._validate()
                 if self.batch % config.checkpoint_steps == 0:
-                    self._save()
+                    self.save()
                 yield loss
 
     def _averaged(self) -> nn.Module:
@@ -381,20 +376,8 @@ def fit(  # noqa: PLR0913  # the last by name
         ParameterError: If the settings do not fit data or folder, or nothing finite comes out.
         SourceError: If data or the folder's checkpoint cannot be read.
         OutputError: If a file cannot be written; the one before it stays.
+        KeyboardInterrupt: After Ctrl-C; it says what is kept.
     """
     run = Run(config, network, train, folder, validation, lessons=lessons)
-    columns = (
-        TextColumn('{task.description}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    shown = run.fabric.is_global_zero
-    # Steps may take longer than the half minute over which Rich estimates the time that is left.
-    with Progress(*columns, disable=not shown, speed_estimate_period=600) as progress:
-        task = progress.add_task(config.name, total=run.total_steps, completed=run.step)
-        for loss in run.steps():
-            text = f'{config.name} epoch {run.epoch}/{config.epochs} loss {loss:.3f}'
-            progress.update(task, advance=1, description=text)
+    train_to_end(run, config.name, folder)
     return run.finish()

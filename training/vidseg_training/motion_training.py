@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from lightning.fabric import Fabric
-from rich.progress import Progress, TimeElapsedColumn
 import torch
 from torch.utils.data import DataLoader
 
@@ -20,12 +19,14 @@ from vidseg_ros.core.motion import FlowMethod
 from vidseg_training.checkpoints import CHECKPOINT, load_checkpoint, load_weights, write_atomically
 from vidseg_training.data.clips import describe_faults, read_scenes, Scene, Window
 from vidseg_training.data.motion_windows import MotionSample, MotionWindows
+from vidseg_training.interruption import leave_to_parent
 from vidseg_training.motion_config import MotionConfig
 from vidseg_training.motion_loss import motion_loss
 from vidseg_training.motion_pictures import draw_motion
 from vidseg_training.motion_scores import score_motion
 from vidseg_training.motion_weights import settings_text, WEIGHTS, write_motion
 from vidseg_training.networks.motion import MotionNet
+from vidseg_training.progress import train_to_end
 from vidseg_training.propagation.motion import FLOW_METHODS
 from vidseg_training.run_log import RunLog
 from vidseg_training.warping import backward_warp
@@ -72,7 +73,9 @@ class MotionRun:
         config: The settings.
         network: The network in training, as Fabric wraps it.
         step: Steps behind it.
+        batches: Steps of an epoch.
         total_steps: Steps of the whole run.
+        score: The last score in words; empty before the first one.
     """
 
     def __init__(
@@ -100,8 +103,9 @@ class MotionRun:
         self.config, self._folder, self._flow = config, folder, flow
         self._windows = MotionWindows(train, config, flow)
         self._validation = validation_windows(validation)
-        self._steps_per_epoch = config.windows // config.batch_size
-        self.step, self.total_steps = 0, config.epochs * self._steps_per_epoch
+        self.batches = config.windows // config.batch_size
+        self.step, self.total_steps = 0, config.epochs * self.batches
+        self.score = ''
         self._fabric = Fabric(accelerator='auto', devices=1)
         torch.manual_seed(config.seed)
         network = MotionNet(config.mode, config.width)
@@ -128,14 +132,14 @@ class MotionRun:
         load_weights(self.network.module, checkpoint['network'], path)
         self._optimizer.load_state_dict(checkpoint['optimizer'])
         self.step = checkpoint['step']
-        _logger.info('resuming %s at step %d of %d', path, self.step, self.total_steps)
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write the checkpoint; between any two steps, the run goes on from there exactly."""
         state = {
             'network': self.network.module.state_dict(),
             'optimizer': self._optimizer.state_dict(),
             'settings': settings_text(self.config),
-            'epoch': self.step // self._steps_per_epoch,
+            'epoch': self.step // self.batches,
             'step': self.step,
         }
         write_atomically(self._folder / CHECKPOINT, lambda partial: torch.save(state, partial))
@@ -179,6 +183,7 @@ class MotionRun:
                 batch_size=config.batch_size,
                 sampler=range(first, last),
                 num_workers=config.workers,
+                worker_init_fn=leave_to_parent if config.workers else None,
             ),
             use_distributed_sampler=False,
         )
@@ -186,20 +191,21 @@ class MotionRun:
         for batch in loader:
             loss = self._learn(MotionSample(*batch))
             self.step += 1
-            epoch_is_over = self.step % self._steps_per_epoch == 0
+            epoch_is_over = self.step % self.batches == 0
             if epoch_is_over:
                 self._validate()
             if epoch_is_over or self.step % config.checkpoint_steps == 0:
-                self._save()
+                self.save()
             yield loss
 
     def _validate(self) -> None:
         """Score the network and its first guess, draw samples and write the weights."""
-        epoch = self.step // self._steps_per_epoch
+        epoch = self.step // self.batches
         self.network.eval()
         scores, views = score_motion(self.network.module, self._flow, self._validation)
         self.network.train()
         self._log.write(self.step, epoch=epoch, **scores)
+        self.score = f'PSNR {scores["psnr"]:.2f} dB'
         self._log.picture(self.step, f'epoch_{epoch:04}', draw_motion(views))
         write_motion(self._folder / WEIGHTS, self.network.module, self.config, self.step)
 
@@ -232,6 +238,7 @@ def train_motion(config: MotionConfig, folder: Path, flow: 'FlowMethod | None' =
         ParameterError: If the settings do not fit the clips or the folder.
         SourceError: If a clip or the folder's checkpoint cannot be read.
         OutputError: If a file cannot be written; the one before it stays.
+        KeyboardInterrupt: After Ctrl-C; it says what is kept.
     """
     if (flow is None) == (config.flow == 'own'):
         msg = "flow is 'own' if, and only if, a function is given: train_motion(..., flow=...)"
@@ -244,8 +251,5 @@ def train_motion(config: MotionConfig, folder: Path, flow: 'FlowMethod | None' =
     else:
         train, validation = split_scenes(train)
     run = MotionRun(config, train, validation, folder, flow or FLOW_METHODS.get(config.flow))
-    with Progress(*Progress.get_default_columns(), TimeElapsedColumn()) as progress:
-        task = progress.add_task(config.mode, total=run.total_steps, completed=run.step)
-        for loss in run.steps():
-            progress.update(task, advance=1, description=f'{config.mode}, loss {loss:.4f}')
+    train_to_end(run, config.mode, folder)
     return run.finish()

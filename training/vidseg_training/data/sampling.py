@@ -19,6 +19,7 @@ from vidseg_ros.core.labels import LabelSet
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.augment import augment, Sample, SoftLabels
 from vidseg_training.data.class_uniform import Centroid, draw_epoch, leave_boosted
+from vidseg_training.interruption import leave_to_parent
 
 _Batch = TypeVar('_Batch')
 
@@ -216,11 +217,12 @@ def load_beside(
         num_workers=workers,
         persistent_workers=beside,
         multiprocessing_context='spawn' if beside else None,  # a fork would copy held locks
-        worker_init_fn=_use_one_core if beside else None,
+        worker_init_fn=_start_worker if beside else None,
         pin_memory=torch.cuda.is_available(),
     )
 
 
-def _use_one_core(_worker: int) -> None:
+def _start_worker(_worker: int) -> None:
+    leave_to_parent()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
