@@ -56,5 +56,46 @@ def test_missing_tensorboard_is_named(
 
 def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / 'log.jsonl').mkdir()
+    with pytest.raises(OutputError, match=r'cannot write .*log\.jsonl: Is a directory; choose'):
+        RunLog(tmp_path, 0)
+    (tmp_path / 'log.jsonl').rmdir()
+    log = RunLog(tmp_path, 0)
+    (tmp_path / 'log.jsonl').mkdir()
     with pytest.raises(OutputError, match=r'cannot write .*log\.jsonl.*make room'):
-        RunLog(tmp_path, 0).write(0, loss=1.0)
+        log.write(0, loss=1.0)
+
+
+def _first_half(folder: Path) -> list[str]:
+    """Write what a run logs that is killed in its fourth step; return the lines."""
+    log = RunLog(folder, 0)
+    for step in range(3):
+        log.write(step, loss=1.0)
+    log.write(3, epoch=1, validation_miou=0.5)
+    log.write(3, loss=1.0)
+    return (folder / 'log.jsonl').read_text(encoding='utf-8').splitlines(keepends=True)
+
+
+@pytest.mark.parametrize(('checkpoint', 'kept'), [(0, 0), (2, 2), (3, 4), (4, 5)])
+def test_a_run_that_goes_on_has_every_step_once(
+    tmp_path: Path, checkpoint: int, kept: int
+) -> None:
+    """Also of a run from before its first checkpoint, whose settings may have been others."""
+    lines = _first_half(tmp_path)
+    RunLog(tmp_path, checkpoint)
+    assert (tmp_path / 'log.jsonl').read_text(encoding='utf-8') == ''.join(lines[:kept])
+
+
+def test_half_a_line_is_forgotten(tmp_path: Path) -> None:
+    lines = _first_half(tmp_path)
+    with (tmp_path / 'log.jsonl').open('a', encoding='utf-8') as log:
+        log.write('{"step": 4, "lo')
+    RunLog(tmp_path, 5).write(4, loss=2.0)
+    kept = (tmp_path / 'log.jsonl').read_text(encoding='utf-8')
+    assert kept == ''.join(lines) + '{"step": 4, "loss": 2.0}\n'
+
+
+def test_a_process_that_does_not_write_leaves_the_log_alone(tmp_path: Path) -> None:
+    lines = _first_half(tmp_path)
+    RunLog(tmp_path, 0, writes=False, tensorboard=True)
+    assert [path.name for path in tmp_path.iterdir()] == ['log.jsonl']
+    assert (tmp_path / 'log.jsonl').read_text(encoding='utf-8') == ''.join(lines)

@@ -130,7 +130,7 @@ class Run:
         if steps != self.step * self.fabric.world_size:
             msg = f'{folder} is another folder on another host: --out must be one that all share'
             raise ParameterError(msg)
-        self._log = RunLog(folder, self.step, tensorboard=config.tensorboard and self._leads)
+        self._log = RunLog(folder, self.step, writes=self._leads, tensorboard=config.tensorboard)
 
     def _set_up(self, network: nn.Module) -> None:
         """Bring network, optimizer and average to the device."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidseg_ros.core.atomic_file import make_folder
+from vidseg_ros.core.atomic_file import write_atomically as replace_file
 from vidseg_ros.core.errors import OutputError, ParameterError
 from vidseg_training.checkpoints import write_atomically
 
@@ -24,18 +25,25 @@ SAMPLES: Final = 'samples'
 class RunLog:
     """The log of one run; a resumed run goes on in the same files."""
 
-    def __init__(self, folder: Path, first_step: int, *, tensorboard: bool = False) -> None:
-        """Open the log.
+    def __init__(
+        self, folder: Path, first_step: int, *, writes: bool = True, tensorboard: bool = False
+    ) -> None:
+        """Open the log; what it has of steps that are still to come is forgotten.
 
         Args:
             folder: Of the run.
-            first_step: Step from which the run goes on; TensorBoard forgets what was beyond.
-            tensorboard: Whether to write its files, into ``tensorboard/``.
+            first_step: Step from which the run goes on.
+            writes: Whether this process is the one that writes.
+            tensorboard: Whether to write its files as well, into ``tensorboard/``.
 
         Raises:
             ParameterError: If TensorBoard is wanted and not installed.
+            OutputError: If the log cannot be written.
         """
         self._folder = folder
+        if writes:
+            _forget_from(folder / LOG, first_step)
+        tensorboard = tensorboard and writes
         self._board: Any = None
         if tensorboard:
             try:
@@ -89,3 +97,24 @@ class RunLog:
         """Write what is not yet in the files."""
         if self._board is not None:
             self._board.close()
+
+
+def _forget_from(path: Path, first_step: int) -> None:
+    """Cut a log back to the checkpoint: a run that was killed had gone on from there."""
+
+    def is_behind(line: bytes) -> bool:
+        try:
+            record = json.loads(line)
+            # Scores stand at the step before which they were taken, after an epoch.
+            return bool(record['step'] < first_step + ('epoch' in record))
+        except (ValueError, LookupError, TypeError):
+            return False  # half a line: the machine went down
+
+    try:
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    except OSError as error:
+        msg = f'cannot write {path}: {error.strerror}; choose another --out'
+        raise OutputError(msg) from error
+    kept = [line for line in lines if is_behind(line)]
+    if kept != lines:
+        replace_file(path, b''.join(kept))
