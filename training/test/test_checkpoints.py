@@ -139,13 +139,13 @@ def test_files_that_are_no_weights_are_named(small_config: TrainConfig, tmp_path
     with pytest.raises(SourceError, match=r'no checkpoint .*last\.ckpt; train first'):
         read_weights(tmp_path)
     (tmp_path / CHECKPOINT).write_bytes(b'no checkpoint')
-    with pytest.raises(SourceError, match=r'cannot read the checkpoint .*last\.ckpt'):
+    with pytest.raises(SourceError, match=r'last\.ckpt: it is no checkpoint file .*damaged$'):
         run(small_config, tmp_path)
     torch.save({'state_dict': {}}, tmp_path / CHECKPOINT)
     with pytest.raises(SourceError, match='is no checkpoint of vidseg-train'):
         read_weights(tmp_path)
     (tmp_path / WEIGHTS).write_bytes(b'x' * 64)
-    with pytest.raises(SourceError, match=r'cannot read the weights .*last\.safetensors'):
+    with pytest.raises(SourceError, match=r'last\.safetensors: it is no safetensors file, or dam'):
         read_weights(tmp_path / WEIGHTS)
     save_file({'weight': torch.zeros(1)}, tmp_path / WEIGHTS)
     with pytest.raises(SourceError, match='does not say which run it comes from'):

@@ -58,7 +58,14 @@ def test_backbone_weights_start_the_backbone(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match='CompactNet has no backbone that published weights'):
         initial_network(replace(config, network='compact'), CAMVID)
     path.write_bytes(b'nothing')
-    with pytest.raises(SourceError, match=r'cannot read the weights .*imagenet\.pth'):
+    reason = r'it is no weights file of PyTorch, or it is damaged$'  # and no advice of PyTorch's
+    with pytest.raises(SourceError, match=rf'^cannot read the weights .*imagenet\.pth: {reason}'):
+        initial_network(config, CAMVID)
+    torch.save([1, 2], path)
+    with pytest.raises(SourceError, match=r'imagenet\.pth: it holds a list, not named tensors'):
+        initial_network(config, CAMVID)
+    path.unlink()
+    with pytest.raises(SourceError, match=r'imagenet\.pth: No such file or directory$'):
         initial_network(config, CAMVID)
 
 

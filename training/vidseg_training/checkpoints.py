@@ -15,13 +15,13 @@ import os
 from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints, NamedTuple, TypeVar
 
-from safetensors import safe_open, SafetensorError
+from safetensors import SafetensorError
 from safetensors.torch import save_file
-import torch
 from torch import nn, Tensor
 
 from vidseg_ros.core.errors import OutputError, ParameterError, SourceError
 from vidseg_training.config import TrainConfig
+from vidseg_training.tensor_files import load_tensors, read_safetensors
 
 _Settings = TypeVar('_Settings')
 
@@ -260,11 +260,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         SourceError: If it is missing, damaged, or would run code.
     """
-    try:
-        state: dict[str, Any] = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
-        msg = f'cannot read the checkpoint {path}: {error}'
-        raise SourceError(msg) from error
+    state = load_tensors(path, 'checkpoint')
     if not {'settings', 'epoch', 'network'} <= set(state):
         msg = f'{path} is no checkpoint of vidseg-train'
         raise SourceError(msg)
@@ -298,22 +294,6 @@ def read_weights(path: Path) -> TrainedWeights:
     return _trained(
         checkpoint, checkpoint.get('classes', ()), checkpoint.get('class_weights'), state
     )
-
-
-def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read the state dict of a file, and what the file says of itself.
-
-    Raises:
-        SourceError: If it is missing or damaged.
-    """
-    try:
-        with safe_open(path, 'pt') as file:
-            about = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    except (OSError, SafetensorError) as error:
-        msg = f'cannot read the weights {path}: {error}'
-        raise SourceError(msg) from error
-    return state, about
 
 
 def _read_shipped(path: Path) -> TrainedWeights:

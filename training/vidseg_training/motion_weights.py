@@ -10,9 +10,10 @@ from typing import Any, Final, NamedTuple
 from safetensors.torch import save_file
 
 from vidseg_ros.core.errors import SourceError
-from vidseg_training.checkpoints import load_weights, read_safetensors, write_atomically
+from vidseg_training.checkpoints import load_weights, write_atomically
 from vidseg_training.motion_config import MotionConfig
 from vidseg_training.networks.motion import MotionNet
+from vidseg_training.tensor_files import read_safetensors
 
 WEIGHTS: Final = 'motion.safetensors'
 """Name of the file in the folder of a run."""

@@ -18,6 +18,7 @@ from vidseg_training.data import open_dataset
 from vidseg_training.networks import NETWORKS
 from vidseg_training.networks.fddwnet import load_fddwnet
 from vidseg_training.networks.pretrained import load_backbone, replace_classes
+from vidseg_training.tensor_files import load_tensors
 
 _logger = logging.getLogger(__name__)
 
@@ -103,12 +104,8 @@ def published_fddwnet(
 
 
 def _read_published(path: Path) -> dict[str, Tensor]:
-    try:
-        published = torch.load(path, map_location='cpu', weights_only=True)
-        state: dict[str, Tensor] = published.get('state_dict', published)
-    except Exception as error:
-        msg = f'cannot read the weights {path}: {error}'
-        raise SourceError(msg) from error
+    published = load_tensors(path, 'weights')
+    state: dict[str, Tensor] = published.get('state_dict', published)
     return state
 
 

@@ -27,7 +27,7 @@ def test_a_clip_becomes_samples_and_pictures(
     command = ['propagate', str(clip_folder), '--labels', str(label_folder), '--out', str(out)]
     assert main([*command, '--offset', '2', '--accumulate', '--show']) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith('drive: 1 labelled frames, 4 samples made, 0 kept, labels on ')
+    assert said[0].startswith('drive: 1 labelled frames, 4 samples made, 0 were there already, ')
     assert said[1:] == [
         '1 label maps belong to no frame',
         str(out / 'drive' / 'samples.png'),
@@ -35,7 +35,7 @@ def test_a_clip_becomes_samples_and_pictures(
     ]
     assert len(list((out / 'drive' / 'images').iterdir())) == 4
     assert main([*command, '--offset', '2', '--accumulate']) == 0
-    assert 'drive: 1 labelled frames, 0 samples made, 4 kept' in capsys.readouterr().out
+    assert '1 labelled frames, 0 samples made, 4 were there already' in capsys.readouterr().out
 
 
 @pytest.mark.slow

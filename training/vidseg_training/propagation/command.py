@@ -140,7 +140,7 @@ def _line(summary: ClipSummary) -> str:
     skipped = f'; skipped: {_reasons([summary])}' if summary.skipped else ''
     return (
         f'{summary.name}: {summary.labelled} labelled frames, {summary.made} samples made, '
-        f'{summary.kept} kept{coverage}{skipped}'
+        f'{summary.kept} were there already{coverage}{skipped}'
     )
 
 
