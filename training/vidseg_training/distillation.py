@@ -9,13 +9,13 @@ once over the training images; its class probabilities are kept in a file of the
 
 from collections.abc import Iterator
 import hashlib
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 import torch
 from torch import Tensor
 import torch.nn.functional as F
@@ -107,9 +107,9 @@ def soft_labels(
         'step': images.step,
     }
 
-    def ask() -> Iterator[NDArray[np.uint8]]:
+    def ask(first: int) -> Iterator[NDArray[np.uint8]]:
         teacher = Teacher(weights, height)
-        for image in track(images.originals(), description='teacher', total=len(images)):
+        for image in islice(images.originals(), first, None):
             yield teacher.probabilities(image, shape[1:3])
 
     return keep_probabilities(folder / SOFT_LABELS, origin, shape, ask)

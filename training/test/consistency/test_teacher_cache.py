@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Iterator
 import errno
+import json
 import os
 from pathlib import Path
 import pickle
@@ -12,8 +13,10 @@ import pytest
 import torch
 
 from vidseg_ros.core.errors import OutputError, SourceError
+from vidseg_training.consistency import teacher_cache
 from vidseg_training.consistency.class_mapping import ClassMapping
 from vidseg_training.consistency.teacher_cache import (
+    _Draft,
     keep_probabilities,
     resize_probabilities,
     whole_image,
@@ -23,11 +26,11 @@ from vidseg_training.consistency.teachers import MappedTeacher
 SHAPE = (3, 2, 2, 4)
 
 
-def _answers() -> Iterator[NDArray[np.uint8]]:
-    return (np.full(SHAPE[1:], index, np.uint8) for index in range(3))
+def _answers(first: int) -> Iterator[NDArray[np.uint8]]:
+    return (np.full(SHAPE[1:], index, np.uint8) for index in range(first, 3))
 
 
-def _no_answers() -> Iterator[NDArray[np.uint8]]:
+def _no_answers(_first: int) -> Iterator[NDArray[np.uint8]]:
     pytest.fail('the teacher is asked again')
 
 
@@ -42,7 +45,7 @@ def test_a_teacher_is_asked_once(tmp_path: Path) -> None:
 def test_another_process_gets_the_path_and_not_the_answers(tmp_path: Path) -> None:
     shape = (3, 50, 60, 4)
     answers = (np.full(shape[1:], index, np.uint8) for index in range(3))
-    said = keep_probabilities(tmp_path / 'teacher.npy', {}, shape, lambda: answers)
+    said = keep_probabilities(tmp_path / 'teacher.npy', {}, shape, lambda _: answers)
     pickled = pickle.dumps(said)
     assert len(pickled) < 1000
     np.testing.assert_array_equal(pickle.loads(pickled)[2], said[2])  # noqa: S301  # ours
@@ -59,16 +62,70 @@ def test_what_another_teacher_said_is_refused(tmp_path: Path) -> None:
         keep_probabilities(path, {'teacher': 'x'}, SHAPE, _answers)
 
 
-def test_a_teacher_that_was_interrupted_starts_again(tmp_path: Path) -> None:
-    def interrupted() -> Iterator[NDArray[np.uint8]]:
-        yield np.zeros(SHAPE[1:], np.uint8)
-        raise KeyboardInterrupt
+def _interrupted(_first: int) -> Iterator[NDArray[np.uint8]]:
+    yield np.full(SHAPE[1:], 7, np.uint8)
+    raise KeyboardInterrupt
 
+
+def test_a_teacher_that_was_interrupted_goes_on_where_it_stood(tmp_path: Path) -> None:
     path = tmp_path / 'teacher.npy'
     with pytest.raises(KeyboardInterrupt):
-        keep_probabilities(path, {}, SHAPE, interrupted)
+        keep_probabilities(path, {'teacher': 'x'}, SHAPE, _interrupted)
+    assert not path.exists()
+    said = keep_probabilities(path, {'teacher': 'x'}, SHAPE, _answers)
+    assert [int(said[index].max()) for index in range(3)] == [7, 1, 2]
+    assert {each.name for each in tmp_path.iterdir()} == {'teacher.npy', 'teacher.npy.json'}
+
+
+@pytest.mark.parametrize(
+    'change', ['teacher', 'images', 'note', 'half a note', 'no file', 'no header', 'cut short']
+)
+def test_what_was_left_of_something_else_is_no_beginning(tmp_path: Path, change: str) -> None:
+    path, origin, shape = tmp_path / 'teacher.npy', {'teacher': 'x'}, SHAPE
+    with pytest.raises(KeyboardInterrupt):
+        keep_probabilities(
+            path, origin, (4, *SHAPE[1:]) if change == 'images' else SHAPE, _interrupted
+        )
+    partial, note = (tmp_path / f'teacher.npy.0.partial{end}' for end in ('', '.json'))
+    if change == 'teacher':
+        origin = {'teacher': 'y'}
+    elif change == 'note':
+        note.write_text('[]', encoding='utf-8')
+    elif change == 'half a note':
+        note.write_bytes(note.read_bytes()[:20])
+    elif change == 'no file':
+        partial.unlink()
+    elif change == 'no header':
+        partial.write_bytes(partial.read_bytes()[:60])
+    elif change == 'cut short':
+        partial.write_bytes(partial.read_bytes()[:-10])
+    said = keep_probabilities(path, origin, shape, _answers)
+    assert [int(said[index].max()) for index in range(3)] == [0, 1, 2]
+
+
+def test_a_teacher_that_was_killed_has_lost_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a draft noted on its way is there without its end."""
+    monkeypatch.setattr(teacher_cache, '_NOTED', 1)
+    monkeypatch.setattr(_Draft, 'finish', lambda *_: pytest.fail('not yet'))
+
+    def watched(first: int) -> Iterator[NDArray[np.uint8]]:
+        for answer in _answers(first):
+            yield answer
+            note = (tmp_path / 'teacher.npy.0.partial.json').read_text(encoding='utf-8')
+            noted.append(json.loads(note)['done'])
+
+    noted: list[int] = []
+    with pytest.raises(pytest.fail.Exception):
+        keep_probabilities(tmp_path / 'teacher.npy', {}, SHAPE, watched)
+    assert noted == [1, 2, 3]
+
+
+def test_nothing_is_left_of_a_teacher_without_an_answer(tmp_path: Path) -> None:
+    with pytest.raises(pytest.fail.Exception):
+        keep_probabilities(tmp_path / 'teacher.npy', {}, SHAPE, _no_answers)
     assert list(tmp_path.iterdir()) == []
-    assert keep_probabilities(path, {}, SHAPE, _answers)[2].max() == 2
 
 
 def test_sizes_of_probabilities_by_hand() -> None:

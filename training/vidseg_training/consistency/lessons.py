@@ -10,7 +10,6 @@ from typing import Any, Final, NamedTuple
 from lightning.fabric import Fabric
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
 from vidseg_ros.core.atomic_file import make_folder
 from vidseg_ros.core.errors import ParameterError
@@ -120,14 +119,15 @@ def _ask(
         'names': list(names),
     }
 
-    def said() -> Iterator[NDArray[np.uint8]]:
-        for index in track(range(len(images)), description='teacher'):
+    def said(first: int) -> Iterator[NDArray[np.uint8]]:
+        for index in range(first, len(images)):
             if isinstance(images, ClipFrames) and not images.has(index):
                 yield np.zeros(shape[1:], np.uint8)
             else:
                 yield whole_image(teacher, images[index][0], size)
 
-    return keep_probabilities(path, origin, shape, said)
+    what = 'frames of clips' if isinstance(images, ClipFrames) else 'images'
+    return keep_probabilities(path, origin, shape, said, what)
 
 
 class ClipBatches:

@@ -3,21 +3,29 @@
 """What a teacher said of images, kept on disk: it is asked once and not in every step."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 import json
 import logging
 import os
 from pathlib import Path
 import shutil
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 import torch
 import torch.nn.functional as F
 
+from vidseg_ros.core.atomic_file import write_atomically
 from vidseg_ros.core.errors import OutputError, SourceError
 from vidseg_training.consistency.teachers import MappedTeacher
+from vidseg_training.processes import process_index
+from vidseg_training.progress import counted
 
 _logger = logging.getLogger(__name__)
+
+_NOTED: Final = 16
+"""After so many answers a draft notes how far it is, for a kill or a power cut."""
 
 
 class KeptProbabilities:
@@ -53,15 +61,19 @@ def keep_probabilities(
     path: Path,
     origin: Mapping[str, object],
     shape: tuple[int, ...],
-    ask: Callable[[], Iterable[NDArray[np.uint8]]],
+    ask: Callable[[int], Iterable[NDArray[np.uint8]]],
+    what: str = 'images',
 ) -> KeptProbabilities:
     """Ask a teacher about images, or open what it said before.
+
+    Who is interrupted goes on where it stood, if teacher and images are the same.
 
     Args:
         path: File of the probabilities; beside it stands whose they are, in ``.json``.
         origin: Whose they are and of which images: plain types.
         shape: (N, H, W, C), of all images.
-        ask: Gives the probabilities of each image, (H, W, C) uint8, 255 = 1.
+        ask: Gives the probabilities of each image from one on, (H, W, C) uint8, 255 = 1.
+        what: The images are, for people.
 
     Raises:
         SourceError: If the file has what another teacher said, or what was said of other images.
@@ -70,27 +82,80 @@ def keep_probabilities(
     described = path.with_name(f'{path.name}.json')
     whose = {**origin, 'shape': list(shape)}
     if not path.is_file():
-        # Processes of one run ask at the same time, each for its own file; the last one stays.
-        partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
-        note = partial.with_suffix('.json')
+        # Processes of one run may ask at the same time, each for its own file; the last one stays.
+        draft = _Draft(path.with_name(f'{path.name}.{process_index()}.partial'), whose, shape)
         try:
-            _check_room(partial, int(np.prod(shape)))
-            table = np.lib.format.open_memmap(partial, 'w+', np.uint8, shape)
-            _reserve(partial)
-            for index, probabilities in enumerate(ask()):
-                table[index] = probabilities
-            table.flush()
-            note.write_text(json.dumps(whose), encoding='utf-8')
-            note.replace(described)
-            partial.replace(path)
+            title = f'what the teacher sees, {what}'
+            for probabilities in counted(ask(draft.done), title, shape[0], draft.done):
+                draft.add(probabilities)
         finally:
-            partial.unlink(missing_ok=True)
-            note.unlink(missing_ok=True)
+            draft.keep()
+        write_atomically(described, json.dumps(whose).encode())
+        draft.finish(path)
         _logger.info('the teacher looked at %d images: %s', shape[0], path)
     if not described.is_file() or json.loads(described.read_text('utf-8')) != whose:
         msg = f'{path} has what another teacher said, or of other images; choose another --out'
         raise SourceError(msg)
     return KeptProbabilities(path)
+
+
+class _Draft:
+    """The answers so far, in a file of full size, and a note of whose and how many they are.
+
+    Attributes:
+        done: Number of answers.
+    """
+
+    def __init__(self, path: Path, whose: Mapping[str, object], shape: tuple[int, ...]) -> None:
+        """Open the draft of an interrupted call, or take the room for a new one.
+
+        Args:
+            path: The file.
+            whose: The answers are; a draft of others is overwritten.
+            shape: Of all of them.
+
+        Raises:
+            OutputError: If there is no room.
+        """
+        self._path, self._whose = path, whose
+        self._note = path.with_name(f'{path.name}.json')
+        self.done = 0
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            note = json.loads(self._note.read_text(encoding='utf-8'))
+            table = np.load(path, mmap_mode='r')  # refuses a file cut short; r+ would fill it up
+            if note['whose'] == whose and table.shape == shape and table.dtype == np.uint8:
+                self._table = np.lib.format.open_memmap(path, 'r+')
+                self.done = int(note['done'])
+                return
+        self._note.unlink(missing_ok=True)
+        _check_room(path, int(np.prod(shape)))
+        try:
+            self._table = np.lib.format.open_memmap(path, 'w+', np.uint8, shape)
+            _reserve(path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    def add(self, probabilities: NDArray[np.uint8]) -> None:
+        """Take the next answer."""
+        self._table[self.done] = probabilities
+        self.done += 1
+        if self.done % _NOTED == 0:
+            self.keep()
+
+    def keep(self) -> None:
+        """Note how far it is; nothing is left of a draft without an answer."""
+        if self.done == 0:
+            self._path.unlink(missing_ok=True)
+            return
+        self._table.flush()  # before the note, which promises them
+        note = json.dumps({'whose': self._whose, 'done': self.done})
+        write_atomically(self._note, note.encode())
+
+    def finish(self, path: Path) -> None:
+        """Give the file its name."""
+        self._path.replace(path)
+        self._note.unlink()
 
 
 def _check_room(path: Path, size: int) -> None:
