@@ -1,6 +1,7 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 import re
 import shutil
@@ -31,6 +32,27 @@ def test_list_shows_every_recipe(
         row = next(row for row in rows if f' {name} ' in row)
         assert f'network {recipe().network}, {recipe().epochs} epochs' in row
     assert expected_result('camvid_fddwnet') == '67.8 mIoU on CamVid test, docs/models.md.'
+
+
+def test_help_is_for_users_and_the_version_is_the_package_s(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit, match='0'):
+        main(['--help'])
+    said = capsys.readouterr().out
+    assert 'Train networks for semantic segmentation of video' in said
+    assert 'PyTorch' not in said
+    with pytest.raises(SystemExit, match='0'):
+        main(['--version'])
+    assert capsys.readouterr().out == f'vidseg-train {metadata.version("vidseg-training")}\n'
+    monkeypatch.setattr('vidseg_training.cli.metadata.version', _not_installed)
+    with pytest.raises(SystemExit, match='0'):
+        main(['--version'])
+    assert 'not installed: run from its sources' in capsys.readouterr().out
+
+
+def _not_installed(name: str) -> str:
+    raise metadata.PackageNotFoundError(name)
 
 
 def test_a_misspelt_recipe_gets_the_nearest_names(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,9 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+import logging
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,16 @@ from vidseg_training.cli import main
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.label_statistics import class_weights
-from vidseg_training.export import agreement, export, load_run, score_model
+from vidseg_training.export import (
+    agreement,
+    export,
+    load_run,
+    score_model,
+    to_onnx,
+    without_expected_warnings,
+)
 from vidseg_training.fitting import run
+from vidseg_training.networks import NETWORKS
 from vidseg_training.scoring import score
 
 
@@ -143,3 +153,27 @@ def test_command_line_errors_are_one_line(
     assert capsys.readouterr().err.startswith('vidseg-train: no checkpoint')
     assert main(['fit', 'camvid_fddwnet', '--data', str(tmp_path), '--out', str(tmp_path)]) == 2
     assert 'expected the CamVid folder' in capsys.readouterr().err
+
+
+@pytest.fixture
+def said_by_torch(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Return what torch's exporter logs, which does not reach the root logger."""
+    logger = logging.getLogger('torch.onnx')
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
+
+
+def test_an_export_does_not_alarm(said_by_torch: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    to_onnx(NETWORKS['compact'](3).eval(), (32, 48), tmp_path)
+    warned = [record for record in said_by_torch.records if record.levelno >= logging.WARNING]
+    assert [each.getMessage() for each in warned if each.name.startswith('torch')] == []
+
+
+def test_other_warnings_of_an_export_are_said(said_by_torch: pytest.LogCaptureFixture) -> None:
+    exporter = logging.getLogger('torch.onnx._internal.exporter._registration')
+    with without_expected_warnings():
+        exporter.warning('torchvision is not installed. Skipping %s', 'torchvision::nms')
+        exporter.warning('something else')
+    exporter.warning('torchvision is not installed')
+    assert said_by_torch.messages == ['something else', 'torchvision is not installed']

@@ -8,6 +8,7 @@ uses it imports it.
 
 import argparse
 from collections.abc import Sequence
+from importlib import metadata
 import logging
 from pathlib import Path
 import sys
@@ -37,7 +38,12 @@ EXIT_INTERRUPTED: Final = 130
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='vidseg-train', description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog='vidseg-train',
+        description='Train networks for semantic segmentation of video, score and export them.',
+        epilog='`vidseg-train COMMAND --help` says more; docs/training.md has the whole way.',
+    )
+    parser.add_argument('--version', action='version', version=f'vidseg-train {_version()}')
     commands = parser.add_subparsers(dest='command', required=True)
     for name, what in TRAININGS.items():
         training = commands.add_parser(
@@ -79,6 +85,13 @@ def _parser() -> argparse.ArgumentParser:
         )
     )
     return parser
+
+
+def _version() -> str:
+    try:
+        return metadata.version('vidseg-training')
+    except metadata.PackageNotFoundError:
+        return '(not installed: run from its sources)'
 
 
 def _train(arguments: argparse.Namespace, options: list[str]) -> None:
