@@ -21,15 +21,17 @@ else
 CONSTRAINTS := constraints.txt
 RUNTIME := -e '.[opencv,report]' -r requirements/ros.txt
 endif
+TRAINING := -e 'training[huggingface,tensorboard]'
 PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --quiet -c $(CONSTRAINTS)
 
 # The stamp of an installation names the content it was made from.
 stamp = $(VENV)/.$(1)-$(firstword $(shell cat $(2) | cksum))
 RUNTIME_FILES := setup.py constraints.txt requirements/ros.txt
 RUNTIME_STAMP := $(call stamp,runtime,$(RUNTIME_FILES))
+TRAINING_STAMP := $(call stamp,training,$(RUNTIME_FILES) training/pyproject.toml)
 TEST_STAMP := $(call stamp,test,$(RUNTIME_FILES) training/pyproject.toml requirements/test.txt)
 
-.PHONY: help demo test lint types contracts pytest browser colcon clean
+.PHONY: help demo training test lint types contracts pytest browser colcon clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -37,6 +39,9 @@ help:  ## Show the targets
 demo: $(RUNTIME_STAMP)  ## Segment a made-up drive, VIDEO=file or BAG=folder [TOPIC=name] in a live node
 	@$(BIN)/vidseg demo $(if $(VIDEO),--video '$(VIDEO)') $(if $(BAG),--bag '$(BAG)') \
 		$(if $(TOPIC),--topic '$(TOPIC)')
+
+training: $(TRAINING_STAMP)  ## Install vidseg-train (PyTorch) into the virtual environment
+	@echo 'installed: $(BIN)/vidseg-train'
 
 test: lint types contracts pytest  ## All checks and tests
 
@@ -80,6 +85,10 @@ $(RUNTIME_STAMP): | $(BIN)/python $(CONSTRAINTS)
 	$(PIP_INSTALL) $(RUNTIME)
 	@touch $@
 
+$(TRAINING_STAMP): | $(RUNTIME_STAMP)
+	$(PIP_INSTALL) $(RUNTIME) $(TRAINING)
+	@touch $@
+
 $(TEST_STAMP): | $(RUNTIME_STAMP)
-	$(PIP_INSTALL) $(RUNTIME) -e 'training[huggingface,tensorboard]' -r requirements/test.txt
+	$(PIP_INSTALL) $(RUNTIME) $(TRAINING) -r requirements/test.txt
 	@touch $@
