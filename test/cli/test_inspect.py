@@ -118,3 +118,42 @@ def test_bad_models(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         assert err.startswith('vidseg: ')
         assert message in err
         assert err.count('\n') == 1, 'more than one line'
+
+
+def results_of(path: Path, digest: str) -> Path:
+    """Write what `--add-scores` looks at in the results of an evaluation."""
+    models = [{'key': 'a', 'sha256': 'other'}, {'key': 'b', 'sha256': digest}]
+    numbers = {
+        'a': {'tc': 0.1, 'flips_per_s': 9.0, 'vc8': 0.2, 'vc16': 0.3},
+        'b': {'tc': 0.8, 'flips_per_s': 0.5, 'vc8': None, 'vc16': None},
+    }
+    sources = [{'key': 'drive', 'frames': 100, 'models': numbers}]
+    path.write_text(json.dumps({'models': models, 'sources': sources}), encoding='utf-8')
+    return path
+
+
+def test_scores_of_an_evaluation_go_into_the_card(scored_model: Path, tmp_path: Path) -> None:
+    digest = hashlib.sha256(scored_model.read_bytes()).hexdigest()
+    results = results_of(tmp_path / 'results.json', digest)
+    before = read_model(scored_model).card
+    assert main(['inspect', str(scored_model), '--add-scores', str(results)]) == 0
+    protocol = 'vidseg evaluate, drive, 100 frames'
+    steady = (
+        Score(metric='TC', value=0.8, protocol=protocol),
+        Score(metric='flips/s', value=0.5, protocol=protocol),
+    )
+    after = read_model(scored_model).card
+    assert after == replace(before, scores=(*before.scores, *steady))
+
+
+def test_scores_of_another_file_do_not(
+    scored_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = scored_model.read_bytes()
+    results = results_of(tmp_path / 'results.json', 'of another file')
+    assert main(['inspect', str(scored_model), '--add-scores', str(results)]) == 2
+    assert 'is not of this model file' in capsys.readouterr().err
+    results.write_text('[]', encoding='utf-8')
+    assert main(['inspect', str(scored_model), '--add-scores', str(results)]) == 2
+    assert 'is no results.json of vidseg evaluate' in capsys.readouterr().err
+    assert scored_model.read_bytes() == before

@@ -17,6 +17,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from vidseg_ros.cli.add_scores import add_scores
 from vidseg_ros.cli.parser import Parser
 from vidseg_ros.core.class_list import LABEL_SETS
 from vidseg_ros.core.labels import LabelSet
@@ -36,7 +37,8 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         ModelError: If there is no such file, it breaks the model contract, or it cannot be made.
         ParameterError: If a setting of ``--wrap`` is missing or wrong.
-        SourceError: If the footage for ``--wrap`` cannot be read.
+        SourceError: If the footage for ``--wrap`` cannot be read, or results for
+            ``--add-scores`` are not of the file.
         EngineError: If the network to wrap cannot run.
         OutputError: If the new file cannot be written.
     """
@@ -44,7 +46,10 @@ def main(argv: Sequence[str]) -> int:
     if args.wrap:
         # Only now: it loads the engine and what reads footage.
         import_module('vidseg_ros.cli.wrap').wrap(args)
-    model = read_model(args.out if args.wrap else find_model(args.model))
+    path = args.out if args.wrap else find_model(args.model)
+    if args.add_scores:
+        add_scores(path, args.add_scores)
+    model = read_model(path)
     data = model.path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     if args.json:
@@ -77,6 +82,14 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         'model', metavar='MODEL', nargs='?', help='path, or name of a shipped model'
     )
     parser.add_argument('--json', action='store_true', help='print JSON instead of tables')
+    parser.add_argument(
+        '--add-scores',
+        nargs='+',
+        type=Path,
+        metavar='RESULTS',
+        help='write TC, VC and flips of vidseg evaluate (its results.json) into the card of the '
+        'file',
+    )
     wrapping = parser.add_argument_group('make a model file of another ONNX network')
     add = wrapping.add_argument
     wrap_only = [
