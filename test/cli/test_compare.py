@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`vidseg compare`: the video, the numbers, and what it says to bad input."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ import pytest
 
 from vidseg_ros.bag_io import BagWriter
 from vidseg_ros.cli.main import main
+from vidseg_ros.core.labels import CAMVID, LabelSet
 from vidseg_ros.evaluation.side_by_side import SideBySide
 from vidseg_ros.inference.model_file import read_model
 
@@ -43,6 +45,26 @@ def test_only_what_flips_is_red(tiny_model: Path) -> None:
     red = drawn[centre[0], centre[1].start + width : centre[1].stop + width].astype(int)
     assert (calm[..., 0] == calm[..., 1]).all()
     assert (red == (255, 30, 0)).all()
+
+
+def test_classes_are_named_below_the_pictures(tiny_model: Path) -> None:
+    card = read_model(tiny_model).card
+    other = replace(card, labels=CAMVID)
+    names = tuple(f'class {number}' for number in range(41))
+    many = replace(card, labels=LabelSet(names=names, colors=((1, 2, 3),) * 41))
+    heights = []
+    for cards in ([card, card], [card, other], [card, many]):
+        pictures = SideBySide(cards)
+        drawn = pictures.draw(textured(), [ids(0), ids(0)], 0)
+        heights.append(drawn.shape[0])
+        if many in cards:
+            continue
+        below = drawn[-24 * 4 :].reshape(-1, 3)
+        for labels in {one.labels for one in cards}:
+            for color in labels.colors:
+                assert (below == color).all(axis=1).any(), color
+    same, different, without = heights
+    assert without < same <= different
 
 
 def test_across_a_frame_that_is_missing_nothing_is_compared(tiny_model: Path) -> None:
