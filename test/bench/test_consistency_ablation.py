@@ -137,3 +137,22 @@ def test_a_still_clip_is_steady(steadiness: ModuleType) -> None:
         assert scores[name] == 1
     assert scores['flips_per_s'] == 0
     assert 0 < scores['ms_mean'] <= scores['ms_worst']
+
+
+def test_the_plot_has_each_setting_at_its_mean(script: Callable[[str], ModuleType]) -> None:
+    def seed(flips: float, miou: float) -> list[dict[str, float]]:
+        return [
+            {'flips_per_s': flips - 0.1, 'miou': miou},
+            {'flips_per_s': flips + 0.1, 'miou': miou},
+        ]
+
+    runs = {
+        'baseline': {'0': seed(0.4, 0.40), '1': seed(0.6, 0.42)},
+        'baseline, key frames': {'0': seed(0.3, 0.39)},
+    }
+    axes = script('plots').draw_steadiness({'date': '2026-11-29', 'runs': runs}).axes[0]
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ['baseline', 'baseline, key frames']
+    means = [one.get_offsets()[0].tolist() for one in axes.collections[1::2]]
+    assert means[0] == pytest.approx([0.5, 41])
+    assert means[1] == pytest.approx([0.3, 39])

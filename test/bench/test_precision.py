@@ -33,7 +33,7 @@ def test_a_result_and_its_plot(script: Load, tiny_model: Path, tmp_path: Path) -
         assert script('plots').main([str(out), str(plot)]) == 0
         first = plot.read_bytes()
     assert plot.read_bytes() == first  # the same bytes for the same result
-    axes = script('plots').draw(plain).axes[0]
+    axes = script('plots').draw_precision(plain).axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ['16x12', '32x24']
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ['fp32', 'half']
     medians = [run['p50_ms'] for run in plain['runs']]

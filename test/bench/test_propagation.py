@@ -5,7 +5,7 @@ from collections.abc import Callable
 import json
 from pathlib import Path
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,41 @@ def test_steps_and_direct_motion_agree_where_motion_is_steady(script: Script) ->
         direct, steps = flows.between(target, source), flows.steps(target, source)
         np.testing.assert_array_equal(direct.flow, steps.flow)
         assert direct.flow[0, 0, 0] == source - target
+
+
+def test_two_sources_are_compared_where_both_have_a_label(script: Script) -> None:
+    """The scene moves by a column a frame; one source knows, the other sees no motion."""
+    bench, source = script('common_pixels'), script('propagated_labels')
+
+    def moved(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
+        flow = np.zeros((*first.shape[:2], 2), np.float32)
+        flow[..., 0] = float(second[0, 0, 0]) - float(first[0, 0, 0])
+        return flow
+
+    def still(first: NDArray[np.uint8], _: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.zeros((*first.shape[:2], 2), np.float32)
+
+    clip = SimpleNamespace(
+        frames=[source.ClipFrame(at, np.full((4, 12, 3), at, np.uint8)) for at in range(101)],
+        labels=[
+            np.tile((np.arange(12) - at).astype(np.uint8) // 2 % 3, (4, 1)) for at in range(101)
+        ],
+    )
+    sources = {
+        name: (source.open_motion(flow),) * 2
+        for name, flow in {'moved': moved, 'still': still}.items()
+    }
+    rows = list(bench.compare(clip, sources, [1]))
+    assert [(row['rival'], row['k'], row['occlusion']) for row in rows] == [
+        ('still', 1, rule) for rule in bench.RULES
+    ]
+    keep = next(row for row in rows if row['occlusion'] == 'keep')
+    assert keep['coverage'] == pytest.approx(11 / 12)  # what the moving one knows nothing of
+    assert keep['miou'] == 100
+    assert keep['miou_of_rival'] < 70
+    assert keep['gain_of_halves'] == pytest.approx(
+        [keep['miou'] - keep['miou_of_rival']] * 2, abs=1
+    )
 
 
 def test_claims_need_more_than_the_spread_of_the_seeds(script: Script) -> None:
