@@ -53,7 +53,8 @@ TEST_SEEDS: Final = range(3000, 3016)
 LABELLED: Final = range(0, 240, STREET_LABEL_STEP)
 TEST_FRAMES: Final = range(15, 240, 45)
 BATCH: Final = 8
-STRICT: Final = ('pole', 'sign', 'pedestrian', 'cyclist')
+STRICT: Final = ('pole', 'sign', 'pedestrian', 'cyclist', 'bicyclist')
+"""Thin classes of the street clips and of CamVid."""
 
 Row = dict[str, Any]
 
@@ -146,11 +147,19 @@ def samples_of(run: Run, work: Path, motions: dict[str, str | Path], seeds: rang
     return out
 
 
-def train(
-    run: Run, labelled: LabelledImages, samples: Path | None, steps: int, folder: Path
+def train(  # noqa: PLR0913  # the last by name
+    run: Run,
+    labelled: LabelledImages,
+    samples: Path | None,
+    steps: int,
+    folder: Path,
+    *,
+    batch: int = BATCH,
+    scale_range: tuple[float, float] = (0.8, 1.5),
 ) -> torch.nn.Module:
     """Train the network of a run; the number of steps does not depend on the data."""
     train_set = TrainingSet(labelled)
+    names = labelled.label_set.names
     if samples is not None and run.propagation != 'off':
         mixed = WithPropagated(labelled, samples, run.propagation, run.offset)
         train_set = TrainingSet(mixed, real=mixed.real)
@@ -160,18 +169,18 @@ def train(
         dataset='street',
         input_size=SIZE,
         crop_size=(160, 208),
-        scale_range=(0.8, 1.5),
-        epochs=max(1, round(steps / (len(train_set.images) // BATCH))),
-        batch_size=BATCH,
+        scale_range=scale_range,
+        epochs=max(1, round(steps / (len(train_set.images) // batch))),
+        batch_size=batch,
         learning_rate=2e-3,
         weight_decay=1e-3,
         relaxed_share=1.0 if run.relaxed else 0.0,
-        strict_classes=STRICT if run.relaxed else (),
+        strict_classes=tuple(name for name in names if run.relaxed and name in STRICT),
         seed=run.seed,
         checkpoint_steps=100,
     )
     torch.manual_seed(run.seed)
-    network = CompactNet(len(STREET))
+    network = CompactNet(len(names))
     fit(config, network, train_set, None, folder)
     return network
 
@@ -200,6 +209,7 @@ def claims(rows: Sequence[Row], main: str, other: str | None) -> list[Row]:
     for k in (3, 5):
         longer = Setting('joint', main, k)
         pairs[f'joint > label, k = {k}'] = (longer, Setting('label', main, k))
+        pairs[f'joint > none, k = {k}'] = (longer, none)
         pairs[f'k = 1 > k = {k}, plain'] = (joint, longer)
         relaxed = longer._replace(relaxed=True)
         pairs[f'k = {k} > k = 1, relaxed'] = (relaxed, joint._replace(relaxed=True))
@@ -214,13 +224,18 @@ def claims(rows: Sequence[Row], main: str, other: str | None) -> list[Row]:
     return found
 
 
-def draw(rows: Sequence[Row], main: str, path: Path) -> None:
+def draw(
+    rows: Sequence[Row],
+    main: str,
+    path: Path,
+    title: str = 'street clips of other seeds',
+) -> None:
     """Draw mIoU over k like the paper's figure 6; k = 0 is without propagation."""
     with line_chart(
         path,
         x='k, frames of 1/15 s (0: no propagation)',
         y='mIoU, %',
-        title='street clips of other seeds',
+        title=title,
     ) as axes:
         for label, propagation, relaxed in (
             ('joint', 'joint', False),
@@ -261,7 +276,7 @@ def main() -> int:
     source = 'reconstruction' if 'reconstruction' in motions else 'dis'
     other = 'prediction' if 'prediction' in motions else None
     result = surroundings('numpy', 'torch')
-    rows = _earlier(arguments.out)
+    rows = earlier(arguments.out)
     done = {row['name'] for row in rows}
     todo = [
         run
@@ -278,7 +293,7 @@ def main() -> int:
         network = train(run, labelled, samples, arguments.steps, arguments.work / run.name)
         cpu_s = time.process_time() - start_s
         miou = 100 * score(network, test, SIZE).miou()
-        rows = _earlier(arguments.out)  # another process may have added some
+        rows = earlier(arguments.out)  # another process may have added some
         rows.append({**asdict(run), 'name': run.name, 'miou': miou, 'cpu_s': cpu_s})
         found = claims(rows, source, other)
         result |= {
@@ -290,20 +305,22 @@ def main() -> int:
         }
         write_json(arguments.out, result)
         print(f'{run.name}: mIoU {miou:.2f}, {cpu_s:.0f} CPU-seconds', flush=True)
-    _report(rows, source, other, arguments.plot)
+    print_claims(rows, source, other)
+    if arguments.plot is not None:
+        draw(rows, source, arguments.plot)
     return 0
 
 
-def _earlier(out: Path) -> list[Row]:
+def earlier(out: Path) -> list[Row]:
+    """Return the runs that a result file has."""
     rows: list[Row] = json.loads(out.read_text('utf-8'))['rows'] if out.exists() else []
     return rows
 
 
-def _report(rows: Sequence[Row], main: str, other: str | None, plot: Path | None) -> None:
+def print_claims(rows: Sequence[Row], main: str, other: str | None) -> None:
+    """Print what the paper claims and whether it is seen."""
     for claim in claims(rows, main, other):
         print(f'{claim["verdict"]:20} {claim["claim"]}: {claim["gain"]:+.2f}')
-    if plot is not None:
-        draw(rows, main, plot)
 
 
 if __name__ == '__main__':
