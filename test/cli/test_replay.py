@@ -1,6 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""`vidseg replay`: what it writes, what it prints, and what it says to bad input."""
+"""`vidseg replay`: what it writes, and what it prints; bad input: `test_replay_bad_input.py`."""
 
 from collections.abc import Callable
 import json
@@ -11,79 +11,24 @@ from typing import Any, Final, NoReturn
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-import onnx
 import pytest
 
-from vidseg_ros.bag_io import BagWriter
-from vidseg_ros.cli.main import main
 from vidseg_ros.core.errors import EngineError
-from vidseg_ros.core.labels import CAMVID
-from vidseg_ros.core.model_card import METADATA_KEY
 from vidseg_ros.evaluation.replay import ReplayResults
 from vidseg_ros.inference.engine import ENGINES
 
-COLORS: Final = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+COLORS: Final = np.array(((255, 0, 0), (0, 255, 0), (0, 0, 255)), np.uint8)
 STEP_NS: Final = 100_000_000
 
-
-def golden(index: int) -> NDArray[np.uint8]:
-    """Return the known (48, 64) label map of a frame."""
-    ids = np.random.default_rng(index).integers(0, 3, (12, 16), np.uint8)
-    return ids.repeat(4, axis=0).repeat(4, axis=1)
-
-
-def record(path: Path, topics: tuple[str, ...] = ('/camera',), frames: int = 10) -> Path:
-    with BagWriter(path) as bag:
-        for index in range(frames):
-            for topic in topics:
-                bag.write_image(
-                    topic,
-                    np.array(COLORS, np.uint8)[golden(index)],
-                    encoding='rgb8',
-                    stamp_ns=index * STEP_NS,
-                    frame_id='front',
-                )
-    return path
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv('COLUMNS', '120')
-
-
-@pytest.fixture
-def drive() -> Path:
-    return record(Path('drive'))
-
-
-@pytest.fixture
-def replay(
-    tiny_model: Path, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    """Return a function that runs `vidseg replay` and gives exit code, stdout and stderr."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        model = () if '--model' in arguments else ('--model', tiny_model)
-        status = main(['replay', *map(str, (*arguments, *model))])
-        return (status, *capsys.readouterr())
-
-    return run
-
-
+Golden = Callable[[int], NDArray[np.uint8]]
+Record = Callable[..., Path]
 Replay = Callable[..., tuple[int, str, str]]
+Refused = Callable[[tuple[int, str, str]], str]
+
+pytestmark = pytest.mark.usefixtures('in_an_empty_folder')
 
 
-def refused(result: tuple[int, str, str]) -> str:
-    """Check that a run ended with one line of message and exit 2; return the message."""
-    status, _, err = result
-    assert status == 2
-    assert err.startswith('vidseg: ')
-    assert err.count('\n') == 1, 'more than one line'
-    return err[len('vidseg: ') : -1]
-
-
-def test_default_results(drive: Path, replay: Replay) -> None:
+def test_default_results(drive: Path, replay: Replay, golden: Golden) -> None:
     status, out, err = replay(drive)
     assert (status, err) == (0, '')
     folder = Path('replay_drive')
@@ -105,7 +50,7 @@ def test_default_folder_of_a_file_has_no_suffix(drive: Path, replay: Replay) -> 
     assert found == ['.vidseg', 'summary.json']
 
 
-def test_options(drive: Path, replay: Replay) -> None:
+def test_options(drive: Path, replay: Replay, golden: Golden) -> None:
     arguments = ('--out', 'o', '--masks', 'png', '--mask-size', 'network', '--limit', '3')
     assert replay(drive, *arguments, '--no-video', '--no-sheet')[0] == 0
     found = sorted(file.name for file in Path('o').iterdir())
@@ -144,7 +89,7 @@ def test_json_to_a_file_leaves_the_table(drive: Path, replay: Replay) -> None:
     assert numbers == json.loads(Path('replay_drive/summary.json').read_text())
 
 
-def test_labels_give_scores(drive: Path, replay: Replay) -> None:
+def test_labels_give_scores(drive: Path, replay: Replay, golden: Golden) -> None:
     Path('labels').mkdir()
     for index in (0, 4):
         cv2.imwrite(f'labels/{index * STEP_NS}.png', golden(index))
@@ -156,35 +101,24 @@ def test_labels_give_scores(drive: Path, replay: Replay) -> None:
     assert [item['name'] for item in scores['classes']] == ['red', 'green', 'blue']
 
 
-def test_steadiness_of_stills_comes_with_a_warning(replay: Replay) -> None:
+def test_steadiness_of_stills_comes_with_a_warning(replay: Replay, golden: Golden) -> None:
     Path('images').mkdir()
     for index in range(2):
-        cv2.imwrite(f'images/{index}.png', np.array(COLORS, np.uint8)[golden(index)])
+        cv2.imwrite(f'images/{index}.png', COLORS[golden(index)])
     status, _, err = replay('images', '--consistency')
     assert status == 0
     assert err.startswith('vidseg: the frames of a folder are taken to be 1/15 s apart; if they')
     assert replay('images', '--overwrite')[2] == '', 'nothing temporal is said'
 
 
-def test_one_of_several_topics(replay: Replay) -> None:
+def test_one_of_several_topics(replay: Replay, record: Record) -> None:
     bag = record(Path('two'), ('/left', '/right'))
     assert replay(bag, '--topic', '/right')[0] == 0
 
 
-def test_several_topics_without_a_choice_are_listed(replay: Replay) -> None:
-    message = refused(replay(record(Path('two'), ('/left', '/right'))))
-    assert '/left (sensor_msgs/msg/Image, 10 messages), /right' in message
-    assert message.endswith('choose by --topic')
-    assert not Path('replay_two').exists()
-
-
-def test_a_topic_that_is_not_there(drive: Path, replay: Replay) -> None:
-    message = refused(replay(drive, '--topic', '/lidar'))
-    assert message.startswith('no images on topic /lidar')
-    assert '/camera' in message
-
-
-def test_results_are_not_overwritten_unless_asked(drive: Path, replay: Replay) -> None:
+def test_results_are_not_overwritten_unless_asked(
+    drive: Path, replay: Replay, refused: Refused
+) -> None:
     assert replay(drive)[0] == 0
     message = refused(replay(drive))
     assert message == (
@@ -203,7 +137,7 @@ def no_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_engine_that_is_refused_touches_no_folder(
-    drive: Path, replay: Replay, monkeypatch: pytest.MonkeyPatch
+    drive: Path, replay: Replay, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
     no_tensorrt(monkeypatch)
     refusal = 'TensorRT is not installed'
@@ -215,7 +149,7 @@ def test_an_engine_that_is_refused_touches_no_folder(
 
 
 def test_an_engine_that_is_refused_touches_no_folder_of_a_live_run(
-    drive: Path, replay: Replay, monkeypatch: pytest.MonkeyPatch
+    drive: Path, replay: Replay, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
     no_tensorrt(monkeypatch)
     monkeypatch.setattr('vidseg_ros.cli.replay.load_replay_live', lambda _: pytest.fail)
@@ -250,171 +184,8 @@ def test_an_interrupted_run_says_what_it_leaves(
     assert replay(drive, '--overwrite')[0] == 0
 
 
-def test_output_below_a_regular_file(drive: Path, replay: Replay) -> None:
-    Path('file').touch()
-    assert refused(replay(drive, '--out', 'file/out')).startswith('cannot write to file/out')
-    assert refused(replay(drive, '--out', 'file')).startswith('cannot write to file')
-
-
-def test_json_that_cannot_be_written(drive: Path, replay: Replay) -> None:
-    message = refused(replay(drive, '--json', 'missing/numbers.json'))
-    assert message.startswith('cannot write missing/numbers.json')
-    assert Path('replay_drive/summary.json').is_file(), 'the run itself was lost'
-
-
-def test_missing_source(replay: Replay) -> None:
-    assert refused(replay('nowhere')).startswith('no footage at nowhere: the path does not exist')
-
-
-def test_foreign_source(replay: Replay) -> None:
-    Path('notes.txt').touch()
-    Path('empty').mkdir()
-    assert 'notes.txt is of no known type' in refused(replay('notes.txt'))
-    assert 'empty holds neither a bag nor images' in refused(replay('empty'))
-
-
-def test_corrupt_bag(replay: Replay) -> None:
-    Path('garbage.mcap').write_bytes(bytes(1000))
-    assert refused(replay('garbage.mcap')).startswith('cannot read bag garbage.mcap')
-
-
-def record_noise(path: Path, frames: int) -> Path:
-    """Write a bag of several chunks, and return its file."""
-    with BagWriter(path, compress=True) as bag:
-        for index in range(frames):
-            image = np.random.default_rng(index).integers(0, 256, (200, 200, 3), np.uint8)
-            bag.write_image('/camera', image, encoding='rgb8', stamp_ns=index, frame_id='front')
-    (file,) = path.glob('*.mcap')
-    return file
-
-
-def test_truncated_bag_gives_what_is_there(
-    replay: Replay, caplog: pytest.LogCaptureFixture
-) -> None:
-    data = record_noise(Path('drive'), frames=40).read_bytes()
-    Path('cut.mcap').write_bytes(data[: int(len(data) * 0.6)])
-    status, out, _ = replay('cut.mcap', '--no-video')
-    assert status == 0
-    assert 'is unfinished or damaged' in caplog.text
-    frames = json.loads(Path('replay_cut/summary.json').read_text())['frames']
-    assert 0 < frames['segmented'] < 40
-    assert f'{frames["segmented"]} segmented of {frames["segmented"]}' in out
-
-
-def test_empty_bag(replay: Replay) -> None:
-    assert refused(replay(record(Path('none'), frames=0))).startswith('no image topic in none')
-
-
-def test_bag_without_images(replay: Replay) -> None:
-    with BagWriter(Path('names')) as bag:
-        bag.write_label_info('/info', CAMVID, stamp_ns=0)
-    message = refused(replay('names'))
-    assert message.startswith('no image topic in names; recorded: /info (vision_msgs/')
-
-
-def test_bag_of_nothing_but_garbage(replay: Replay) -> None:
-    with BagWriter(Path('garbage')) as bag:
-        for index in range(3):
-            bag.write_compressed(
-                '/camera', b'no jpeg', encoding='jpeg', stamp_ns=index, frame_id=''
-            )
-    status, out, err = replay('garbage')
-    assert status == 2
-    assert '0 segmented of 3' in out
-    assert '3 corrupt' in out
-    assert err == 'vidseg: not one frame of garbage got a label map; the table says why\n'
-
-
-def test_bag_with_one_bad_frame(replay: Replay) -> None:
-    _, good = cv2.imencode('.png', np.zeros((48, 64, 3), np.uint8))
-    with BagWriter(Path('mixed')) as bag:
-        for index, data in enumerate((good.tobytes(), b'no png', good.tobytes())):
-            bag.write_compressed('/camera', data, encoding='png', stamp_ns=index, frame_id='')
-    assert replay('mixed')[0] == 0
-    summary = json.loads(Path('replay_mixed/summary.json').read_text())
-    assert summary['frames'] == {'seen': 3, 'segmented': 2}
-    assert summary['drops'] == {'corrupt': 1}
-
-
-def test_bag_that_turns_out_to_be_damaged_on_the_way(replay: Replay) -> None:
-    file = record_noise(Path('drive'), frames=60)
-    data = bytearray(file.read_bytes())
-    begin = int(len(data) * 0.8)
-    data[begin : begin + 100_000] = bytes(100_000)
-    file.write_bytes(data)
-    status, out, err = replay('drive', '--no-video')
-    assert status == 2
-    assert 'drive.mcap is damaged after message' in err
-    summary = json.loads(Path('replay_drive/summary.json').read_text())
-    assert 30 < summary['frames']['segmented'] < 60
-    assert f'{summary["frames"]["segmented"]} segmented' in out
-    assert err == f'vidseg: {summary["error"]}\n'
-    masks = list(Path('replay_drive/masks').iterdir())
-    assert len(masks) == summary['frames']['segmented']
-
-
-def test_missing_label_folder(drive: Path, replay: Replay) -> None:
-    message = refused(replay(drive, '--labels', 'nowhere'))
-    assert message.startswith('no labels in nowhere')
-    assert not Path('replay_drive').exists()
-
-
-def test_labels_of_other_footage(drive: Path, replay: Replay) -> None:
-    Path('labels').mkdir()
-    cv2.imwrite('labels/frame_0.png', golden(0))
-    message = refused(replay(drive, '--labels', 'labels'))
-    assert message.startswith(
-        'no frame has labels in labels: the PNGs (frame_0.png) must be named like'
-    )
-    assert not Path('replay_drive').exists(), 'that was known before the first frame'
-    cv2.imwrite('labels/7.png', golden(0))
-    assert refused(replay(drive, '--labels', 'labels')).startswith('no frame has labels in labels')
-    assert Path('replay_drive/summary.json').exists(), 'it might have been a stamp'
-
-
-def test_bad_models(drive: Path, replay: Replay, tiny_model: Path) -> None:
-    Path('cut.onnx').write_bytes(tiny_model.read_bytes()[:500])
-    foreign = onnx.load(tiny_model)
-    card = foreign.metadata_props[0].value
-    del foreign.metadata_props[:]
-    onnx.save(foreign, 'foreign.onnx')
-    onnx.helper.set_model_props(
-        foreign, {METADATA_KEY: card.replace('"schema": 1', '"schema": 9')}
-    )
-    onnx.save(foreign, 'schema.onnx')
-    for model, message in (
-        ('no/such.onnx', 'model file no/such.onnx does not exist'),
-        ('cut.onnx', 'cut.onnx is not a complete ONNX file'),
-        ('foreign.onnx', 'this ONNX file was not written for vidseg'),
-        ('schema.onnx', 'has schema 9, this version reads schema 1'),
-    ):
-        assert message in refused(replay(drive, '--model', model))
-    assert not Path('replay_drive').exists()
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (['--limit', '0'], "--limit: must be a whole number from 1, not '0'"),
-        (['--limit', 'all'], "--limit: must be a whole number from 1, not 'all'"),
-        (['--live', '--rate', '0'], "--rate: must be a number above 0, not '0'"),
-        (['--live', '--rate', 'nan'], "--rate: must be a number above 0, not 'nan'"),
-        (['--rate', '2'], '--rate needs --live'),
-        (['--live', '--limit', '2'], '--limit is for offline runs'),
-        (['--masks', 'tiff'], "--masks: invalid choice: 'tiff'"),
-        (['--engine', 'abacus'], "--engine: invalid choice: 'abacus'"),
-    ],
-)
-def test_arguments_that_are_not_allowed(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit, match='2'):
-        main(['replay', 'drive', *arguments])
-    assert message in capsys.readouterr().err
-
-
 def test_live_without_ros_says_what_to_install(
-    drive: Path, replay: Replay, monkeypatch: pytest.MonkeyPatch
+    drive: Path, replay: Replay, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
     for name in [name for name in sys.modules if name.startswith('vidseg_ros.nodes.')]:
         monkeypatch.delitem(sys.modules, name)
