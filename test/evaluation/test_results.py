@@ -5,7 +5,7 @@
 import csv
 from dataclasses import replace
 import hashlib
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,7 @@ from vidseg_ros.core.fleet import write_record
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.evaluation.evaluate import EvaluationSettings, SourceJob
 from vidseg_ros.evaluation.results import claim_run, overall_scores, SCHEMA, write_results
-from vidseg_ros.evaluation.results_table import results_table
+from vidseg_ros.evaluation.results_table import results_table, shorten
 from vidseg_ros.evaluation.source_evaluation import SourceResult
 from vidseg_ros.evaluation.tally import ModelOutput, ModelTally
 
@@ -128,9 +128,9 @@ def test_a_full_disk(tmp_path: Path, settings: EvaluationSettings) -> None:
         write_results(tmp_path, settings, [], [])
 
 
-def printed(content: dict[str, Any]) -> str:
+def printed(content: dict[str, Any], width: int = 100) -> str:
     text = StringIO()
-    Console(width=100, file=text).print(results_table(content))
+    Console(width=width, file=text).print(results_table(content))
     return text.getvalue()
 
 
@@ -243,3 +243,43 @@ def test_folders_of_others_are_left_alone(tmp_path: Path, settings: EvaluationSe
     gone = replace(settings, models=(tmp_path / 'gone.onnx',))
     with pytest.raises(OutputError, match=r'cannot read .*gone\.onnx'):
         claim_run(tmp_path / 'new', gone, overwrite=False, inputs=[])
+
+
+@pytest.mark.parametrize('suffix', ['', '_fast'])
+def test_a_row_of_the_table_is_one_line_of_80_columns(
+    tmp_path: Path, settings: EvaluationSettings, suffix: str
+) -> None:
+    keys = [f'2024-05-01-drive-{where}-morning_0' for where in ('north', 'south')]
+    content = write_results(tmp_path, settings, [result(key, 0, 0) for key in (*keys, 'lab')], [])
+    for scores in (content['overall'], *(source['models'] for source in content['sources'])):
+        known = ('miou', f'tc{suffix}', f'flips_per_s{suffix}', 'vc8', 'confidence_mean')
+        scores['a'] |= dict.fromkeys(known, 0.9)
+    lines = printed(content, 80).splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = [line.split()[1] for line in lines if line.endswith('3.0 │')]
+    assert rows == ['…nor…ng_0', '…sou…ng_0', 'lab', 'overall']
+    assert [source['key'] for source in content['sources']] == [*keys, 'lab']
+    assert keys[0] in printed(content, 120), 'there is room for it'
+
+
+@pytest.mark.parametrize(
+    ('name', 'width', 'names', 'expected'),
+    [
+        ('drive', 5, ('drive', 'drive_2'), 'drive'),
+        ('drive_2', 5, ('drive', 'drive_2'), 'dr…_2'),
+        ('long_drive', 7, ('long_drive', 'long_drive_2'), '…_drive'),
+        ('long_drive_2', 7, ('long_drive', 'long_drive_2'), '…rive_2'),
+        ('long_drive_2', 2, ('long_drive_2',), 'l…'),
+        ('long_drive_2', 1, ('long_drive_2',), '…'),
+    ],
+)
+def test_a_long_name_is_cut(name: str, width: int, names: tuple[str, ...], expected: str) -> None:
+    assert shorten(name, width, names) == expected
+
+
+def test_a_terminal_without_unicode(tmp_path: Path, settings: EvaluationSettings) -> None:
+    content = write_results(tmp_path, settings, [result('a' * 100, 0, 0)], [])
+    file = TextIOWrapper(BytesIO(), 'latin-1')
+    Console(width=80, file=file).print(results_table(content))
+    file.seek(0)
+    assert 'aaa~aaa' in file.read()

@@ -3,22 +3,66 @@
 """The results of an evaluation as a table for people, to be printed by ``rich``."""
 
 from collections.abc import Mapping, Sequence
+from os.path import commonprefix
 from typing import Any, Final
 
-from rich.console import Group
+from rich.console import Console, ConsoleOptions, Group
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 _COLUMNS: Final = (
     ('mIoU %', 'miou', 100, 2),
     ('TC %', 'tc', 100, 2),
-    ('fast TC %', 'tc_fast', 100, 2),
+    ('fast\nTC %', 'tc_fast', 100, 2),
     ('flips/s', 'flips_per_s', 1, 3),
-    ('fast flips/s', 'flips_per_s_fast', 1, 3),
+    ('fast\nflips/s', 'flips_per_s_fast', 1, 3),
     ('VC8 %', 'vc8', 100, 2),
     ('conf. %', 'confidence_mean', 100, 1),
 )
 """Heading, key, factor, digits; a column that no row has is left out."""
+
+_OVERALL: Final = 'overall'
+
+
+class _Name:
+    """The name of a source, cut to the width of its column: a row is one line."""
+
+    def __init__(self, name: str, names: Sequence[str]) -> None:
+        self._name, self._names = name, names
+
+    def __rich_measure__(self, _console: Console, _options: ConsoleOptions) -> Measurement:
+        return Measurement(min(len(self._name), len(_OVERALL)), len(self._name))
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> list[Text]:
+        text = shorten(self._name, options.max_width, self._names)
+        if options.ascii_only:
+            text = text.replace('…', '~')
+        return [Text(text, no_wrap=True)]
+
+
+def shorten(name: str, width: int, names: Sequence[str]) -> str:
+    """Cut a name that is too long: first what all such names begin with, then in its middle.
+
+    Args:
+        name: One of ``names``.
+        width: Characters that there is room for.
+        names: All different.
+
+    Returns:
+        The name, or ``width`` characters of it with ``…`` where some are left out.
+    """
+    if len(name) <= width:
+        return name
+    too_long = [other for other in names if len(other) > width]
+    shared = len(commonprefix(too_long)) if len(too_long) > 1 else 0  # noqa: RUF071 - no paths
+    if (left_out := min(shared, len(name) - width + 1)) > 1:
+        name = f'…{name[left_out:]}'
+    if len(name) <= width:
+        return name
+    end = (width - 1) // 2
+    return f'{name[: width - 1 - end]}…{name[len(name) - end :]}'
 
 
 def results_table(content: Mapping[str, Any]) -> Group:
@@ -38,18 +82,19 @@ def results_table(content: Mapping[str, Any]) -> Group:
         if any(scores[column[1]] is not None for scores in everything)
     ]
     table = Table(title='results', title_justify='left')
-    table.add_column('source', style='bold', overflow='fold', min_width=len('overall'))
+    table.add_column('source', style='bold', min_width=len(_OVERALL))
     for heading in ('', 'frames', *(heading for heading, *_ in shown), 'p50 ms'):
         table.add_column(heading, justify='right', no_wrap=True)
-    for source in content['sources']:
+    names = [source['key'] for source in content['sources']]
+    for name, source in zip(names, content['sources'], strict=True):
         for key, scores in source['models'].items() or [('-', None)]:
             cells = _cells(shown, scores)
-            table.add_row(escape(source['key']), key, str(source['frames']), *cells)
+            table.add_row(_Name(name, names), key, str(source['frames']), *cells)
     if len(content['sources']) > 1:
         table.add_section()
         frames = str(sum(source['frames'] for source in content['sources']))
         for key, scores in content['overall'].items():
-            table.add_row('overall', key, frames, *_cells(shown, scores))
+            table.add_row(_OVERALL, key, frames, *_cells(shown, scores))
     return Group(*_models(content), table, *_notes(content))
 
 
