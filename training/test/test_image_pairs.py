@@ -55,7 +55,7 @@ def test_label_maps_are_read_without_their_images(pair: Pair) -> None:
     images = _open(pair)
     expected = images[0][1]
     pair.image.unlink()
-    (labels,) = label_maps(images, 1)
+    (labels,) = label_maps(images, 1, 'see one')
     np.testing.assert_array_equal(labels, expected)
     pair.labels.unlink()
     with pytest.raises(SourceError, match=r'cannot read the mask .*; expected two files'):

@@ -62,10 +62,31 @@ def test_class_weights_follow_the_formula() -> None:
 
 
 def test_centroids_are_those_of_the_label_maps(images: CamVid, tmp_path: Path) -> None:
-    expected = class_centroids(label_maps(images, 6), 11, 20)
+    expected = class_centroids(label_maps(images, 6, 'test'), 11, 20)
     assert crop_centroids(images, 20, folder=tmp_path) == expected
     assert crop_centroids(images, 20, folder=tmp_path) == expected
     assert sum(len(of_class) for of_class in expected) > 50
+
+
+def test_the_bar_says_what_is_done(
+    images: CamVid, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def track(indices: range, description: str, **_: bool) -> range:
+        said.append(description)
+        return indices
+
+    monkeypatch.setattr(label_statistics, 'track', track)
+    monkeypatch.setattr(Street, '__len__', lambda _: 1)
+    class_weights(Street('val', (24, 32)), 1.1)
+    class_weights(images, 1.1)
+    crop_centroids(images, 20, folder=tmp_path)
+    assert said == [
+        'rendering clips to count classes',
+        'reading label maps to count classes',
+        'reading label maps to place crops',
+    ]
 
 
 def test_what_was_counted_is_not_counted_again(

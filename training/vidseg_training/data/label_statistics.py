@@ -4,7 +4,8 @@
 
 Of a large data set counting takes an hour; a run that is resumed finds what its first start wrote.
 It holds for these label files only, read in this way: `ImagePairs.label_key` is part of it. Of
-several processes each reads the file, the first one writes it.
+several processes each reads the file, the first one writes it. Of street clips nothing is kept:
+their frames have to be rendered anyway, and next to that counting takes no time.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -26,6 +27,7 @@ from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.data.class_uniform import Centroid, class_centroids, leave_boosted
 from vidseg_training.data.image_pairs import ImagePairs
 from vidseg_training.data.sampling import LabelledImages
+from vidseg_training.data.street import Street
 from vidseg_training.processes import process_index
 
 _logger = logging.getLogger(__name__)
@@ -66,7 +68,7 @@ def class_weights(
 
     def count() -> NDArray[np.int64]:
         counts = np.zeros(256, np.int64)
-        for labels in label_maps(images, trained_images(images)):
+        for labels in label_maps(images, trained_images(images), 'count classes'):
             counts += np.bincount(labels.ravel(), minlength=256)
         assert counts[classes:IGNORE_ID].sum() == 0
         return counts[:classes]
@@ -95,7 +97,8 @@ def crop_centroids(
     classes = len(images.label_set)
 
     def find() -> NDArray[np.int64]:
-        found = class_centroids(label_maps(images, len(images)), classes, tile)
+        maps = label_maps(images, len(images), 'place crops')
+        found = class_centroids(maps, classes, tile)
         rows = [(id_, *point) for id_, of_class in enumerate(found) for point in of_class]
         return np.array(rows, np.int64).reshape(-1, 4)
 
@@ -109,9 +112,19 @@ def crop_centroids(
     return centroids
 
 
-def label_maps(images: LabelledImages, count: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield the first label maps, (H, W) uint8; where they are files, images stay shut."""
-    for index in track(range(count), 'reading the label maps', transient=True):
+def label_maps(images: LabelledImages, count: int, purpose: str) -> Iterator[NDArray[np.uint8]]:
+    """Yield the first label maps under a bar; where they are files, images stay shut.
+
+    Args:
+        images: The data set.
+        count: Number of label maps.
+        purpose: What they are looked at for, for people.
+
+    Yields:
+        (H, W) uint8.
+    """
+    work = 'rendering clips' if isinstance(images, Street) else 'reading label maps'
+    for index in track(range(count), f'{work} to {purpose}', transient=True):
         yield images.labels(index) if isinstance(images, ImagePairs) else images[index][1]
 
 
