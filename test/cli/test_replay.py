@@ -43,6 +43,17 @@ def test_default_results(drive: Path, replay: Replay, golden: Golden) -> None:
     assert out.endswith(f'results are in replay_drive: {files}\n')
 
 
+def test_the_video_names_the_classes_below_the_pictures(replay: Replay, golden: Golden) -> None:
+    Path('images').mkdir()
+    cv2.imwrite('images/0.png', COLORS[golden(0).repeat(5, axis=0).repeat(5, axis=1)][..., ::-1])
+    assert replay('images')[0] == 0
+    shown = cv2.VideoCapture('replay_images/overlay.mp4').read()[1]
+    assert shown.shape == (240 + 24, 320, 3)
+    below = shown[240:, :, ::-1].astype(int).reshape(-1, 3)
+    for color in COLORS:
+        assert np.abs(below - color).max(axis=1).min() < 40, color
+
+
 def test_default_folder_of_a_file_has_no_suffix(drive: Path, replay: Replay) -> None:
     (file,) = drive.glob('*.mcap')
     assert replay(file, '--masks', 'none', '--no-video', '--no-sheet')[0] == 0

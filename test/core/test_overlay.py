@@ -7,7 +7,7 @@ import pytest
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES, IGNORE_ID, LabelSet, STREET
-from vidseg_ros.core.overlay import blend, contact_sheet, legend
+from vidseg_ros.core.overlay import blend, contact_sheet, legend, legends, MOST_NAMED
 
 Rgb = NDArray[np.uint8]
 
@@ -93,6 +93,22 @@ class TestLegend:
     def test_too_narrow(self) -> None:
         with pytest.raises(ParameterError, match=r'legend width is 50 px; .* need 1\d\d px'):
             legend(CAMVID, 50)
+
+
+class TestLegends:
+    def test_lie_beside_each_other_unless_they_are_the_same(self) -> None:
+        both = legends([CAMVID, STREET], 600)
+        camvid, street = legend(CAMVID, 300), legend(STREET, 300)
+        np.testing.assert_array_equal(both[: camvid.shape[0], :300], camvid)
+        np.testing.assert_array_equal(both[: street.shape[0], 300:], street)
+        assert both.shape[0] == max(camvid.shape[0], street.shape[0])
+        np.testing.assert_array_equal(legends([CAMVID, CAMVID], 600), legend(CAMVID, 600))
+
+    def test_are_left_out_where_there_is_no_room(self) -> None:
+        names = tuple(f'class {number}' for number in range(MOST_NAMED + 1))
+        many = LabelSet(names=names, colors=((1, 2, 3),) * len(names))
+        assert legends([CAMVID, many], 600).shape == (0, 600, 3)
+        assert legends([CAMVID], 50).shape == (0, 50, 3)
 
 
 class TestContactSheet:

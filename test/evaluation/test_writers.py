@@ -107,6 +107,31 @@ def test_overlay_video_size(
         assert (stream.height, stream.width) == expected
 
 
+@pytest.mark.parametrize(('width', 'lines'), [(1920, 1), (320, 6), (64, 0)])
+def test_overlay_video_has_the_legend_below(tmp_path: Path, width: int, lines: int) -> None:
+    shown = min(width, 1280)
+    height = shown * 9 // 16
+    with OverlayVideoWriter(tmp_path / 'overlay.mp4', 10, CAMVID) as video:
+        for index, size in enumerate((width, width // 2)):
+            picture = np.full((size * 9 // 16, size, 3), 128, np.uint8)
+            video.write(picture, index * 100_000_000)
+    with open_source(tmp_path / 'overlay.mp4') as source:
+        pictures = [item.decode('rgb8') for item in source]
+    for picture in pictures:
+        assert picture.shape == (height + 24 * lines, shown, 3)
+        np.testing.assert_allclose(picture[:height], 128, atol=12)
+        if lines:
+            error = np.abs(picture[height:].astype(int) - legend(CAMVID, shown)).mean()
+            assert error < 6, 'more than the codec does'
+
+
+def test_overlay_video_has_no_legend_taller_than_its_pictures(tmp_path: Path) -> None:
+    with OverlayVideoWriter(tmp_path / 'overlay.mp4', 10, CAMVID) as video:
+        video.write(np.full((100, 320, 3), 128, np.uint8), 0)
+    with open_source(tmp_path / 'overlay.mp4') as source:
+        assert next(iter(source)).decode('rgb8').shape == (100, 320, 3)
+
+
 def test_overlay_video_stretches_frames_of_another_size(tmp_path: Path) -> None:
     with OverlayVideoWriter(tmp_path / 'overlay.mp4', 10) as video:
         video.write(np.full((48, 64, 3), 128, np.uint8), 0)

@@ -23,6 +23,9 @@ _LINE_PX: Final = 24
 _MARGIN_PX: Final = 8
 _SWATCH_PX: Final = 14
 
+MOST_NAMED: Final = 40
+"""Classes of a model that get a legend in a video; more would fill the picture."""
+
 
 def blend(image: Rgb, labels: NDArray[np.uint8], label_set: LabelSet, opacity: float = 0.5) -> Rgb:
     """Tint a picture with the colours of its labels.
@@ -84,6 +87,33 @@ def legend(label_set: LabelSet, width: int = 480) -> Rgb:
         baseline = (left + _SWATCH_PX + _MARGIN_PX, top + _SWATCH_PX - 2)
         _write(strip, name, baseline, _TEXT_SCALE)
     return strip
+
+
+def legends(label_sets: Sequence[LabelSet], width: int) -> Rgb:
+    """Draw the legends of models beside each other; one if all have the same classes.
+
+    Args:
+        label_sets: The classes of each model.
+        width: Width of all together, px.
+
+    Returns:
+        (h, width, 3) uint8 RGB; h is 0 where a model has more than `MOST_NAMED` classes or a name
+        does not fit.
+    """
+    if all(labels == label_sets[0] for labels in label_sets):
+        label_sets = label_sets[:1]
+    nothing = _blank(0, width)
+    if max(map(len, label_sets)) > MOST_NAMED:
+        return nothing
+    part = width // len(label_sets)
+    try:
+        strips = [legend(labels, part) for labels in label_sets]
+    except ParameterError:
+        return nothing
+    whole = _blank(max(strip.shape[0] for strip in strips), width)
+    for number, strip in enumerate(strips):
+        whole[: strip.shape[0], number * part : (number + 1) * part] = strip
+    return whole
 
 
 def contact_sheet(tiles: Sequence[Rgb], columns: int, captions: Sequence[str]) -> Rgb:

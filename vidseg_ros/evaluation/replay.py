@@ -143,7 +143,7 @@ class ReplayResults(AbstractContextManager['ReplayResults']):
                 writer = MaskBagWriter(outputs.folder / MASKS, self._labels)
                 self._masks = opening.enter_context(writer)
             if outputs.video:
-                video = OverlayVideoWriter(outputs.folder / VIDEO, outputs.fps)
+                video = OverlayVideoWriter(outputs.folder / VIDEO, outputs.fps, self._labels)
                 self._video = opening.enter_context(video)
             if outputs.sheet:
                 self._sheet = ContactSheet(self._labels)

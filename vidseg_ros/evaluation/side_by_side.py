@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from vidseg_ros.core.consistency import EVALUATION_SIZE, flipped, TemporalConsistency
 from vidseg_ros.core.label_map import resize_labels
-from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.core.motion import MotionTracker
-from vidseg_ros.core.overlay import blend, contact_sheet, legend
+from vidseg_ros.core.overlay import blend, contact_sheet, legends
 from vidseg_ros.evaluation.frame_clock import FrameClock
 
 _FADING: Final = 0.85
@@ -23,9 +22,6 @@ _FADING: Final = 0.85
 _RED: Final = (255, 30, 0)
 _WIDTH: Final = 640
 """Of each of the four pictures, px."""
-
-_MOST_NAMED: Final = 40
-"""Classes of a model that get a legend; that of more would be taller than the pictures."""
 
 
 class SideBySide:
@@ -93,28 +89,13 @@ class SideBySide:
         captions += [f'{_number(one.flips())} flips/s so far' for one in self.steadiness]
         sheet = contact_sheet([*classes, *flips], len(classes), captions)
         if self._legend is None:
-            self._legend = _legends([card.labels for card in self._cards], sheet.shape[1])
+            self._legend = legends([card.labels for card in self._cards], sheet.shape[1])
         return np.vstack([sheet, self._legend])
 
     def skip(self, stamp_ns: int) -> None:
         """Leave out a frame; across it nothing is compared."""
         self._clock.add(stamp_ns)
         self._motion.cut()
-
-
-def _legends(label_sets: Sequence[LabelSet], width: int) -> NDArray[np.uint8]:
-    """Return the class names, (h, width, 3) uint8 RGB; one strip if all models have the same."""
-    if all(labels == label_sets[0] for labels in label_sets):
-        label_sets = label_sets[:1]
-    if max(map(len, label_sets)) > _MOST_NAMED:
-        return np.empty((0, width, 3), np.uint8)
-    part = width // len(label_sets)
-    strips = [legend(labels, part) for labels in label_sets]
-    height = max(strip.shape[0] for strip in strips)
-    whole = np.full((height, width, 3), 255, np.uint8)
-    for number, strip in enumerate(strips):
-        whole[: strip.shape[0], number * part : (number + 1) * part] = strip
-    return whole
 
 
 def _fit(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from vidseg_ros.bag_io import BagWriter
 from vidseg_ros.core.errors import OutputError
 from vidseg_ros.core.labels import LabelSet
-from vidseg_ros.core.overlay import contact_sheet, legend
+from vidseg_ros.core.overlay import contact_sheet, legend, legends
 from vidseg_ros.evaluation.sources import SourceFrame
 from vidseg_ros.evaluation.video_clock import VideoClock
 
@@ -146,21 +146,24 @@ class OverlayVideoWriter:
 
     The first frame sets the size: at most ``MAX_VIDEO_WIDTH`` wide, and an odd width or height
     loses its last column or row, because yuv420p has none. Frames of another size are stretched.
-    They are shown when a `VideoClock` says.
+    They are shown when a `VideoClock` says. The legend is below them, unless it would be taller.
     """
 
-    def __init__(self, path: str | Path, fps: float) -> None:
+    def __init__(self, path: str | Path, fps: float, labels: LabelSet | None = None) -> None:
         """Remember what to write; the file is made by ``with``.
 
         Args:
             path: The .mp4 file.
             fps: Nominal rate of the footage, frames/s.
+            labels: Classes of the legend; None: there is none.
         """
         self._path = Path(path)
         self._fps = Fraction(fps).limit_denominator(1001)
         self._clock = VideoClock(_TICKS, round(1e9 / fps))
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
+        self._labels = labels
+        self._legend = np.empty((0, 0, 3), np.uint8)
 
     def __enter__(self) -> 'OverlayVideoWriter':
         """Make the file.
@@ -209,7 +212,8 @@ class OverlayVideoWriter:
             if self._stream is None:
                 self._stream = self._add_stream(image.shape[1], image.shape[0])
             stream = self._stream
-            picture = fit_picture(image, stream.width, stream.height)
+            height = stream.height - self._legend.shape[0]
+            picture = np.vstack([fit_picture(image, stream.width, height), self._legend])
             frame = VideoFrame.from_ndarray(picture, format='rgb24')
             frame.time_base = Fraction(1, _TICKS)
             frame.pts = self._clock.tick(stamp_ns)
@@ -221,10 +225,20 @@ class OverlayVideoWriter:
         options = {'preset': 'veryfast', 'crf': '23', 'bf': '0'}
         stream = self._opened().add_stream('libx264', rate=self._fps, options=options)
         stream.width = max(2, round(width * scale) // 2 * 2)
-        stream.height = max(2, round(height * scale) // 2 * 2)
+        shown = max(2, round(height * scale) // 2 * 2)
+        self._legend = self._draw_legend(stream.width, shown)
+        stream.height = shown + self._legend.shape[0]
         stream.pix_fmt = 'yuv420p'
         stream.codec_context.time_base = Fraction(1, _TICKS)
         return stream
+
+    def _draw_legend(self, width: int, height: int) -> NDArray[np.uint8]:
+        """Return the legend for pictures of a size, (h, width, 3) uint8 RGB; h may be 0."""
+        if self._labels is not None:
+            strip = legends([self._labels], width)
+            if strip.shape[0] <= height:
+                return strip
+        return np.empty((0, width, 3), np.uint8)
 
     def _opened(self) -> OutputContainer:
         if self._container is None:
