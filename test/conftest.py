@@ -144,15 +144,18 @@ def fake_cuda_provider(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     asked: list[Any] = []
 
     class Session(onnxruntime.InferenceSession):  # type: ignore[misc]  # untyped
-        def __init__(self, model: Any, options: Any = None, providers: Any = None) -> None:
+        def __init__(
+            self, model: Any, options: Any = None, providers: Any = None, **rest: Any
+        ) -> None:
             asked.append(providers)
             self.cuda = providers is not None and len(providers) > 1
-            super().__init__(model, options, providers=['CPUExecutionProvider'])
+            super().__init__(model, options, providers=['CPUExecutionProvider'], **rest)
 
         def get_providers(self) -> list[str]:
             found: list[str] = super().get_providers()
             return ['CUDAExecutionProvider', *found] if self.cuda else found
 
+    monkeypatch.setattr(cuda_runtime, '_broken_gpus', {})
     available = ['CUDAExecutionProvider', 'CPUExecutionProvider']
     monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: available)
     monkeypatch.setattr(onnxruntime, 'InferenceSession', Session)

@@ -22,6 +22,7 @@ from vidseg_ros.inference.cuda_runtime import (
     GpuError,
     is_sticky,
     load_cuda,
+    lost_gpu_in,
     MODULES,
     PinnedMemory,
     Stream,
@@ -184,6 +185,43 @@ def test_a_gpu_that_never_answers(fake_gpu: Any, monkeypatch: pytest.MonkeyPatch
         with pytest.raises(GpuError, match='did not answer'):
             ask()
     assert fake_gpu.calls.total() == calls, 'it is not asked again'
+
+
+@pytest.mark.parametrize(
+    ('told', 'name'),
+    [
+        ('CUDA failure 700: an illegal memory access was encountered ', 'cudaErrorIllegalAddress'),
+        ('CUDA failure 719: unspecified launch failure ', 'cudaErrorLaunchFailure'),
+        ('CUDA failure 2: out of memory ', None),
+        ('CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version ', None),
+        ('CUDNN failure 5000: CUDNN_STATUS_EXECUTION_FAILED ', None),
+        ('CUBLAS failure 13: CUBLAS_STATUS_EXECUTION_FAILED ', None),
+        ('MYCUDA failure 700: ', None),
+        ('CUDA failure 7000: ', None),
+        ('Failed to allocate memory for requested buffer of size 700', None),
+    ],
+)
+def test_what_onnx_runtime_tells_of_a_lost_gpu(
+    monkeypatch: pytest.MonkeyPatch, told: str, name: str | None
+) -> None:
+    monkeypatch.setattr(cuda_runtime, '_broken_gpus', {})
+    lost = lost_gpu_in(f'[ONNXRuntimeError] : 1 : FAIL : {told}; GPU=1 ; hostname=car ; ', 1)
+    assert any_gpu_broken() == (name is not None)
+    if name is None:
+        assert lost is None
+        return
+    assert lost is not None
+    assert is_sticky(lost)
+    assert lost.name == name
+    assert str(lost).endswith('hostname=car; ' + cuda_runtime._LOST)
+
+
+def test_numbers_are_those_of_the_real_bindings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, MODULES[0], raising=False)
+    errors = import_module(MODULES[0]).cudaError_t
+    numbers = {name: number for name, number in cuda_runtime._STICKY.items() if number is not None}
+    assert numbers == {name: int(getattr(errors, name)) for name in numbers}
+    assert len(numbers) == len(cuda_runtime._STICKY) - 1
 
 
 def test_every_name_exists_in_the_real_bindings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,11 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
 from contextlib import closing
+import gc
 from pathlib import Path
 import sys
-from typing import Any
+from typing import Any, NoReturn
+import weakref
 
 import numpy as np
 import onnxruntime
@@ -11,7 +13,7 @@ import pytest
 
 from vidseg_ros.core.errors import EngineError, ModelError
 from vidseg_ros.inference.agreement import Sample
-from vidseg_ros.inference.cuda_runtime import GpuError, is_sticky
+from vidseg_ros.inference.cuda_runtime import any_gpu_broken, GpuError, is_sticky
 from vidseg_ros.inference.engine import CHOICES, create_engine
 from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
@@ -154,4 +156,67 @@ def test_cuda_that_falls_back_to_the_cpu_is_refused(
     session = onnxruntime.InferenceSession
     monkeypatch.setattr(session, 'get_providers', lambda _: ['CPUExecutionProvider'])
     with pytest.raises(EngineError, match='cannot use CUDA on GPU 0; check the driver'):
+        create_engine('onnxruntime-cuda', tiny_model)
+
+
+LOST = (
+    'CUDA failure 700: an illegal memory access was encountered ; GPU=2 ; expr=cudaMemcpyAsync; '
+)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'told', 'lost'),
+    [
+        ('onnxruntime-cuda', LOST, True),
+        ('onnxruntime-cuda', 'CUDA failure 2: out of memory ; GPU=2 ; expr=cudaMalloc; ', False),
+        ('onnxruntime-cuda', 'CUDNN failure 8: CUDNN_STATUS_EXECUTION_FAILED ; GPU=2 ; ', False),
+        ('onnxruntime', LOST, False),
+    ],
+)
+@pytest.mark.usefixtures('fake_cuda_provider')
+def test_onnx_runtime_tells_of_a_lost_gpu(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, kind: str, told: str, *, lost: bool
+) -> None:
+    frame = np.zeros((12, 16, 3), np.uint8)
+
+    def fail(*_: object) -> NoReturn:
+        msg = f'[ONNXRuntimeError] : 1 : FAIL : Non-zero status code … Conv node. {told}'
+        raise RuntimeError(msg)
+
+    settings = EngineSettings(device=2)
+    with (
+        closing(create_engine(kind, tiny_model, settings)) as engine,
+        closing(create_engine(kind, tiny_model, settings)) as idle,
+    ):
+        assert isinstance(engine, OnnxRuntimeEngine)
+        assert isinstance(idle, OnnxRuntimeEngine)
+        sessions = [weakref.ref(one._session) for one in (engine, idle)]
+        with monkeypatch.context() as patch:
+            patch.setattr(onnxruntime.InferenceSession, 'run', fail)
+            with pytest.raises(EngineError, match='failed on 1 frames of 16x12') as got:
+                engine.infer([frame])
+        assert is_sticky(got.value) == lost
+        assert any_gpu_broken() == lost
+        assert ('CUDA cannot be used again in this process' in str(got.value)) == lost
+        if lost:
+            with pytest.raises(EngineError, match='the engine is closed'):
+                engine.infer([frame])
+        else:
+            assert engine.infer([frame]).labels.shape == (1, 12, 16)
+    del got
+    gc.collect()
+    left = [session() is not None for session in sessions]
+    assert left == [lost, lost], 'to free what a lost GPU holds may abort the process'
+
+
+@pytest.mark.usefixtures('fake_cuda_provider')
+def test_a_lost_gpu_is_told_when_another_model_is_opened(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **rest: object) -> NoReturn:
+        assert rest['enable_fallback'] == 0, 'else the CPU would run it, and nothing be told'
+        raise RuntimeError(LOST)
+
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', fail)
+    with pytest.raises(GpuError, match=r'cannot load .*CUDA failure 700.*CUDA cannot be used'):
         create_engine('onnxruntime-cuda', tiny_model)

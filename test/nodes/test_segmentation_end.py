@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
+import onnxruntime
 import pytest
 
 pytest.importorskip('rclpy')
@@ -132,6 +133,27 @@ def test_a_lost_gpu_ends_the_process_so_that_it_is_respawned(
         status = peer.statuses['segmentation: engine']
         assert status.level == ERROR
         assert status.message.startswith('GPU 0 did not answer for 10 s; CUDA cannot be used')
+
+
+@pytest.mark.usefixtures('fake_cuda_provider')
+def test_a_gpu_that_onnx_runtime_lost_ends_the_node(
+    peer: Any, tiny_model: Path, scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = peer.start_active(model=str(tiny_model), engine='onnxruntime-cuda')
+    peer.segment(scene().message(peer.header()), peer.listen(MASKS))
+
+    def fail(*_: object) -> NoReturn:
+        msg = 'FAIL : CUDA failure 719: unspecified launch failure ; GPU=0 ; hostname=car ; '
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, 'run', fail)
+    peer.send(scene().message(peer.header()))
+    peer.wait_for(lambda: peer.lost, 'end of the executor')
+    assert [error.name for error in peer.lost] == ['cudaErrorLaunchFailure']
+    assert node._engine is None
+    peer.wait_for(lambda: peer.statuses['segmentation: engine'].level == ERROR, 'last words')
+    status = peer.statuses['segmentation: engine']
+    assert 'CUDA cannot be used again in this process' in status.message
 
 
 def test_last_words_that_fail_do_not_hide_the_lost_gpu(

@@ -9,6 +9,7 @@ what it means for the user. See the CUDA Runtime API reference for what each cal
 from contextlib import suppress
 import ctypes
 from importlib import import_module
+import re
 import time
 from typing import Any, Final, TypeGuard
 
@@ -42,21 +43,24 @@ _ADVICE: Final = {
     '6: pip install "cuda-python<13"',
     'cudaErrorInvalidDevice': 'there is no GPU of that number: check nvidia-smi',
 }
-_STICKY: Final = (
-    'cudaErrorAssert',
-    'cudaErrorECCUncorrectable',
-    'cudaErrorHardwareStackError',
-    'cudaErrorIllegalAddress',
-    'cudaErrorIllegalInstruction',
-    'cudaErrorInvalidAddressSpace',
-    'cudaErrorInvalidPc',
-    'cudaErrorLaunchFailure',
-    'cudaErrorLaunchTimeout',
-    'cudaErrorMisalignedAddress',
-    'cudaErrorUnknown',
-    _TIMEOUT,
-)
-"""After these every call fails, until the process ends."""
+_STICKY: Final[dict[str, int | None]] = {
+    'cudaErrorAssert': 710,
+    'cudaErrorECCUncorrectable': 214,
+    'cudaErrorHardwareStackError': 714,
+    'cudaErrorIllegalAddress': 700,
+    'cudaErrorIllegalInstruction': 715,
+    'cudaErrorInvalidAddressSpace': 717,
+    'cudaErrorInvalidPc': 718,
+    'cudaErrorLaunchFailure': 719,
+    'cudaErrorLaunchTimeout': 702,
+    'cudaErrorMisalignedAddress': 716,
+    'cudaErrorUnknown': 999,
+    _TIMEOUT: None,
+}
+"""After these every call fails, until the process ends; their names and CUDA's numbers."""
+
+_TOLD: Final = re.compile(r'\bCUDA failure (\d+): ')
+"""How ONNX Runtime tells an error of CUDA; "CUDNN failure 8: " and the like have other numbers."""
 
 _LOST: Final = 'CUDA cannot be used again in this process: restart it, and check dmesg for Xid'
 
@@ -78,6 +82,21 @@ class GpuError(EngineError):
 def is_sticky(error: BaseException) -> TypeGuard[GpuError]:
     """Return whether an error means that only another process can use the GPU."""
     return isinstance(error, GpuError) and error.sticky
+
+
+def lost_gpu_in(message: str, index: int) -> GpuError | None:
+    """Return the sticky error that ONNX Runtime tells of; None: it tells of none.
+
+    Args:
+        message: Such as "… CUDA failure 700: an illegal memory access was encountered ; GPU=0 …".
+        index: Number of the GPU that it used.
+    """
+    numbers = {int(number) for number in _TOLD.findall(message)}
+    name = next((name for name, number in _STICKY.items() if number in numbers), None)
+    if name is None:
+        return None
+    _broken_gpus.setdefault(index, name)
+    return GpuError(name, f'{message.rstrip(" ;")}; {_LOST}')
 
 
 def any_gpu_broken() -> bool:

@@ -13,6 +13,7 @@ import onnxruntime
 from vidseg_ros.core.color_image import resize_image
 from vidseg_ros.core.errors import EngineError
 from vidseg_ros.core.model_card import ModelCard
+from vidseg_ros.inference.cuda_runtime import abandon, any_gpu_broken, is_sticky, lost_gpu_in
 from vidseg_ros.inference.model_file import CONFIDENCE, INPUT, LABELS, read_model
 from vidseg_ros.inference.prediction import check_frames, EngineInfo, Prediction
 
@@ -51,6 +52,7 @@ class OnnxRuntimeEngine:
 
         Raises:
             ModelError: If the file breaks the model contract.
+            GpuError: If the GPU is lost to this process.
             EngineError: If ONNX Runtime cannot load it, or has no CUDA here.
         """
         model = read_model(path)
@@ -63,11 +65,11 @@ class OnnxRuntimeEngine:
         options.log_severity_level = FATAL_ONLY
         try:
             self._session: onnxruntime.InferenceSession | None = onnxruntime.InferenceSession(
-                str(path), options, providers=providers
+                str(path), options, providers=providers, enable_fallback=0
             )
         except Exception as error:
             msg = f'ONNX Runtime {onnxruntime.__version__} cannot load {path}: {error}'
-            raise EngineError(msg) from error
+            raise _failure(msg, gpu) from error
         if gpu is not None:
             _require_cuda(self._session, gpu)
         self.info = EngineInfo(
@@ -77,6 +79,7 @@ class OnnxRuntimeEngine:
             precision=model.card.precision,
         )
         self._shrink, self._batch = shrink, np.empty((0, 0, 0, 3), np.uint8)
+        self._gpu = gpu
 
     def infer(
         self, frames: Sequence[NDArray[np.uint8]], *, confidence: bool = False
@@ -96,12 +99,23 @@ class OnnxRuntimeEngine:
             outputs = self._session.run(wanted, {INPUT: self._batch})
         except Exception as error:
             msg = f'ONNX Runtime failed on {len(frames)} frames of {width}x{height}: {error}'
-            raise EngineError(msg) from error
+            failure = _failure(msg, self._gpu)
+            if is_sticky(failure):
+                self.close()
+            raise failure from error
         return Prediction(labels=outputs[0], confidence=outputs[1] if len(outputs) > 1 else None)
 
     def close(self) -> None:
         """Free the session; a second call does nothing."""
+        if self._gpu is not None and any_gpu_broken():
+            abandon(self._session)  # to free its pinned memory would fail and abort the process
         self._session = None
+
+
+def _failure(message: str, gpu: int | None) -> EngineError:
+    """Return the error of ONNX Runtime, a `GpuError` if the GPU is lost to this process."""
+    lost = None if gpu is None else lost_gpu_in(message, gpu)
+    return EngineError(message) if lost is None else lost
 
 
 def _providers(gpu: int | None) -> list[str | tuple[str, dict[str, Any]]]:
