@@ -208,6 +208,15 @@ def test_the_command_says_in_one_line_that_it_was_interrupted(
     assert capsys.readouterr().err == f'vidseg-train: {said}\n'
 
 
+def test_without_a_terminal_every_tenth_of_counted_things_is_a_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    assert list(counted(iter(range(7, 25)), 'images', 25, 7)) == list(range(7, 25))
+    lines = [line.removesuffix(', 0:00:00 left') for line in caplog.messages]
+    assert lines == [f'images: {count} of 25' for count in (8, 10, 13, 15, 18, 20, 23, 25)]
+
+
 def test_counted_things_say_what_they_are(terminal: Callable[[], str]) -> None:
     assert list(counted(iter('bc'), 'what the teacher sees, images', 3, 1)) == ['b', 'c']
     assert re.search(r'what the teacher sees, images .* 3/3 .* left', terminal())

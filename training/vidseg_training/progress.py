@@ -1,6 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""What people see of long work: a bar in a terminal, a line an epoch in a file."""
+"""What people see of long work: a bar in a terminal, lines in a file."""
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -80,7 +80,7 @@ def progress_bar(*, shown: bool = True) -> Progress:
 
 
 def counted(items: Iterable[_Item], what: str, total: int, done: int = 0) -> Iterator[_Item]:
-    """Yield items under a bar.
+    """Yield items under a bar; without a terminal each tenth of them is a line.
 
     Args:
         items: Those that are left.
@@ -88,11 +88,15 @@ def counted(items: Iterable[_Item], what: str, total: int, done: int = 0) -> Ite
         total: Number of all.
         done: Number of those before.
     """
+    start = time.monotonic()
     with progress_bar() as bar:
         task = bar.add_task(what, total=total, completed=done)
-        for item in items:
+        for count, item in enumerate(items, done + 1):
             yield item
             bar.advance(task)
+            if bar.disable and count * 10 // total > (count - 1) * 10 // total:
+                left = _left(start, count - done, total - count)
+                _logger.info('%s: %d of %d, %s left', what, count, total, left)
 
 
 def train_to_end(run: Trainable, name: str, folder: Path) -> None:
@@ -132,14 +136,18 @@ def train_to_end(run: Trainable, name: str, folder: Path) -> None:
             bar.update(task, advance=1, description=text)
             if run.step % run.batches == 0:
                 if leads and bar.disable:
-                    pace = (time.monotonic() - start) / (run.step - first)
-                    left = timedelta(seconds=round(pace * (run.total_steps - run.step)))
+                    left = _left(start, run.step - first, run.total_steps - run.step)
                     _logger.info('%s', _epoch_line(epoch, epochs, losses, run.score, left))
                 losses.clear()
             if interruption.asked:
                 run.save()
                 msg = f'interrupted; kept up to step {run.step} of {run.total_steps} in {folder}'
                 raise KeyboardInterrupt(msg)
+
+
+def _left(start_s: float, passed: int, steps: int) -> timedelta:
+    """Return how long so many steps will take, at the pace since ``start_s``."""
+    return timedelta(seconds=round((time.monotonic() - start_s) / passed * steps))
 
 
 def _epoch_line(
