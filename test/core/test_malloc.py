@@ -11,10 +11,11 @@ from vidseg_ros.core import malloc
 FAULTS = """
 import resource, sys
 from vidseg_ros.core.malloc import keep_freed_memory
-if sys.argv[1] == 'kept':
-    assert keep_freed_memory()
+how, size, count = sys.argv[1], *map(int, sys.argv[2:])
+if how != 'as it comes':
+    assert keep_freed_memory(of_any_size=how == 'of any size')
 for number in range(60):
-    frames = [b'x' * 6_220_800 for _ in range(3)]  # what one image of 1920x1080 needs on its way
+    frames = [b'x' * size for _ in range(count)]
     frames.clear()
     if number == 20:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -22,14 +23,28 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='this C library is not glibc')
-def test_frames_reuse_the_memory_of_those_before() -> None:
-    def faults(mode: str) -> int:
-        command = [sys.executable, '-c', FAULTS, mode]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-        return int(done.stdout)
+needs_glibc = pytest.mark.skipif(
+    platform.libc_ver()[0] != 'glibc', reason='this C library is not glibc'
+)
 
-    assert faults('kept') < 200 < faults('as it comes')  # a frame has 1500 pages
+
+def faults(how: str, size: int, count: int) -> int:
+    """Return the pages that 39 rounds need afresh, of so many blocks each, after 21 others."""
+    command = [sys.executable, '-c', FAULTS, how, str(size), str(count)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    return int(done.stdout)
+
+
+@needs_glibc
+def test_frames_reuse_the_memory_of_those_before() -> None:
+    frame = 1920 * 1080 * 3, 3  # what one image needs on its way: 4556 pages
+    assert faults('kept', *frame) < 200 < faults('as it comes', *frame)
+
+
+@needs_glibc
+def test_steps_of_a_training_reuse_larger_blocks_too() -> None:
+    step = 40 * 2**20, 7  # above both limits of what is kept for frames: 71680 pages
+    assert faults('of any size', *step) < 1000 < faults('kept', *step)
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from vidseg_training.distillation import soft_labels
 from vidseg_training.loop import fit
 from vidseg_training.networks import check_size, POOLING
 from vidseg_training.processes import open_fabric
+from vidseg_training.run_lock import alone_in
 from vidseg_training.starting_weights import initial_network
 
 
@@ -24,7 +25,8 @@ def run(config: TrainConfig, folder: Path) -> Path:
     """Train a configuration in a folder, or continue there; return the weights' path.
 
     Raises:
-        ParameterError: If a size does not fit the network, or the folder holds another run.
+        ParameterError: If a size does not fit the network, the folder holds another run, or
+            another process trains there.
         SourceError: If data or starting weights cannot be read.
     """
     for field in ('input_size', 'crop_size'):
@@ -38,9 +40,11 @@ def run(config: TrainConfig, folder: Path) -> Path:
     if config.teacher is not None and labelled.label_set != CAMVID:
         msg = 'teacher: it knows the classes of CamVid only'
         raise ParameterError(msg)
-    with open_fabric(config).rank_zero_first():  # one process asks the teacher, for all
-        train, lessons = _open_sources(config, labelled, folder)
-    return fit(config, network, train, validation, folder, lessons=lessons)
+    fabric = open_fabric(config)
+    with alone_in(folder):
+        with fabric.rank_zero_first():  # one process asks the teacher, for all
+            train, lessons = _open_sources(config, labelled, folder)
+        return fit(config, network, train, validation, folder, lessons=lessons)
 
 
 def _open_sources(

@@ -28,6 +28,7 @@ from vidseg_training.motion_weights import settings_text, WEIGHTS, write_motion
 from vidseg_training.networks.motion import MotionNet
 from vidseg_training.progress import train_to_end
 from vidseg_training.propagation.motion import FLOW_METHODS
+from vidseg_training.run_lock import alone_in
 from vidseg_training.run_log import RunLog
 from vidseg_training.warping import backward_warp
 
@@ -235,7 +236,8 @@ def train_motion(config: MotionConfig, folder: Path, flow: 'FlowMethod | None' =
         Path of the weights (safetensors).
 
     Raises:
-        ParameterError: If the settings do not fit the clips or the folder.
+        ParameterError: If the settings do not fit the clips or the folder, or another process
+            trains there.
         SourceError: If a clip or the folder's checkpoint cannot be read.
         OutputError: If a file cannot be written; the one before it stays.
         KeyboardInterrupt: After Ctrl-C; it says what is kept.
@@ -250,6 +252,7 @@ def train_motion(config: MotionConfig, folder: Path, flow: 'FlowMethod | None' =
         validation, _ = read_scenes(config.validation, config.height)
     else:
         train, validation = split_scenes(train)
-    run = MotionRun(config, train, validation, folder, flow or FLOW_METHODS.get(config.flow))
-    train_to_end(run, config.mode, folder)
-    return run.finish()
+    with alone_in(folder):
+        run = MotionRun(config, train, validation, folder, flow or FLOW_METHODS.get(config.flow))
+        train_to_end(run, config.mode, folder)
+        return run.finish()

@@ -1,0 +1,72 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+"""One training at a time in a folder: two would write into each other's files."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+import fcntl
+import os
+from pathlib import Path
+from typing import Final
+
+from vidseg_ros.core.atomic_file import make_folder
+from vidseg_ros.core.errors import OutputError, ParameterError
+from vidseg_training.processes import process_index
+
+LOCK: Final = '.lock'
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of a folder; a killed one does not.
+
+    The folder is made if it is absent, and removed at the end if there is nothing in it.
+
+    Raises:
+        ParameterError: If another process trains there.
+        OutputError: If the folder cannot be made or written to.
+    """
+    if process_index() != 0:  # the first process of a run speaks for the others
+        yield
+        return
+    make_folder(folder)
+    path = folder / LOCK
+    descriptor = _lock(path)
+    try:
+        yield
+    finally:
+        # A run that was refused leaves nothing behind.
+        with suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _lock(path: Path) -> int:
+    """Return a descriptor of the file, locked.
+
+    The kernel drops such a lock when its process ends, however it does, and does not hand it on to
+    the processes that load images.
+    """
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            msg = f'cannot write to {path.parent}: {error.strerror}; choose another --out'
+            raise OutputError(msg) from error
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            os.close(descriptor)
+            msg = (
+                f'another process trains in {path.parent}: wait for it, end it, or choose '
+                'another --out'
+            )
+            raise ParameterError(msg) from error
+        except OSError:  # a file system without locks
+            return descriptor
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        os.close(descriptor)  # who had it before has just removed the file
