@@ -156,7 +156,7 @@ def propagate_clip(job: PropagationJob, progress: Progress | None = None) -> Cli
             motion source.
         OutputError: If a sample cannot be written; what is done stays, and a rerun goes on.
     """
-    keep_freed_memory()  # every sample takes the same large blocks
+    keep_freed_memory(of_any_size=True)  # every sample takes the same large blocks
     work = _ClipWork(job)
     positions = work.labels.positions
     for number, position in enumerate(positions, start=1):
