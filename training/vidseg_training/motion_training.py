@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from vidseg_ros.core.atomic_file import make_folder
 from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.malloc import keep_freed_memory
 from vidseg_ros.core.motion import FlowMethod
 from vidseg_training.checkpoints import CHECKPOINT, load_checkpoint, load_weights, write_atomically
 from vidseg_training.data.clips import describe_faults, read_scenes, Scene, Window
@@ -107,6 +108,7 @@ class MotionRun:
         self.batches = config.windows // config.batch_size
         self.step, self.total_steps = 0, config.epochs * self.batches
         self.score = ''
+        keep_freed_memory(of_any_size=True)  # every step takes the same blocks
         self._fabric = Fabric(accelerator='auto', devices=1)
         torch.manual_seed(config.seed)
         network = MotionNet(config.mode, config.width)

@@ -13,11 +13,12 @@ import torch
 from torch import distributed, nn, Tensor
 
 from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.malloc import keep_freed_memory
 from vidseg_training.config import TrainConfig
 
 
 def open_fabric(config: TrainConfig) -> Fabric:
-    """Set up devices: one, or those of every process that ``torchrun`` has started.
+    """Set up memory and devices: one, or those of every process that ``torchrun`` has started.
 
     Args:
         config: Gives the precision.
@@ -28,6 +29,7 @@ def open_fabric(config: TrainConfig) -> Fabric:
     if config.precision == '16-mixed' and not torch.cuda.is_available():
         msg = 'precision 16-mixed needs a GPU; bf16-mixed works everywhere'
         raise ParameterError(msg)
+    keep_freed_memory(of_any_size=True)  # every step takes the same blocks
     total = int(os.environ.get('WORLD_SIZE', '1'))
     here = int(os.environ.get('LOCAL_WORLD_SIZE', '1'))
     fabric = Fabric(

@@ -21,7 +21,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from vidseg_ros.core.malloc import keep_freed_memory
 from vidseg_training.interruption import held_interruption
 from vidseg_training.processes import process_count, process_index
 
@@ -124,7 +123,6 @@ def train_to_end(run: Trainable, name: str, folder: Path) -> None:
             'going on in %s: epoch %d of %d, step %d of %d',
             *(folder, epoch + 1, epochs, batch + 1, run.batches),
         )
-    keep_freed_memory(of_any_size=True)  # every step takes the same blocks
     start, first, losses = time.monotonic(), run.step, list[float]()
     with (
         progress_bar(shown=leads) as bar,
