@@ -13,7 +13,7 @@ is DIS's, and the claim about networks is left out; *exact* is the true motion o
 
 Every run is a line of the result file and is not done again; a run that was ended goes on from
 its checkpoint in ``--work``. ``--only '*_0'`` does the runs of such names, so that two processes
-can share the work and the file.
+can share the work and the file; their patterns must have no run in common.
 """
 
 import argparse
@@ -45,6 +45,7 @@ from vidseg_training.propagation.propagate import (
     PropagationSettings,
 )
 from vidseg_training.propagation.sparse_labels import STREET_LABEL_STEP
+from vidseg_training.run_lock import alone_in
 from vidseg_training.scoring import score
 
 SIZE: Final = (176, 240)
@@ -181,14 +182,16 @@ def train(  # noqa: PLR0913  # the last by name
     )
     torch.manual_seed(run.seed)
     network = CompactNet(len(names))
-    fit(config, network, train_set, None, folder)
+    with alone_in(folder):
+        fit(config, network, train_set, None, folder)
     return network
 
 
 def claims(rows: Sequence[Row], main: str, other: str | None) -> list[Row]:
     """Return what the paper claims, the numbers here, and whether they are in that order.
 
-    A difference within the largest spread over seeds is called none.
+    A difference within the largest spread over seeds is called none; where a row has one seed
+    alone, nothing is said.
     """
     mious: dict[Setting, list[float]] = {}
     for row in rows:
@@ -220,6 +223,8 @@ def claims(rows: Sequence[Row], main: str, other: str | None) -> list[Row]:
             gain = means[better] - means[worse]
             verdict = 'holds' if gain > spread else 'no difference seen'
             verdict = 'the other way round' if gain < -spread else verdict
+            if min(len(mious[better]), len(mious[worse])) < 2:
+                verdict = 'one seed'
             found.append({'claim': claim, 'gain': gain, 'spread': spread, 'verdict': verdict})
     return found
 

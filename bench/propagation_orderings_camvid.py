@@ -9,8 +9,8 @@ Usage::
 `propagation_orderings.py` with real frames, protocol *clip_halves*: every tenth frame of one half
 of CamVid's dense clip is labelled, four frames; samples are made k frames around them; the other
 half scores, and the other way round. ``FOLDER`` has what `motion_halves.py` left there: networks
-that learned motion from the images of the half that trains. Every row has the same steps and three
-seeds; a row's mIoU is the mean of the halves.
+that learned motion from the images of the half that trains and from day clips of dashcams. Every
+row has the same steps and three seeds; a row's mIoU is the mean of the halves.
 
 Every run is a line of the result file and is not done again; one that was ended goes on.
 """
@@ -165,8 +165,9 @@ def main() -> int:
         rows.append({**asdict(run), 'name': run.name, 'miou': miou, 'miou_of_halves': halves})
         result |= {
             'question': 'orderings of Zhu et al. on the dense clip of CamVid, mIoU in percent',
-            'setting': f'clip_halves: 4 labelled frames of one half, all frames of the other one '
-            f'score, 480x360, network {SIZE[1]}x{SIZE[0]}, {arguments.steps} steps of {BATCH}, '
+            'setting': f'clip_halves: 4 labelled frames of one half train, its images and dashcam '
+            f'clips have trained the motion networks; all frames of the other half score, '
+            f'480x360, network {SIZE[1]}x{SIZE[0]}, {arguments.steps} steps of {BATCH}, '
             'last step',
             'rows': rows,
             'claims': claims(rows, 'reconstruction', 'prediction'),

@@ -35,6 +35,7 @@ from report import finish, surroundings, Target
 
 from vidseg_ros.core.fleet import run_jobs
 from vidseg_ros.core.label_map import resize_labels
+from vidseg_ros.core.malloc import keep_freed_memory
 from vidseg_training.propagation.clip import list_clips
 from vidseg_training.propagation.manifest import MANIFEST
 from vidseg_training.propagation.motion import ClipFrame, FLOW_METHODS, open_motion
@@ -126,6 +127,7 @@ def profile_job(folder: Path, motion: str, out: Path) -> dict[str, Any]:
 def measure(folder: str, motion: str, rounds: int, answers: Any) -> None:
     """Measure one source at one size; runs in a process of its own."""
     cv2.setNumThreads(1)
+    keep_freed_memory(of_any_size=True)  # as the job does
     if motion not in FLOW_METHODS:
         import torch  # noqa: PLC0415 - only where a network is measured
 

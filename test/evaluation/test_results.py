@@ -263,6 +263,22 @@ def test_a_row_of_the_table_is_one_line_of_80_columns(
 
 
 @pytest.mark.parametrize(
+    ('keys', 'shown'),
+    [
+        (('north_1_front', 'north_2_front', 'south_3_front'), 'north_1_frontnorth_2_frontsou…ont'),
+        (('北ドライブ_北', 'a'), '北ドライブ_北a'),
+    ],
+)
+def test_names_that_would_look_alike_and_wide_ones_are_whole(
+    tmp_path: Path, settings: EvaluationSettings, keys: tuple[str, ...], shown: str
+) -> None:
+    content = write_results(tmp_path, settings, [result(key, 0, 0) for key in keys], [])
+    lines = printed(content, 40).splitlines()
+    column = ''.join(line[2:].split(' │')[0].strip() for line in lines if line.startswith('│'))
+    assert column == f'{shown}overall'
+
+
+@pytest.mark.parametrize(
     ('name', 'width', 'names', 'expected'),
     [
         ('drive', 5, ('drive', 'drive_2'), 'drive'),

@@ -22,6 +22,7 @@ from vidseg_training.data import open_dataset
 from vidseg_training.data.kitti import FOLDS
 from vidseg_training.export import load_run
 from vidseg_training.fitting import run
+from vidseg_training.run_lock import alone_in
 from vidseg_training.scoring import on_fastest_device, score
 
 SUBMISSION: Final = 'submission.safetensors'
@@ -57,7 +58,7 @@ def cross_validate(config: TrainConfig, folder: Path) -> str:
 
     Raises:
         ParameterError: If the data set has no folds, a setting does not fit, or ``torchrun`` has
-            started several processes.
+            started several processes, or another one works in the folder.
         SourceError: If data or starting weights cannot be read.
         OutputError: If a file cannot be written.
     """
@@ -73,6 +74,11 @@ def cross_validate(config: TrainConfig, folder: Path) -> str:
             f'{config.dataset} and {config.train_split}'
         )
         raise ParameterError(msg)
+    with alone_in(folder):
+        return _train_and_choose(config, folder)
+
+
+def _train_and_choose(config: TrainConfig, folder: Path) -> str:
     scores = []
     for fold in range(FOLDS):
         part = folder / f'fold_{fold}'

@@ -5,6 +5,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 import fcntl
+import logging
 import os
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,8 @@ from vidseg_ros.core.atomic_file import make_folder
 from vidseg_ros.core.errors import OutputError, ParameterError
 from vidseg_training.processes import process_index
 
+_logger = logging.getLogger(__name__)
+
 LOCK: Final = '.lock'
 
 
@@ -20,7 +23,7 @@ LOCK: Final = '.lock'
 def alone_in(folder: Path) -> Iterator[None]:
     """Keep other trainings out of a folder; a killed one does not.
 
-    The folder is made if it is absent, and removed at the end if there is nothing in it.
+    The folder is made if it is absent, and removed then if nothing comes into it.
 
     Raises:
         ParameterError: If another process trains there.
@@ -29,18 +32,19 @@ def alone_in(folder: Path) -> Iterator[None]:
     if process_index() != 0:  # the first process of a run speaks for the others
         yield
         return
+    made = not folder.exists()
     make_folder(folder)
     path = folder / LOCK
     descriptor = _lock(path)
     try:
         yield
     finally:
-        # A run that was refused leaves nothing behind.
         with suppress(OSError):
             path.unlink()
         os.close(descriptor)
-        with suppress(OSError):
-            folder.rmdir()
+        if made:  # a run that is refused leaves nothing behind
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _lock(path: Path) -> int:
@@ -64,7 +68,12 @@ def _lock(path: Path) -> int:
                 'another --out'
             )
             raise ParameterError(msg) from error
-        except OSError:  # a file system without locks
+        except OSError as error:  # a file system without locks
+            _logger.warning(
+                'cannot lock %s (%s): see to it yourself that nothing else trains there',
+                path.parent,
+                error.strerror,
+            )
             return descriptor
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), path.stat()):

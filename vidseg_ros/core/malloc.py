@@ -22,7 +22,8 @@ def keep_freed_memory(*, of_any_size: bool = False) -> bool:
 
     By default it gives large blocks back to the kernel as soon as they are free, and the next
     frame then pays for every fresh page, up to several milliseconds at 1920x1080 (see
-    ``bench/node_latency.py``). Holds for the whole process; the memory in use does not grow.
+    ``bench/node_latency.py``). Holds for the whole process, which keeps its peak as long as it
+    lives; the memory in use does not grow.
 
     Args:
         of_any_size: Keep blocks above `LARGEST_BLOCK`, and more than `MOST_KEPT` of them, as well:

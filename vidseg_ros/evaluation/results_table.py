@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from os.path import commonprefix
 from typing import Any, Final
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group
 from rich.markup import escape
 from rich.measure import Measurement
@@ -27,16 +28,24 @@ _OVERALL: Final = 'overall'
 
 
 class _Name:
-    """The name of a source, cut to the width of its column: a row is one line."""
+    """The name of a source, cut to the width of its column: a row is one line.
+
+    Names that would look alike then, and those with wide characters, take several lines.
+    """
 
     def __init__(self, name: str, names: Sequence[str]) -> None:
         self._name, self._names = name, names
 
     def __rich_measure__(self, _console: Console, _options: ConsoleOptions) -> Measurement:
-        return Measurement(min(len(self._name), len(_OVERALL)), len(self._name))
+        width = cell_len(self._name)
+        return Measurement(min(width, len(_OVERALL)), width)
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> list[Text]:
-        text = shorten(self._name, options.max_width, self._names)
+        width = options.max_width
+        text = shorten(self._name, width, self._names)
+        alike = [name for name in self._names if shorten(name, width, self._names) == text]
+        if len(alike) > 1 or cell_len(self._name) > len(self._name):
+            return [Text(self._name, overflow='fold')]
         if options.ascii_only:
             text = text.replace('…', '~')
         return [Text(text, no_wrap=True)]
