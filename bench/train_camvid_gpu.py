@@ -63,6 +63,8 @@ def summary(folder: Path) -> dict[str, Any]:
     """Score a finished run on CamVid test; plain types."""
     result = evaluate(folder)
     trained, network, _ = load_run(folder)
+    config = trained.config
+    init = config.init and Path(config.init.name)
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         **surroundings('torch', 'lightning'),
@@ -71,7 +73,7 @@ def summary(folder: Path) -> dict[str, Any]:
         'miou': result.confusion.miou(),
         'iou': dict(zip(result.labels.names, result.confusion.iou().tolist(), strict=True)),
         'parameters': sum(parameter.numel() for parameter in network.parameters()),
-        'settings': settings_text(replace(trained.config, data=Path(trained.config.data.name))),
+        'settings': settings_text(replace(config, data=Path(config.data.name), init=init)),
     }
 
 

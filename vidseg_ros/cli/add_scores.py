@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.model_card import Score
+from vidseg_ros.evaluation.results import RESULTS
 from vidseg_ros.inference.model_file import read_model, replaced_when_whole, write_card
 
 _METRICS: Final = {'tc': 'TC', 'vc8': 'VC8', 'vc16': 'VC16', 'flips_per_s': 'flips/s'}
@@ -25,7 +26,7 @@ def add_scores(model: Path, results: Sequence[Path]) -> None:
 
     Args:
         model: The file; it is replaced at once.
-        results: ``results.json`` of one or several ``vidseg evaluate``.
+        results: ``results.json`` of one or several ``vidseg evaluate``, or their folders.
 
     Raises:
         ModelError: If the file is none.
@@ -43,6 +44,7 @@ def add_scores(model: Path, results: Sequence[Path]) -> None:
 
 
 def _read(path: Path, digest: str) -> Iterator[Score]:
+    path = path / RESULTS if path.is_dir() else path
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
         keys = [item['key'] for item in content['models'] if item['sha256'] == digest]
