@@ -12,8 +12,10 @@ from typing import Any, Final
 
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.model_card import Score
-from vidseg_ros.evaluation.results import RESULTS
 from vidseg_ros.inference.model_file import read_model, replaced_when_whole, write_card
+
+_RESULTS: Final = 'results.json'
+"""As in `vidseg_ros.evaluation.results`, which would load all that an evaluation needs."""
 
 _METRICS: Final = {'tc': 'TC', 'vc8': 'VC8', 'vc16': 'VC16', 'flips_per_s': 'flips/s'}
 """Names in ``results.json``, and in a card."""
@@ -44,7 +46,7 @@ def add_scores(model: Path, results: Sequence[Path]) -> None:
 
 
 def _read(path: Path, digest: str) -> Iterator[Score]:
-    path = path / RESULTS if path.is_dir() else path
+    path = path / _RESULTS if path.is_dir() else path
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
         keys = [item['key'] for item in content['models'] if item['sha256'] == digest]
