@@ -290,7 +290,7 @@ def test_names_that_would_look_alike_and_wide_ones_are_whole(
     ],
 )
 def test_a_long_name_is_cut(name: str, width: int, names: tuple[str, ...], expected: str) -> None:
-    assert shorten(name, width, names) == expected
+    assert shorten(names, width)[name] == expected
 
 
 def test_a_terminal_without_unicode(tmp_path: Path, settings: EvaluationSettings) -> None:

@@ -234,3 +234,16 @@ def test_scaled_half_precision_without_a_gpu_is_refused(
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(ParameterError, match='16-mixed needs a GPU; bf16-mixed works'):
         open_fabric(replace(small_config, precision='16-mixed'))
+
+
+def test_what_a_step_frees_is_kept_for_the_next(
+    small_config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def keep(*, of_any_size: bool) -> None:
+        asked.append(of_any_size)
+
+    monkeypatch.setattr('vidseg_training.processes.keep_freed_memory', keep)
+    open_fabric(small_config)
+    assert asked == [True]

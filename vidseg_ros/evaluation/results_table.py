@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The results of an evaluation as a table for people, to be printed by ``rich``."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from os.path import commonprefix
 from typing import Any, Final
 
@@ -28,44 +30,44 @@ _OVERALL: Final = 'overall'
 
 
 class _Name:
-    """The name of a source, cut to the width of its column: a row is one line.
-
-    Names that would look alike then, and those with wide characters, take several lines.
-    """
+    """The name of a source, cut to the width of its column: a row is one line."""
 
     def __init__(self, name: str, names: Sequence[str]) -> None:
-        self._name, self._names = name, names
+        self._name, self._names = name, tuple(names)
 
     def __rich_measure__(self, _console: Console, _options: ConsoleOptions) -> Measurement:
         width = cell_len(self._name)
         return Measurement(min(width, len(_OVERALL)), width)
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> list[Text]:
-        width = options.max_width
-        text = shorten(self._name, width, self._names)
-        alike = [name for name in self._names if shorten(name, width, self._names) == text]
-        if len(alike) > 1 or cell_len(self._name) > len(self._name):
-            return [Text(self._name, overflow='fold')]
+        text = shorten(self._names, options.max_width)[self._name]
         if options.ascii_only:
             text = text.replace('…', '~')
-        return [Text(text, no_wrap=True)]
+        return [Text(text, overflow='fold')]
 
 
-def shorten(name: str, width: int, names: Sequence[str]) -> str:
-    """Cut a name that is too long: first what all such names begin with, then in its middle.
+@lru_cache(maxsize=4)  # every row asks for all of them
+def shorten(names: tuple[str, ...], width: int) -> dict[str, str]:
+    """Cut names that are too long: first what all such begin with, then in their middle.
 
     Args:
-        name: One of ``names``.
-        width: Characters that there is room for.
         names: All different.
+        width: Characters that there is room for.
 
     Returns:
-        The name, or ``width`` characters of it with ``…`` where some are left out.
+        For each name ``width`` characters of it with ``…`` where some are left out; those with
+        wide characters, and those that would look alike then, are whole.
     """
-    if len(name) <= width:
-        return name
-    too_long = [other for other in names if len(other) > width]
-    shared = len(commonprefix(too_long)) if len(too_long) > 1 else 0  # noqa: RUF071 - no paths
+    narrow = [name for name in names if cell_len(name) == len(name)]
+    too_long = [name for name in narrow if len(name) > width]
+    shared = len(commonprefix(too_long)) if len(too_long) > 1 else 0  # noqa: RUF071  # no paths
+    cut = {name: _cut(name, width, shared) for name in too_long}
+    uses = Counter(cut.values())
+    alone = {name: text for name, text in cut.items() if uses[text] == 1}
+    return {name: alone.get(name, name) for name in names}
+
+
+def _cut(name: str, width: int, shared: int) -> str:
     if (left_out := min(shared, len(name) - width + 1)) > 1:
         name = f'…{name[left_out:]}'
     if len(name) <= width:
