@@ -37,6 +37,10 @@ from vidseg_training.fitting import run
 from vidseg_training.scoring import score
 
 SCRIPT: Final = 'bench/consistency_ablation.py'
+START: Final = 'start'
+"""Folder of the weights that rows start from."""
+START_RATE: Final = 1e-3
+"""Peak learning rate of rows that start from trained weights, half of that from random ones."""
 LICENCE: Final = 'CC BY-NC 4.0, research use (Brostow et al. 2009)'
 
 
@@ -93,6 +97,7 @@ COLUMNS: Final = {
 
 def configuration(row: Row, clip: Path, seed: int, args: argparse.Namespace) -> TrainConfig:
     """Return the settings of a run whose clips, if any, are the images of a folder."""
+    start = {'init': args.runs / START, 'learning_rate': START_RATE} if args.start_epochs else {}
     clips = {'clips': (clip,), 'licence': LICENCE} if row.needs_clips else {}
     teacher = {'teacher': (str(args.teacher),), 'scale': args.scale} if row.distillation else {}
     return replace(
@@ -104,7 +109,23 @@ def configuration(row: Row, clip: Path, seed: int, args: argparse.Namespace) -> 
         seed=seed,
         consistency=ConsistencyConfig(**row.consistency, **clips, motion=args.motion),
         distillation=DistillationConfig(**row.distillation, **teacher),
+        **start,
     )
+
+
+def train_start(args: argparse.Namespace) -> None:
+    """Train the weights that every row starts from, or what is left of that; maybe nothing."""
+    if args.start_epochs:
+        plain = configuration(ROWS['baseline'], args.data, 0, args)
+        rate = baseline(args.data, args.start_epochs).learning_rate
+        config = replace(
+            plain,
+            epochs=args.start_epochs,
+            validate_epochs=args.start_epochs,
+            init=None,
+            learning_rate=rate,
+        )
+        run(config, args.runs / START)
 
 
 def lend_clip(images: Path, half: int, folder: Path) -> Path:
@@ -206,7 +227,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--scale', type=float, default=2.0, help='of images for the teacher')
     parser.add_argument('--motion', default='farneback', help='farneback or a motion network')
     parser.add_argument('--runs', type=Path, default=Path('runs/consistency_ablation'))
-    parser.add_argument('--epochs', type=int, default=24)
+    parser.add_argument('--epochs', type=int, default=24, help='of every row')
+    parser.add_argument(
+        '--start-epochs', type=int, default=0, help='of the weights that all rows start from'
+    )
     parser.add_argument('--seeds', type=int, default=3)
     parser.add_argument('--rows', nargs='+', choices=ROWS, default=list(ROWS))
     parser.add_argument('--out', type=Path, default=RESULTS / 'consistency_ablation.json')
@@ -219,6 +243,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _arguments(argv)
     settings = {
         'epochs': args.epochs,
+        'start_epochs': args.start_epochs,
         'motion': args.motion if args.motion == 'farneback' else checksum(Path(args.motion)),
         'teacher': [args.teacher.name, checksum(args.teacher)],
         'scale': args.scale,
@@ -227,6 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     where = surroundings('torch', 'lightning')
     runs = earlier_runs(args.out, settings)
     result = {**where, **settings, 'runs': runs}
+    train_start(args)
     for seed in range(args.seeds):
         for name in (row for row in args.rows if seed == 0 or ROWS[row].matters):
             if str(seed) in runs.get(name, {}):

@@ -4,6 +4,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ def _picture(left: int) -> NDArray[np.uint8]:
 
 def _arguments(**values: object) -> Namespace:
     usual = {'data': Path('data'), 'teacher': Path('t.pth'), 'scale': 2.0, 'motion': 'farneback'}
-    return Namespace(**{**usual, 'epochs': 4, **values})
+    return Namespace(**{**usual, 'epochs': 4, 'start_epochs': 0, **values})
 
 
 def test_every_row_is_a_valid_configuration(ablation: ModuleType) -> None:
@@ -61,6 +62,23 @@ def test_every_row_is_a_valid_configuration(ablation: ModuleType) -> None:
         '+ multi-frame (MF)',
         'all of these',
     ]
+
+
+def test_all_rows_may_go_on_from_one_trained_start(
+    ablation: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[tuple[Any, Path]] = []
+    monkeypatch.setattr(ablation, 'run', lambda *these: trained.append(these))
+    ablation.train_start(_arguments(runs=tmp_path))
+    assert trained == []  # random weights
+    arguments = _arguments(runs=tmp_path, start_epochs=9)
+    ablation.train_start(arguments)
+    ((config, folder),) = trained
+    assert (folder, config.init, config.epochs) == (tmp_path / 'start', None, 9)
+    assert not config.consistency.clips
+    for row in ablation.ROWS.values():
+        config = ablation.configuration(row, Path('half0'), 1, arguments)
+        assert (config.init, config.epochs, config.learning_rate) == (folder, 4, 1e-3)
 
 
 def test_the_halves_of_the_clip_are_apart(ablation: ModuleType, tmp_path: Path) -> None:

@@ -13,28 +13,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 import sys
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vidseg_ros.core.atomic_file import make_folder, write_atomically
+from vidseg_ros.core.atomic_file import make_folder
 from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.core.fleet import Progress
-from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_ros.core.malloc import keep_freed_memory
-from vidseg_ros.core.motion import warp_image
 from vidseg_training.propagation.clip import Clip, ClipReference, StreetSequence
 from vidseg_training.propagation.correspondence import (
-    carry_labels,
     chain,
     correspond,
     Correspondence,
     Occlusion,
 )
 from vidseg_training.propagation.frame_window import FrameWindow, Reason
-from vidseg_training.propagation.manifest import FILES, Manifest, sample_file, sha256
+from vidseg_training.propagation.manifest import FILES, Manifest
 from vidseg_training.propagation.motion import (
     ClipFrame,
     EXACT,
@@ -42,6 +38,7 @@ from vidseg_training.propagation.motion import (
     MotionSource,
     open_motion,
 )
+from vidseg_training.propagation.sample_writer import Record, Sample, SampleWriter
 from vidseg_training.propagation.scene_cuts import CUT_ERROR
 from vidseg_training.propagation.sparse_labels import (
     digest_of,
@@ -52,24 +49,6 @@ from vidseg_training.propagation.sparse_labels import (
 
 Mode: TypeAlias = Literal['joint', 'label']
 Chaining: TypeAlias = Literal['steps', 'direct']
-
-_JPEG: Final = (
-    *(cv2.IMWRITE_JPEG_QUALITY, 98),
-    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
-)
-"""Of pictures: within a grey level or two of the original, a tenth of the time of a PNG."""
-
-_HAS_PNG_FILTER: Final = hasattr(cv2, 'IMWRITE_PNG_FILTER')
-
-_PNG: Final = (
-    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
-    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
-    # OpenCV 4.11 and later otherwise try all filters on every row, three times as long.
-    *((cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP) if _HAS_PNG_FILTER else ()),
-)
-
-_CONFIDENCE_STEP: Final = 16
-"""Confidence is kept in 16 steps, which halves its file and the time for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +102,7 @@ class PropagationJob:
     """Samples go into a folder of the clip's name in it."""
     threads: int | None = None
     """Of PyTorch, where a motion network uses it; None leaves it alone. Those of OpenCV are a
-    matter of `run_jobs`."""
+    matter of `run_jobs`. Unless it is 1, a second thread writes the samples."""
 
 
 @dataclass(kw_only=True)
@@ -159,10 +138,12 @@ def propagate_clip(job: PropagationJob, progress: Progress | None = None) -> Cli
     keep_freed_memory(of_any_size=True)  # every sample takes the same large blocks
     work = _ClipWork(job)
     positions = work.labels.positions
-    for number, position in enumerate(positions, start=1):
-        work.propagate(position)
-        if progress is not None:
-            progress(number, len(positions))
+    with work.writer:
+        for number, position in enumerate(positions, start=1):
+            work.propagate(position)
+            if progress is not None:
+                progress(number, len(positions))
+        work.writer.finish()
     work.forget_unlabelled()
     work.summary.labelled = len(positions)
     return work.summary
@@ -191,6 +172,12 @@ class _ClipWork:
         self.window = FrameWindow(self.clip, reach, settings.cut_error)
         self.manifest = Manifest(job.out / job.clip.name, self._header(job.clip))
         self.summary = ClipSummary(name=job.clip.name)
+        self.writer = SampleWriter(
+            self.manifest.folder,
+            settings.occlusion,
+            self._take,
+            in_background=job.threads != 1,
+        )
         self._read: tuple[int, NDArray[np.uint8]] | None = None
         for folder in FILES:
             make_folder(self.manifest.folder / folder)
@@ -233,11 +220,10 @@ class _ClipWork:
                 }
                 if isinstance(way, Correspondence):
                     target = position + direction * distance
-                    record |= self._write(names[distance], position, target, way)
+                    record['target'] = self.clip.frame_name(target)
+                    self.writer.add(record, self._sample(names[distance], position, target, way))
                 else:
-                    record['skipped'] = way
-                self.manifest.add(record)
-                self._count(record, is_new=True)
+                    self.writer.add(record | {'skipped': way})
 
     def forget_unlabelled(self) -> None:
         """Let the manifest say of samples whose label map is gone that there are none."""
@@ -316,27 +302,21 @@ class _ClipWork:
             beyond=self.window.past(target, -distance, count),
         )
 
-    def _write(self, name: str, position: int, target: int, way: Correspondence) -> dict[str, Any]:
-        """Write the files of a sample; return what the manifest says of it."""
+    def _sample(self, name: str, position: int, target: int, way: Correspondence) -> Sample:
         source = self.window[position]
-        labels = self._labels_of(source)
-        carried = carry_labels(labels, way, self.settings.occlusion)
         joint = self.settings.mode == 'joint'
-        image = warp_image(source.image, way.flow) if joint else self.window[target].image
-        steps = way.confidence | (_CONFIDENCE_STEP - 1)
-        planes = {
-            'images': cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
-            'labels': carried,
-            'confidence': np.where(way.confidence == 0, 0, steps).astype(np.uint8),
-        }
-        files = {sample_file(kind, name): _encode(FILES[kind], planes[kind]) for kind in FILES}
-        for path, data in files.items():
-            write_atomically(self.manifest.folder / path, data, durable=False)
-        return {
-            'target': self.clip.frame_name(target),
-            'coverage': round(float((carried != IGNORE_ID).mean()), 6),
-            'sha256': {path: sha256(data) for path, data in files.items()},
-        }
+        return Sample(
+            name=name,
+            image=source.image if joint else self.window[target].image,
+            is_carried=joint,
+            labels=self._labels_of(source),
+            way=way,
+        )
+
+    def _take(self, record: Record) -> None:
+        """Note a sample whose files are written, or why there is none."""
+        self.manifest.add(record)
+        self._count(record, is_new=True)
 
     def _labels_of(self, frame: ClipFrame) -> NDArray[np.uint8]:
         """Return the label map of a frame, which is read once for all its samples."""
@@ -357,12 +337,6 @@ def _limit_torch(threads: int | None) -> None:
     torch = sys.modules.get('torch')  # there only if a motion network needs it
     if threads is not None and torch is not None:
         torch.set_num_threads(threads)
-
-
-def _encode(suffix: str, image: NDArray[Any]) -> bytes:
-    done, data = cv2.imencode(suffix, image, _JPEG if suffix == '.jpg' else _PNG)
-    assert done
-    return data.tobytes()
 
 
 def _size(image: NDArray[np.uint8]) -> str:
