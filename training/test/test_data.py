@@ -18,6 +18,7 @@ from vidseg_training.data.augment import (
     darken,
     jitter_colors,
     resize_and_crop,
+    rotate,
     Sample,
 )
 from vidseg_training.data.camvid import CamVid
@@ -144,6 +145,72 @@ def test_darkness_leaves_light_on_the_road_only() -> None:
         assert dark.shape == image.shape
         assert dark.mean() < 0.6 * image.mean()
         assert dark[36:54, 32:48].mean() > dark[:12].mean() + 5
+
+
+@pytest.mark.parametrize('degrees', [-30.0, 10.0])
+def test_a_turned_sample_keeps_picture_labels_and_teacher_together(degrees: float) -> None:
+    labels = np.zeros((80, 120), np.uint8)
+    labels[20:30, 70:90] = 9
+    image = cv2.cvtColor(20 * labels, cv2.COLOR_GRAY2RGB).astype(np.uint8) + np.uint8(50)
+    soft = np.zeros((40, 60, 11), np.uint8)
+    soft[10:15, 35:45, 9] = 255
+    turned, point = rotate(Sample(image, labels, soft), degrees, (25, 80))
+    assert point is not None
+    assert turned.labels[point] == 9
+    inside = turned.labels != 255
+    np.testing.assert_array_equal(np.unique(turned.labels), [0, 9, 255])
+    assert turned.image[~inside].mean() < 10  # black, but for the seam
+    sure = cv2.erode((turned.labels == 9).astype(np.uint8), np.ones((3, 3)))
+    assert sure.sum() > 100
+    assert (turned.image[sure == 1] == 230).all()
+    assert turned.soft is not None
+    small = sure[::2, ::2] == 1
+    assert (turned.soft[small, 9] > 100).all()
+    assert (turned.soft.sum((0, 1)) > 0).tolist() == [number == 9 for number in range(11)]
+    # Counter-clockwise: what is right of the middle goes up.
+    assert (np.nonzero(turned.labels == 9)[0].mean() < 25) == (degrees > 0)
+
+
+def test_a_wanted_pixel_that_a_turn_drives_out_stays_at_the_border() -> None:
+    sample = Sample(np.zeros((40, 60, 3), np.uint8), np.zeros((40, 60), np.uint8))
+    _, point = rotate(sample, 20.0, (0, 59))
+    assert point is not None
+    assert point[0] == 0
+    assert 0 <= point[1] <= 59
+    assert rotate(sample, 20.0)[1] is None
+
+
+def test_half_of_the_samples_are_turned(small_config: TrainConfig) -> None:
+    size = (60, 80)
+    sample = Sample(np.full((*size, 3), 200, np.uint8), np.zeros(size, np.uint8))
+    config = replace(
+        small_config, color_jitter=0.0, scale_range=(1.0, 1.0), crop_size=size, rotation=20.0
+    )
+    corners = np.array(
+        [
+            (augment(sample, config, np.random.default_rng(s)).labels == 255).mean()
+            for s in range(200)
+        ]
+    )
+    assert 0.4 < (corners == 0).mean() < 0.65  # a turn of less than a degree opens none
+    assert 0.1 < corners.max() < 0.3
+
+
+def test_only_the_asked_share_of_samples_is_blurred(small_config: TrainConfig) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+    sample = Sample(noise, np.arange(48 * 64).reshape(48, 64).astype(np.uint8))
+    plain = replace(small_config, color_jitter=0.0, scale_range=(1.0, 1.0))
+    config = replace(plain, blur=0.4)
+    spreads = []
+    for seed in range(200):
+        made, as_it_was = (
+            augment(sample, settings, np.random.default_rng(seed)) for settings in (config, plain)
+        )
+        np.testing.assert_array_equal(made.labels, as_it_was.labels)
+        spreads.append(made.image.std() / as_it_was.image.std())
+    blurred = np.array(spreads) < 0.98  # those of less than a third of a pixel do nothing
+    assert 0.2 < blurred.mean() < 0.45
+    assert min(spreads) < 0.4
 
 
 def test_only_the_asked_share_of_samples_is_darkened(small_config: TrainConfig) -> None:

@@ -36,7 +36,14 @@ _RANGES: Final[tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]] =
         'must be zero or above',
     ),
     (
-        ('night', 'relaxed_share', 'class_uniform', 'class_uniform_share', 'propagated_share'),
+        (
+            'blur',
+            'night',
+            'relaxed_share',
+            'class_uniform',
+            'class_uniform_share',
+            'propagated_share',
+        ),
         lambda value: 0 <= value <= 1,
         'is a share from 0 to 1',
     ),
@@ -50,6 +57,7 @@ _RANGES: Final[tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]] =
         lambda value: 0 < value[0] <= value[1],
         'must be two rising numbers above zero',
     ),
+    (('rotation',), lambda value: 0 <= value <= 45, 'must be 0 to 45 degrees'),
     (('class_weight_offset',), lambda value: value > 1, 'must be above 1'),
 )
 """Settings, what a value must fulfil unless it is None, and how to say so."""
@@ -101,6 +109,11 @@ class TrainConfig:
     """Random resize before the crop, drawn log-uniformly."""
     color_jitter: float = 0.25
     """Largest relative change of brightness, contrast and saturation."""
+    rotation: float = 0.0
+    """Half of the images are turned by up to so many degrees, either way, before the crop; the
+    corners that this opens are black and void. 0: none."""
+    blur: float = 0.0
+    """Share of crops that are blurred, by a Gaussian of 0.15 to 1.3 pixels (Zhu et al.)."""
     night: float = 0.0
     """Share of samples that are darkened to what headlights would show."""
     epochs: int = 12

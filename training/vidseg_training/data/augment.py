@@ -1,8 +1,8 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""Random resize, crop, flip and colour change of an image and what is known of its pixels."""
+"""Random turn, resize, crop, flip and colours of an image and what is known of its pixels."""
 
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.config import TrainConfig
+
+_BLUR_SIGMAS: Final = (0.15, 1.3)
+"""Least and largest blur, px (official code of Zhu et al., CVPR 2019)."""
 
 
 class SoftLabels(Protocol):
@@ -40,6 +43,37 @@ def _first_pixel(side: int, crop: int, contain: int | None, rng: np.random.Gener
     if contain is not None:
         low, high = max(0, contain - crop + 1), min(last, contain)
     return int(rng.integers(low, high + 1))
+
+
+def rotate(
+    sample: Sample, degrees: float, contain: tuple[int, int] | None = None
+) -> tuple[Sample, tuple[int, int] | None]:
+    """Turn a sample about its middle.
+
+    Args:
+        sample: Image and labels.
+        degrees: Angle, counter-clockwise.
+        contain: Row and column of a pixel that is wanted later.
+
+    Returns:
+        The sample at its size, black, void and without probabilities in the corners; and where
+        that pixel is now, at the border if it is no longer in the picture.
+    """
+    height, width = sample.labels.shape
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    if contain is not None:
+        column, row = turn @ (contain[1], contain[0], 1)
+        contain = min(max(round(row), 0), height - 1), min(max(round(column), 0), width - 1)
+    image = cv2.warpAffine(sample.image, turn, (width, height)).astype(np.uint8, copy=False)
+    labels = cv2.warpAffine(
+        sample.labels, turn, (width, height), flags=cv2.INTER_NEAREST, borderValue=IGNORE_ID
+    )
+    soft = None
+    if sample.soft is not None:  # at a size of its own
+        rows, columns = sample.soft.shape[:2]
+        small = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), degrees, 1.0)
+        soft = cv2.warpAffine(sample.soft, small, (columns, rows)).astype(np.uint8, copy=False)
+    return Sample(image, labels.astype(np.uint8, copy=False), soft), contain
 
 
 def resize_and_crop(
@@ -139,11 +173,17 @@ def augment(
     contain: tuple[int, int] | None = None,
 ) -> Sample:
     """Apply the whole chain to one sample; arguments and result as in `resize_and_crop`."""
+    if config.rotation and rng.random() < 0.5:
+        degrees = rng.uniform(-config.rotation, config.rotation)
+        sample, contain = rotate(sample, degrees, contain)
     image, labels, soft = resize_and_crop(sample, config, rng, contain)
     if rng.random() < 0.5:
         image, labels = image[:, ::-1], labels[:, ::-1]
         soft = None if soft is None else soft[:, ::-1]
     image = jitter_colors(image, config.color_jitter, rng)
+    if config.blur and rng.random() < config.blur:
+        sigma = rng.uniform(*_BLUR_SIGMAS)
+        image = cv2.GaussianBlur(image, (0, 0), sigma).astype(np.uint8, copy=False)
     if config.night and rng.random() < config.night:
         image = darken(image, rng)
     return Sample(

@@ -136,8 +136,9 @@ class TripletSampler(Sampler[TripletDraw]):
 class AugmentedTriplets(Dataset[Triplets]):
     """Triplets under the augmentation of a training configuration.
 
-    All three frames are resized, cropped, mirrored and coloured alike. A crop lies within the
-    picture, and nothing is darkened, whose noise would not move with the scene.
+    All three frames are resized, cropped, mirrored, coloured and blurred alike. A crop lies within
+    the picture, so nothing is turned, and nothing is darkened, whose noise would not move with the
+    scene.
     """
 
     def __init__(
@@ -159,7 +160,7 @@ class AugmentedTriplets(Dataset[Triplets]):
         low, high = config.scale_range
         filled = max(config.crop_size[0] / height, config.crop_size[1] / width)
         scales = (max(low, filled), max(high, filled))
-        self._config = replace(config, scale_range=scales, night=0.0)
+        self._config = replace(config, scale_range=scales, night=0.0, rotation=0.0)
 
     @cached_property
     def _motion(self) -> MotionSource:

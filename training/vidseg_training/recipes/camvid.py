@@ -180,9 +180,10 @@ def camvid_full_transfer() -> TrainConfig:
     """DualResolutionNet from Cityscapes to CamVid at 960x720, as Zhu et al. (CVPR 2019) do it.
 
     Theirs are gradient descent at 2e-3 with a linear decay, 120 epochs, batches of 16, train and
-    val images, class-uniform sampling and relaxed boundaries. They published no script for CamVid:
-    crop, scales, tiles of 360 and the strict classes are ours, and so is relaxing the first
-    100 / 175 of the epochs, which is their share on Cityscapes, here without its second schedule.
+    val images, class-uniform sampling, blurred crops and relaxed boundaries. They published no
+    script for CamVid: crop, scales, tiles of 360 and the strict classes are ours, and so is
+    relaxing the first 100 / 175 of the epochs, which is their share on Cityscapes, here without
+    its second schedule.
 
     Command::
 
@@ -201,6 +202,7 @@ def camvid_full_transfer() -> TrainConfig:
         input_size=(720, 960),
         crop_size=(640, 640),
         scale_range=(0.5, 2.0),
+        blur=1.0,
         epochs=120,
         batch_size=16,
         optimizer='sgd',

@@ -11,9 +11,10 @@ def cityscapes_pspnet_resnet18() -> TrainConfig:
     """PSPNet-ResNet18 on Cityscapes from ImageNet weights, the main student of Liu et al.
 
     Theirs are gradient descent at 1e-2, poly decay of power 0.9, weight decay 1e-4, batches of 8,
-    200 epochs, scales 0.5 to 2, an auxiliary loss of weight 0.4 and class weights. Not theirs:
-    crops of 768 (theirs 769), one rate for all layers (new ones learn ten times as fast there),
-    class weights computed from the images, no rotation and blur.
+    200 epochs, scales 0.5 to 2, turns of up to 10 degrees and blur for half of the images each, an
+    auxiliary loss of weight 0.4 and class weights. Not theirs: crops of 768 (theirs 769), one rate
+    for all layers (new ones learn ten times as fast there), class weights computed from the
+    images, and a drawn width of the blur (theirs is 1.1 pixels).
 
     Command::
 
@@ -31,6 +32,8 @@ def cityscapes_pspnet_resnet18() -> TrainConfig:
         input_size=(1024, 2048),
         crop_size=(768, 768),
         scale_range=(0.5, 2.0),
+        rotation=10.0,
+        blur=0.5,
         epochs=200,
         batch_size=8,
         optimizer='sgd',
@@ -97,6 +100,8 @@ def cityscapes_hrnet_w18_small() -> TrainConfig:
         name='cityscapes_hrnet_w18_small',
         network='hrnet_w18_small',
         crop_size=(512, 1024),
+        rotation=0.0,
+        blur=0.0,
         epochs=484,
         batch_size=12,
         weight_decay=5e-4,
@@ -110,8 +115,8 @@ def cityscapes_dual_resolution() -> TrainConfig:
     Their settings: gradient descent at 1e-3, crops of 896, batches of 16, 175 epochs; the first
     100 with relaxed boundaries and a linear decay, which then starts a second time with power 1.5
     while boundaries count twice; half of the crops class-uniform out of tiles of 1024, up to epoch
-    150. Not theirs: the network; blurred crops (sigma 0.15 to 1.3), bicubic resizing, and class
-    weights of each crop within the relaxed loss, which are left out.
+    150; every crop blurred (sigma 0.15 to 1.3). Not theirs: the network; bicubic resizing, and
+    class weights of each crop within the relaxed loss, which are left out.
 
     Command::
 
@@ -133,6 +138,7 @@ def cityscapes_dual_resolution() -> TrainConfig:
         input_size=(1024, 2048),
         crop_size=(896, 896),
         scale_range=(0.5, 2.0),
+        blur=1.0,
         epochs=175,
         batch_size=16,
         optimizer='sgd',

@@ -9,9 +9,9 @@ def kitti_dual_resolution() -> TrainConfig:
     """DualResolutionNet from Cityscapes to KITTI semantics, as Zhu et al. (CVPR 2019) fine-tune.
 
     Their settings: gradient descent at 1e-3 with a linear decay, crops of 360, scales 1 to 2,
-    batches of 16, 90 epochs, half of the crops class-uniform out of tiles of 300; ten networks,
-    each without a tenth of the images, of which one is handed in. Their class weights are of each
-    image, 1 + share of the others; ours are ENet's, of the whole set. Crops are not blurred here.
+    batches of 16, 90 epochs, half of the crops class-uniform out of tiles of 300, every crop
+    blurred; ten networks, each without a tenth of the images, of which one is handed in. Their
+    class weights are of each image, 1 + share of the others; ours are ENet's, of the whole set.
 
     Command, for one tenth; ``cross-validate`` instead of ``fit``, without ``--fold``, does all::
 
@@ -30,6 +30,7 @@ def kitti_dual_resolution() -> TrainConfig:
         input_size=(376, 1248),
         crop_size=(360, 360),
         scale_range=(1.0, 2.0),
+        blur=1.0,
         epochs=90,
         batch_size=16,
         optimizer='sgd',

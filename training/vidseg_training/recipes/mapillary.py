@@ -10,8 +10,8 @@ def mapillary_dual_resolution() -> TrainConfig:
 
     The settings are those with which Zhu et al. (CVPR 2019) train before Cityscapes: gradient
     descent at 2e-2 with a linear decay, crops of 896, scales 0.5 to 2, batches of 16, 175 epochs,
-    class-uniform sampling. Not theirs: the network, and random weights at the start instead of
-    ImageNet's; class weights are of the whole set, theirs of each image.
+    class-uniform sampling, blurred crops. Not theirs: the network, and random weights at the start
+    instead of ImageNet's; class weights are of the whole set, theirs of each image.
 
     Command::
 
@@ -28,6 +28,7 @@ def mapillary_dual_resolution() -> TrainConfig:
         input_size=(960, 1280),
         crop_size=(896, 896),
         scale_range=(0.5, 2.0),
+        blur=1.0,
         epochs=175,
         batch_size=16,
         optimizer='sgd',
