@@ -77,27 +77,29 @@ class Run:
         return f'{self.propagation}_{self.motion}_{self.offset}_{loss}_{self.seed}'
 
 
-def plan(main: str, other: str | None) -> Iterator[Run]:
-    """Yield the 20 runs.
+def plan(main: str, other: str | None, seeds: int = 3, seeds_beyond: int = 1) -> Iterator[Run]:
+    """Yield the runs, 20 by default.
 
     Args:
         main: Source of motion of most rows.
         other: One to be compared with it, instead of the exact motion of the clips.
+        seeds: Of the rows without relaxation at k = 1 and without propagation.
+        seeds_beyond: Of the rows at larger k and of relaxation.
     """
-    for seed in range(3):
+    for seed in range(seeds):
         yield Run(seed=seed)
         yield Run(propagation='joint', motion=main, offset=1, seed=seed)
         yield Run(propagation='label', motion=main, offset=1, seed=seed)
         if other is not None:
             yield Run(propagation='joint', motion=other, offset=1, seed=seed)
-    for offset in (3, 5):
-        yield Run(propagation='joint', motion=main, offset=offset)
-        yield Run(propagation='label', motion=main, offset=offset)
-    yield Run(relaxed=True)
-    for offset in (1, 3, 5):
-        yield Run(propagation='joint', motion=main, offset=offset, relaxed=True)
+    for seed in range(seeds_beyond):
+        for offset in (3, 5):
+            yield Run(propagation='joint', motion=main, offset=offset, seed=seed)
+            yield Run(propagation='label', motion=main, offset=offset, seed=seed)
+        yield Run(relaxed=True, seed=seed)
+        for offset in (1, 3, 5):
+            yield Run(propagation='joint', motion=main, offset=offset, relaxed=True, seed=seed)
     if other is None:
-        yield Run(relaxed=True, seed=1)
         yield Run(propagation='joint', motion='exact', offset=1)
         yield Run(propagation='label', motion='exact', offset=1)
 
@@ -264,6 +266,8 @@ def main() -> int:
     parser.add_argument('--prediction', type=Path, help='checkpoint of a motion network')
     parser.add_argument('--steps', type=int, default=1200, help='default: %(default)s')
     parser.add_argument('--clips', type=int, default=len(TRAIN_SEEDS), help='to train on')
+    parser.add_argument('--seeds', type=int, default=3, help='of the rows at k = 1')
+    parser.add_argument('--seeds-beyond', type=int, default=1, help='of the other rows')
     parser.add_argument('--only', default='*', help='pattern of names, default: %(default)s')
     parser.add_argument('--most', type=int, help='do at most so many runs now')
     parser.add_argument('--threads', type=int, default=1, help='of PyTorch, default: %(default)s')
@@ -285,7 +289,7 @@ def main() -> int:
     done = {row['name'] for row in rows}
     todo = [
         run
-        for run in plan(source, other)
+        for run in plan(source, other, arguments.seeds, arguments.seeds_beyond)
         if run.name not in done and fnmatch(run.name, arguments.only)
     ][: arguments.most]
     seeds = TRAIN_SEEDS[: arguments.clips]

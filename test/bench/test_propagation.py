@@ -122,7 +122,7 @@ def test_a_table_has_at_most_20_runs_with_three_seeds_where_it_matters(
 ) -> None:
     bench = script('propagation_orderings')
     runs = list(bench.plan('dis', other))
-    assert len({run.name for run in runs}) == len(runs) == 20
+    assert len({run.name for run in runs}) == len(runs) == (20 if other else 19)
     first = [run for run in runs if run.offset <= 1 and not run.relaxed and run.motion != 'exact']
     assert [run.seed for run in first if run.propagation == 'label'] == [0, 1, 2]
 
@@ -183,6 +183,7 @@ def test_speed_names_stages_that_make_up_the_whole(
     (row,) = result['rows']
     assert sum(row['shares'].values()) == pytest.approx(1)
     assert min(row['shares'].values()) >= 0
-    assert row['job_over_motion'] > 1
+    assert row['job_over_motion_one_thread'] > 1
+    assert len(row['samples_per_s']) == 3
     assert result['equal_samples']
-    assert len(result['targets']) == 2
+    assert len(result['targets']) == 3
