@@ -1,6 +1,5 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 import hashlib
@@ -192,56 +191,6 @@ def test_other_settings_in_the_same_folder_are_refused(job: Job) -> None:
         match=r'samples made with other settings \(mode, offset\); choose',
     ):
         propagate_clip(job(offset=2, mode='label'))
-
-
-def skips(job: PropagationJob) -> Counter[str]:
-    summary = propagate_clip(job)
-    assert summary.made == 8 - summary.skipped.total()
-    return summary.skipped
-
-
-def test_a_missing_frame_ends_the_way_to_those_beyond(job: Job, clip_folder: Path) -> None:
-    (clip_folder / 'drive_0016.png').unlink()
-    this = job(offset=4, accumulate=True)
-    assert skips(this) == {'missing': 3}  # +2, +3, +4
-    reasons = {name: record.get('skipped') for name, record in samples(this).items()}
-    assert reasons['drive_0014_+01'] is None
-    assert reasons['drive_0014_+03'] == 'missing'
-
-
-def test_an_unreadable_frame_is_counted(job: Job, clip_folder: Path) -> None:
-    (clip_folder / 'drive_0012.png').write_bytes(b'no image')
-    assert skips(job(offset=4, accumulate=True)) == {'unreadable': 3}
-
-
-def test_an_unreadable_labelled_frame_has_no_samples(job: Job, clip_folder: Path) -> None:
-    (clip_folder / 'drive_0014.png').write_bytes(b'no image')
-    assert skips(job(offset=4, accumulate=True)) == {'unreadable': 8}
-
-
-def test_a_frame_of_another_size_is_counted(job: Job, clip_folder: Path) -> None:
-    cv2.imwrite(str(clip_folder / 'drive_0017.png'), np.full((20, 30, 3), 90, np.uint8))
-    assert skips(job(offset=4, accumulate=True)) == {'other size': 2}
-
-
-def test_a_black_frame_is_counted(job: Job, clip_folder: Path) -> None:
-    cv2.imwrite(str(clip_folder / 'drive_0013.png'), np.zeros((40, 60, 3), np.uint8))
-    assert skips(job(offset=4, accumulate=True)) == {'black': 4}
-
-
-def test_a_scene_cut_ends_the_way(job: Job, clip_folder: Path) -> None:
-    noise = np.random.default_rng(5).integers(0, 256, (40, 60, 3), np.uint8)
-    cv2.imwrite(str(clip_folder / 'drive_0017.png'), noise)
-    assert skips(job(offset=4, accumulate=True)) == {'scene cut': 2}
-
-
-def test_a_repeated_frame_has_no_sample_but_those_beyond_have(job: Job, clip_folder: Path) -> None:
-    (clip_folder / 'drive_0016.png').write_bytes((clip_folder / 'drive_0015.png').read_bytes())
-    assert skips(job(offset=4, accumulate=True)) == {'identical': 1}
-
-
-def test_an_offset_beyond_the_clip_is_counted(job: Job) -> None:
-    assert propagate_clip(job(offset=5)).skipped == {'beyond the clip': 2}
 
 
 def test_labels_of_another_size_are_refused(job: Job, label_folder: Path) -> None:

@@ -96,7 +96,10 @@ class Clip(Protocol):
         ...
 
     def fingerprint(self, position: int) -> str:
-        """Return what changes when the frame does, without decoding it; '' if it is missing."""
+        """Return what changes when the frame does, without decoding it; '' if it is missing.
+
+        One that is there and cannot be read has a fingerprint as well.
+        """
         ...
 
 
@@ -158,7 +161,10 @@ class ImageSequence:
         if position not in self._files:
             return ''
         if position not in self._digests:
-            self._digests[position] = file_digest(self._files[position]).hex()
+            try:
+                self._digests[position] = file_digest(self._files[position]).hex()
+            except SourceError:  # as `read` finds it
+                self._digests[position] = 'unreadable'
         return self._digests[position]
 
 
