@@ -5,13 +5,15 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NoReturn
 
 import cv2
 import numpy as np
 import pytest
 
-from vidseg_training.propagation.manifest import read_manifest
+from vidseg_training.cli import main
+from vidseg_training.propagation.manifest import read_manifest, sample_file
 from vidseg_training.propagation.propagate import propagate_clip, PropagationJob
 
 Job = Callable[..., PropagationJob]
@@ -90,3 +92,67 @@ def test_a_repeated_frame_has_no_sample_but_those_beyond_have(job: Job, clip_fol
 
 def test_an_offset_beyond_the_clip_is_counted(job: Job) -> None:
     assert propagate_clip(job(offset=5)).skipped == {'beyond the clip': 2}
+
+
+@pytest.fixture
+def label(tiny_clip: ModuleType, label_folder: Path) -> Callable[[int], Path]:
+    """Return what writes the label map of a frame."""
+
+    def write(frame: int) -> Path:
+        path = label_folder / f'drive_{10 + frame:04d}.png'
+        cv2.imwrite(str(path), tiny_clip.cut_out(tiny_clip.scene()[1], frame))
+        return path
+
+    return write
+
+
+def test_frames_that_are_all_labelled_are_no_neighbours_of_each_other(
+    job: Job,
+    tiny_clip: ModuleType,
+    label: Callable[[int], Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As in a data set that has the labelled frames alone, a second apart."""
+
+    def asked(*_: object) -> NoReturn:
+        raise AssertionError
+
+    for frame in range(tiny_clip.FRAMES):
+        label(frame)
+    summary = propagate_clip(this := job(motion=asked, offset=1))
+    assert (summary.labelled, summary.made) == (9, 0)
+    assert summary.skipped == {'labelled itself': 16, 'beyond the clip': 2}
+    assert propagate_clip(this).skipped == summary.skipped
+    words = ['propagate', this.clip.path, '--labels', str(this.labels)]
+    assert main([*words, '--out', str(this.out / 'other')]) == 2
+    said = capsys.readouterr().err
+    assert 'not one sample was made: 2 beyond the clip, 16 labelled itself' in said
+
+
+def test_beyond_a_labelled_frame_samples_are_made(
+    job: Job, tiny_clip: ModuleType, label: Callable[[int], Path]
+) -> None:
+    label(6)
+    this = job(offset=4, accumulate=True)
+    summary = propagate_clip(this)
+    assert summary.skipped == {'labelled itself': 2, 'beyond the clip': 2}
+    records = records_of(this)
+    assert records['drive_0014_+02']['skipped'] == 'labelled itself'
+    assert records['drive_0016_-02']['skipped'] == 'labelled itself'
+    found = cv2.imread(
+        str(this.out / 'drive' / sample_file('labels', 'drive_0014_+03')), cv2.IMREAD_UNCHANGED
+    )
+    assert found is not None
+    truth = tiny_clip.cut_out(tiny_clip.scene()[1], 7)
+    np.testing.assert_array_equal(found[:, :-6], truth[:, :-6])
+
+
+def test_a_label_map_comes_and_goes(job: Job, label: Callable[[int], Path]) -> None:
+    this = job(offset=1)
+    assert propagate_clip(this).made == 2
+    path = label(5)
+    assert propagate_clip(this).skipped == {'labelled itself': 2}
+    path.unlink()
+    summary = propagate_clip(this)
+    assert (summary.made, summary.kept) == (1, 1)
+    assert not summary.skipped

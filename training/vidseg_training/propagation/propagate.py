@@ -9,11 +9,11 @@ frame does not show is void.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 import sys
-from typing import Any, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,10 @@ from vidseg_training.propagation.sparse_labels import (
 
 Mode: TypeAlias = Literal['joint', 'label']
 Chaining: TypeAlias = Literal['steps', 'direct']
+
+LABELLED: Final = 'labelled itself'
+"""Why there is no sample at a frame with a label map: its own labels are better. So there is none
+in a clip that has the labelled frames alone, and takes one for the neighbour of the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +173,7 @@ class _ClipWork:
         else:
             msg = f'{job.clip.path} has no labels of its own; give a folder of them (--labels)'
             raise ParameterError(msg)
+        self.labelled = frozenset(self.labels.positions)
         self.window = FrameWindow(self.clip, reach, settings.cut_error)
         self.manifest = Manifest(job.out / job.clip.name, self._header(job.clip))
         self.summary = ClipSummary(name=job.clip.name)
@@ -200,34 +205,33 @@ class _ClipWork:
         """Make the samples around one labelled frame."""
         self.window.move(position)
         for direction in (-1, 1):
-            names = {
-                distance: f'{self.clip.frame_name(position)}_{direction * distance:+03d}'
-                for distance in self.settings.distances
-            }
-            inputs = {distance: self._inputs(position, direction * distance) for distance in names}
-            wanted = []
-            for distance, name in names.items():
-                if self.manifest.holds(name, inputs[distance]):
-                    self._count(self.manifest.records[name], is_new=False)
-                else:
-                    wanted.append(distance)
-            for distance, way in self._ways(position, direction, wanted):
-                record: dict[str, Any] = {
-                    'name': names[distance],
+            wanted: dict[int, Record] = {}
+            for distance in self.settings.distances:
+                offset = direction * distance
+                record: Record = {
+                    'name': f'{self.clip.frame_name(position)}_{offset:+03d}',
                     'source': self.clip.frame_name(position),
-                    'offset': direction * distance,
-                    'inputs': inputs[distance],
+                    'offset': offset,
+                    'inputs': self._inputs(position, offset),
                 }
+                if self.manifest.holds(record['name'], record['inputs']):
+                    self._count(self.manifest.records[record['name']], is_new=False)
+                elif position + offset in self.labelled:
+                    self.writer.add(record | {'skipped': LABELLED})
+                else:
+                    wanted[distance] = record
+            for distance, way in self._ways(position, direction, wanted):
+                record = wanted[distance]
                 if isinstance(way, Correspondence):
                     target = position + direction * distance
                     record['target'] = self.clip.frame_name(target)
-                    self.writer.add(record, self._sample(names[distance], position, target, way))
+                    self.writer.add(record, self._sample(record['name'], position, target, way))
                 else:
                     self.writer.add(record | {'skipped': way})
 
     def forget_unlabelled(self) -> None:
         """Let the manifest say of samples whose label map is gone that there are none."""
-        labelled = {self.clip.frame_name(position) for position in self.labels.positions}
+        labelled = {self.clip.frame_name(position) for position in self.labelled}
         for record in list(self.manifest.records.values()):
             if record['source'] not in labelled and 'skipped' not in record:
                 kept = {key: record[key] for key in ('name', 'source', 'offset')}
@@ -243,12 +247,13 @@ class _ClipWork:
         spacing = abs(offset) if self.settings.chaining == 'direct' else 1
         beyond = self.motion.past_frames * spacing
         prints = map(self._fingerprint, range(first - beyond, last + beyond + 1))
-        return digest_of([self.labels.fingerprint(position), *prints])
+        labelled = [LABELLED] if position + offset in self.labelled else []
+        return digest_of([self.labels.fingerprint(position), *prints, *labelled])
 
     def _fingerprint(self, position: int) -> str:
         return self.clip.fingerprint(position) if 0 <= position < len(self.clip) else ''
 
-    def _count(self, record: Mapping[str, Any], *, is_new: bool) -> None:
+    def _count(self, record: Record, *, is_new: bool) -> None:
         if 'skipped' in record:
             self.summary.skipped[record['skipped']] += 1
             return
@@ -257,7 +262,7 @@ class _ClipWork:
         self.summary.coverage_sum += record['coverage']
 
     def _ways(
-        self, position: int, direction: int, wanted: Sequence[int]
+        self, position: int, direction: int, wanted: Collection[int]
     ) -> Iterator[tuple[int, Correspondence | Reason]]:
         """Find the frames at distances in a labelled one, or say why not.
 
