@@ -3,6 +3,7 @@
 """A second thread writes samples in order, loses none, and ends with the job."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 import threading
@@ -59,7 +60,6 @@ def test_records_come_in_order_also_those_without_a_sample(folder: Path) -> None
         for number in range(7):
             made = sample(f's{number}') if number % 3 else None
             writer.add({'name': f's{number}'}, made)
-        writer.finish()
     assert [record['name'] for record in taken] == [f's{number}' for number in range(7)]
     assert [sorted(record) for record in taken[:2]] == [['name'], ['coverage', 'name', 'sha256']]
     assert taken[1] == {'name': 's1', **write_sample(folder, sample('s1'), 'agree')}
@@ -82,7 +82,6 @@ def test_few_samples_wait(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
         threading.Timer(0.05, may_write.set).start()
         writer.add({'name': 2}, sample('s2'))  # waits for the first
         assert [record['name'] for record in taken][:1] == [0]
-        writer.finish()
     assert [record['name'] for record in taken] == [0, 1, 2]
 
 
@@ -93,11 +92,89 @@ def test_after_one_that_cannot_be_written_no_record_is_handed_on(folder: Path) -
         with SampleWriter(folder, 'agree', taken.append, in_background=True) as writer:
             for name in ('s0', 'absent/s1', 's2'):
                 writer.add({'name': name}, sample(name))
-            writer.finish()
 
     with pytest.raises(OutputError, match=r'cannot write .*absent.*s1\.jpg'):
         write_three()
     assert [record['name'] for record in taken] == ['s0']
+    assert not writing_threads()
+
+
+@pytest.mark.parametrize('error', [MemoryError('none left'), OutputError('torn'), SystemExit(3)])
+def test_whatever_keeps_one_from_being_written_no_later_record_is_handed_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    written: list[str] = []
+
+    def write(where: Path, made: Sample, occlusion: Any) -> Record:
+        if made.name == 's1':
+            raise error
+        record = write_sample(where, made, occlusion)
+        written.append(made.name)
+        return record
+
+    monkeypatch.setattr(sample_writer, 'write_sample', write)
+    taken: list[Record] = []
+
+    def write_four() -> None:
+        with SampleWriter(folder, 'agree', taken.append, in_background=True) as writer:
+            for name in ('s0', 's1', 's2'):
+                writer.add({'name': name}, sample(name))
+            wait_for(folder / 'confidence' / 's2.png')  # it is there, but after one that is not
+            writer.add({'name': 's3'}, sample('s3'))
+
+    with pytest.raises(type(error)):
+        write_four()
+    assert 's2' in written
+    assert [record['name'] for record in taken] == ['s0']
+    assert not writing_threads()
+
+
+@pytest.mark.parametrize('in_background', [False, True])
+@pytest.mark.parametrize('error', [OutputError('torn'), KeyboardInterrupt()])
+def test_after_a_record_that_is_refused_no_later_one_is_handed_on(
+    folder: Path, error: BaseException, *, in_background: bool
+) -> None:
+    taken: list[str] = []
+
+    def take(record: Record) -> None:
+        if record['name'] == 's1':
+            raise error
+        taken.append(record['name'])
+
+    def write_four() -> None:
+        with SampleWriter(folder, 'agree', take, in_background=in_background) as writer:
+            for name in ('s0', 's1', 's2', 's3'):
+                writer.add({'name': name}, sample(name))
+
+    with pytest.raises(type(error)):
+        write_four()
+    assert taken == ['s0']
+    assert not writing_threads()
+
+
+def test_an_interruption_while_the_last_are_awaited_loses_no_written_sample(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Record] = []
+    waited: list[bool] = []
+    original = Future.result
+
+    def interrupted(future: Future[Record], timeout: float | None = None) -> Record:
+        if not waited:
+            waited.append(True)
+            raise KeyboardInterrupt
+        return original(future, timeout)
+
+    def write_two() -> None:
+        with SampleWriter(folder, 'agree', taken.append, in_background=True) as writer:
+            for name in ('s0', 's1'):
+                writer.add({'name': name}, sample(name))
+                wait_for(folder / 'confidence' / f'{name}.png')
+            monkeypatch.setattr(Future, 'result', interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_two()
+    assert [record['name'] for record in taken] == ['s0', 's1']
     assert not writing_threads()
 
 

@@ -147,7 +147,6 @@ def propagate_clip(job: PropagationJob, progress: Progress | None = None) -> Cli
             work.propagate(position)
             if progress is not None:
                 progress(number, len(positions))
-        work.writer.finish()
     work.forget_unlabelled()
     work.summary.labelled = len(positions)
     return work.summary

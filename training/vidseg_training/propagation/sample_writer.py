@@ -4,7 +4,7 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidseg_ros.core.atomic_file import write_atomically
-from vidseg_ros.core.errors import OutputError
 from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_ros.core.motion import warp_image
 from vidseg_training.propagation.correspondence import carry_labels, Correspondence, Occlusion
@@ -40,7 +39,8 @@ _CONFIDENCE_STEP: Final = 16
 """Confidence is kept in 16 steps, which halves its file and the time for it."""
 
 _MOST_WAITING: Final = 2
-"""Samples that may be in memory unwritten; motion takes longer than writing, so few are."""
+"""Samples that may be in memory unwritten while there is no other to add; so at most one more is.
+Motion takes longer than writing, so mostly none waits."""
 
 Record: TypeAlias = dict[str, Any]
 """What the manifest says of a sample."""
@@ -104,7 +104,7 @@ def _encode(suffix: str, image: NDArray[Any]) -> bytes:
 class SampleWriter:
     """Writes samples one after the other and hands their records on in that order.
 
-    Everything but the files happens in the caller's thread.
+    Everything but the files happens in the caller's thread. At the end of ``with`` all is written.
     """
 
     def __init__(
@@ -148,22 +148,11 @@ class SampleWriter:
         return done
 
     def _hand_on(self, most_waiting: int) -> None:
+        """Hand on records in order. One that fails stays the first, so none after it is."""
         while len(self._waiting) > most_waiting:
-            record, future = self._waiting.popleft()
-            try:
-                written = future.result()
-            except OutputError:
-                self._waiting.clear()  # records stay in order: none after one that failed
-                raise
-            self._on_written(record | written)
-
-    def finish(self) -> None:
-        """Wait for all samples.
-
-        Raises:
-            OutputError: If one cannot be written.
-        """
-        self._hand_on(0)
+            record, future = self._waiting[0]
+            self._on_written(record | future.result())
+            self._waiting.popleft()
 
     def __enter__(self) -> 'SampleWriter':
         """Return itself."""
@@ -175,8 +164,18 @@ class SampleWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End the thread. After an error what was written already is still handed on."""
-        if self._thread is not None:
-            self._thread.shutdown(cancel_futures=True)
-        with suppress(OutputError, CancelledError):  # the error that is under way is the first one
-            self.finish()
+        """Wait for all samples and end the thread.
+
+        After an error, what is written already is still handed on.
+
+        Raises:
+            OutputError: If a sample cannot be written.
+        """
+        try:
+            if error is None:
+                self._hand_on(0)
+        finally:
+            if self._thread is not None:
+                self._thread.shutdown(cancel_futures=True)
+            with suppress(Exception):  # the error that is under way is the first one
+                self._hand_on(0)
