@@ -98,6 +98,20 @@ def test_a_foreground_that_moves_hides_what_was_behind_it() -> None:
     assert carry_labels(labels, way)[0].tolist() == [0, 0, 7, 7, 255, 255, 0, 0]
 
 
+def test_a_source_may_give_the_same_array_again_and_again() -> None:
+    buffer = np.zeros((1, 8, 2), np.float32)
+    shifts = iter([1, -1])
+
+    def flow(_first: NDArray[np.uint8], _second: NDArray[np.uint8]) -> NDArray[np.float32]:
+        buffer[..., 0] = next(shifts)
+        return buffer
+
+    frames = [ClipFrame(at, np.zeros((1, 8, 3), np.uint8)) for at in (1, 0)]
+    way = correspond(FlowMotion('one', flow), *frames)
+    assert (way.flow[..., 0] == 1).all()
+    assert way.confidence[0].tolist() == [255] * 7 + [0]
+
+
 def test_steps_add_up_and_the_least_sure_one_counts() -> None:
     step, before = sure(shift(1), 200), sure(shift(2))
     before.confidence[0] = [255, 90, 0, 255, 255]

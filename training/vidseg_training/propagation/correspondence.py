@@ -57,7 +57,10 @@ def correspond(
 def _checked(
     motion: MotionSource, flow: NDArray[np.float32], frame: ClipFrame
 ) -> NDArray[np.float32]:
-    """Return what a source gave as float32; any function can be one, and give anything."""
+    """Return a copy of what a source gave, as float32.
+
+    Any function can be a source, and give anything; also the same array each time.
+    """
     flow = np.asarray(flow)
     height, width = frame.image.shape[:2]
     if flow.shape != (height, width, 2) or flow.dtype.kind != 'f' or not np.isfinite(flow).all():
@@ -67,7 +70,7 @@ def _checked(
             'pixels of that frame'
         )
         raise ParameterError(msg)
-    return flow.astype(np.float32, copy=False)
+    return np.array(flow, np.float32)
 
 
 def carry_labels(

@@ -56,7 +56,7 @@ class MotionSource(Protocol):
 
         Returns:
             (H, W, 2) float32 px (x, y): what is at p in ``target`` is at p + flow(p) in
-            ``source``.
+            ``source``. It may be the same array each time: `correspond` copies it.
         """
         ...
 
