@@ -36,7 +36,7 @@ def test_a_window_depends_on_seed_and_number_alone(
     assert not torch.equal(first[5].source, other[5].source)
 
 
-def test_windows_are_cropped_mirrored_reversed_and_lack_a_past(
+def test_windows_are_cropped_mirrored_and_lack_a_past(
     scenes: list[Scene], config: MotionConfig
 ) -> None:
     windows = MotionWindows(scenes, config, dis_flow)
@@ -52,6 +52,32 @@ def test_windows_are_cropped_mirrored_reversed_and_lack_a_past(
     # 2 px a frame, one or two frames apart, either way by mirror or time.
     assert shifts == {-4, -2, 2, 4}
     assert 2 <= alone <= 20
+
+
+def test_time_runs_either_way(config: MotionConfig) -> None:
+    """Mirrors cannot be taken for it: each frame is even, and brighter than the one before."""
+    frames = [np.full((72, 96, 3), 20 * number, np.uint8) for number in range(12)]
+    windows = MotionWindows([Scene('brighter', frames)], config, None)
+    forward = 0
+    for number in range(40):
+        previous, source, _, target = (plane.mean().item() for plane in windows[number])
+        assert source != target
+        forward += source < target
+        if previous != source:  # it has a past, which is on the other side
+            assert (previous < source) == (source < target)
+    assert 10 <= forward <= 30
+
+
+def test_a_flow_may_be_the_same_array_each_time(scenes: list[Scene], config: MotionConfig) -> None:
+    buffer = np.zeros((64, 64, 2), np.float32)
+
+    def flow(_first: NDArray[np.uint8], _second: NDArray[np.uint8]) -> NDArray[np.float32]:
+        buffer[...] += 1
+        return buffer
+
+    windows = MotionWindows(scenes, config, flow)
+    batch = [windows[number] for number in range(3)]
+    assert [sample.guess.unique().tolist() for sample in batch] == [[1], [2], [3]]
 
 
 def test_the_past_continues_the_motion(scenes: list[Scene], config: MotionConfig) -> None:

@@ -64,11 +64,11 @@ def first_guess(
 
 
 def to_sample(window: Window, guess: NDArray[np.float32]) -> MotionSample:
-    """Bring a window (H, W, 3) uint8 and its guess (H, W, 2) float32 px to tensors."""
+    """Bring a window (H, W, 3) uint8 and its guess (H, W, 2) float32 px to tensors, as copies."""
     previous, source, target = (
         torch.from_numpy(frame).permute(2, 0, 1).float() / 255 for frame in window
     )
-    return MotionSample(previous, source, torch.from_numpy(guess).permute(2, 0, 1), target)
+    return MotionSample(previous, source, torch.tensor(guess).permute(2, 0, 1), target)
 
 
 def to_batch(window: Window, guess: NDArray[np.float32], device: torch.device) -> MotionSample:
