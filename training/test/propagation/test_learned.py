@@ -4,11 +4,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 import pytest
 from safetensors.torch import save_file
 import torch
 
 from vidseg_ros.core.errors import ParameterError, SourceError
+from vidseg_ros.core.fleet.record import file_digest
 from vidseg_ros.core.motion import dis_flow
 from vidseg_training.motion_config import MotionConfig
 from vidseg_training.motion_training import train_motion
@@ -62,6 +64,23 @@ def test_a_network_with_a_flow_of_ones_own_asks_for_it(weights: Path, tmp_path: 
     with pytest.raises(ParameterError, match=r'starts from a flow of its trainer'):
         LearnedMotion.load(path)
     assert LearnedMotion.load(path, dis_flow).network.mode == 'reconstruction'
+
+
+def test_the_name_follows_the_flow_where_the_file_does_not_say_it(
+    weights: Path, tmp_path: Path
+) -> None:
+    def my_flow(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return dis_flow(first, second) / 2
+
+    recorded = LearnedMotion.load(weights)
+    assert recorded.name == f'reconstruction-{file_digest(weights).hex()[:8]}'
+    assert LearnedMotion.load(weights, dis_flow).name == recorded.name
+    assert LearnedMotion.load(weights, my_flow).name == f'{recorded.name}-my_flow'
+    own = tmp_path / 'own.safetensors'
+    about = {'motion': '{"mode": "reconstruction", "width": 8, "flow": "own"}'}
+    save_file(recorded.network.state_dict(), own, about)
+    names = [LearnedMotion.load(own, flow).name for flow in (my_flow, dis_flow)]
+    assert [name.rpartition('-')[2] for name in names] == ['my_flow', 'dis_flow']
 
 
 def test_prediction_does_not_look_at_the_target(moving_clip: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from vidseg_training.data.clips import Window
 from vidseg_training.data.motion_windows import first_guess, to_batch, to_flow
 from vidseg_training.motion_weights import read_motion, WEIGHTS
 from vidseg_training.networks.motion import MotionNet
-from vidseg_training.propagation.motion import ClipFrame, FLOW_METHODS
+from vidseg_training.propagation.motion import ClipFrame, FLOW_METHODS, function_name
 
 
 @final
@@ -25,7 +25,8 @@ class LearnedMotion:
     """A motion network and the optical flow that it starts from, see `MotionSource`.
 
     Attributes:
-        name: Mode of the network and the start of the SHA-256 of its file.
+        name: Mode of the network and the start of the SHA-256 of its file; behind it the name of
+            a flow of the user's own.
         past_frames: It makes use of one frame beyond the source, and does without.
         network: In evaluation mode.
         flow: Its first guess; None: no motion.
@@ -62,7 +63,10 @@ class LearnedMotion:
             raise ParameterError(msg)
         network.to('cuda' if torch.cuda.is_available() else 'cpu')
         name = f'{network.mode}-{file_digest(path).hex()[:8]}'
-        return cls(name, network, flow or FLOW_METHODS.get(stored_flow))
+        recorded = FLOW_METHODS.get(stored_flow)
+        if flow is not None and flow is not recorded:  # of which the file does not tell
+            name = f'{name}-{function_name(flow)}'
+        return cls(name, network, flow or recorded)
 
     def backward_flow(
         self, target: ClipFrame, source: ClipFrame, past: Sequence[ClipFrame]

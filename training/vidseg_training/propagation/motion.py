@@ -142,6 +142,11 @@ MotionChoice: TypeAlias = 'str | Path | Callable[..., NDArray[np.float32]] | Mot
 `MotionSource`, which must be picklable where clips go to other processes."""
 
 
+def function_name(function: Callable[..., object]) -> str:
+    """Return what manifests call a flow method; that of an object is its class."""
+    return str(getattr(function, '__name__', type(function).__name__))
+
+
 def open_motion(choice: MotionChoice, street: StreetClip | None = None) -> MotionSource:
     """Open a motion source.
 
@@ -155,7 +160,7 @@ def open_motion(choice: MotionChoice, street: StreetClip | None = None) -> Motio
     if hasattr(choice, 'backward_flow'):
         return cast('MotionSource', choice)
     if callable(choice):
-        return FlowMotion(getattr(choice, '__name__', type(choice).__name__), choice)
+        return FlowMotion(function_name(choice), choice)
     if choice == EXACT:
         if street is None:
             msg = f'--motion {EXACT} is known of street clips only (street:SEED); use dis'
