@@ -66,6 +66,13 @@ def test_samples_of_the_offset_follow_the_labelled_images(
         np.testing.assert_array_equal(labels, np.repeat([[255] * 32 + [2 + k] * 32], 48, 0))
 
 
+def test_training_reads_no_confidence(camvid_folder: Path, samples: Path) -> None:
+    mixed = WithPropagated(CamVid(camvid_folder, 'train'), samples, 'joint', 1)
+    for path in (samples / 'drive' / 'confidence').iterdir():
+        path.unlink()
+    assert mixed[6][1].max() == 255
+
+
 def test_what_does_not_fit_is_refused(camvid_folder: Path, samples: Path) -> None:
     labelled = CamVid(camvid_folder, 'train')
     with pytest.raises(SourceError, match=r'no samples at ±3 in .*, there are ±1, ±2, ±3; make'):
@@ -113,9 +120,18 @@ def test_the_last_epochs_have_labelled_images_alone(
         assert {draw.image for draw in sampler if draw.contain is not None} == expected
 
 
-@pytest.mark.parametrize('mode', ['joint', 'label'])
+def losses_of(folder: Path) -> list[float]:
+    lines = map(json.loads, (folder / 'log.jsonl').read_text().splitlines())
+    return [line['loss'] for line in lines if 'loss' in line]
+
+
+@pytest.mark.parametrize(('mode', 'relaxed'), [('joint', 0), ('label', 0), ('joint', 0.5)])
 def test_a_run_learns_from_samples(
-    small_config: TrainConfig, samples: Path, tmp_path: Path, mode: Literal['joint', 'label']
+    small_config: TrainConfig,
+    samples: Path,
+    tmp_path: Path,
+    mode: Literal['joint', 'label'],
+    relaxed: float,
 ) -> None:
     manifest = samples / 'drive' / 'manifest.jsonl'
     manifest.write_text(manifest.read_text().replace('joint', mode))
@@ -127,6 +143,7 @@ def test_a_run_learns_from_samples(
         propagated_licence='MIT',
         offset=2,
         accumulate=True,
+        relaxed_share=relaxed,
     )
     run(config, tmp_path / 'run')
     trained, network, _ = load_run(tmp_path / 'run')
@@ -137,8 +154,11 @@ def test_a_run_learns_from_samples(
         network.state_dict()['head.1.bias'], trained.state['head.1.bias'] - weights.log()
     )
     assert read_weights(tmp_path / 'run' / WEIGHTS).class_weights == trained.class_weights
-    log = (tmp_path / 'run' / 'log.jsonl').read_text().splitlines()
-    assert sum('loss' in json.loads(line) for line in log) == 5  # 6 + 4 images, 2 a step
+    losses = losses_of(tmp_path / 'run')
+    assert len(losses) == 5  # 6 + 4 images, 2 a step
+    if relaxed:
+        run(replace(config, relaxed_share=0), tmp_path / 'strict')
+        assert losses[0] < losses_of(tmp_path / 'strict')[0]
 
 
 def test_samples_and_their_licence_are_named(

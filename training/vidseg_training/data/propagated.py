@@ -14,7 +14,7 @@ from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.data.sampling import LabelledImages
 from vidseg_training.propagation.manifest import MANIFEST, read_manifest
-from vidseg_training.propagation.pictures import read_sample
+from vidseg_training.propagation.pictures import read_plane
 
 
 class WithPropagated:
@@ -74,11 +74,11 @@ class WithPropagated:
         if index < self.real:
             return self._labelled[index]
         clip, record = self._samples[index - self.real]
-        sample = read_sample(clip, record)
-        if sample.image.shape[:2] != sample.labels.shape:
+        image, labels = (read_plane(clip, record, kind) for kind in ('images', 'labels'))
+        if image.shape[:2] != labels.shape:
             msg = f'sample {record["name"]} of {clip}: its image and labels differ in size'
             raise SourceError(msg)
-        image, labels = sample.image, resize_labels(sample.labels, self._size)
+        labels = resize_labels(labels, self._size)
         strange = np.unique(labels[(labels >= len(self.label_set)) & (labels != IGNORE_ID)])
         if strange.size:
             msg = (

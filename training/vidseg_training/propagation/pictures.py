@@ -19,7 +19,7 @@ from vidseg_ros.core.class_list import parse_classes
 from vidseg_ros.core.errors import OutputError, SourceError
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
 from vidseg_ros.core.overlay import blend, contact_sheet, legend
-from vidseg_training.propagation.manifest import FILES, MANIFEST, read_manifest, sample_file
+from vidseg_training.propagation.manifest import MANIFEST, read_manifest, sample_file
 
 SHEET: Final = 'samples.png'
 VIDEO: Final = 'samples.webm'
@@ -122,22 +122,38 @@ def read_sample(folder: Path, record: Mapping[str, Any]) -> Sample:
     Raises:
         SourceError: If a file is missing or damaged.
     """
-    planes: list[NDArray[np.uint8]] = []
-    for kind, how in zip(FILES, (cv2.IMREAD_COLOR, *[cv2.IMREAD_UNCHANGED] * 2), strict=True):
-        path = folder / sample_file(kind, record['name'])
-        plane = cv2.imread(str(path), how)
-        if plane is None:
-            msg = f'cannot read {path}; propagate again, which makes missing samples anew'
-            raise SourceError(msg)
-        planes.append(plane.astype(np.uint8, copy=False))
-    image, labels, confidence = planes
     return Sample(
         caption=f'{record["source"]} {record["offset"]:+d}',
-        image=cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False),
-        labels=labels,
-        confidence=confidence,
+        image=read_plane(folder, record, 'images'),
+        labels=read_plane(folder, record, 'labels'),
+        confidence=read_plane(folder, record, 'confidence'),
         coverage=record['coverage'],
     )
+
+
+def read_plane(folder: Path, record: Mapping[str, Any], kind: str) -> NDArray[np.uint8]:
+    """Read one file of a sample.
+
+    Args:
+        folder: Of the clip.
+        record: Of the manifest.
+        kind: Key of `FILES`.
+
+    Returns:
+        The image (H, W, 3) uint8 RGB, or the labels or the confidence as stored, (H, W) uint8.
+
+    Raises:
+        SourceError: If it is missing or damaged.
+    """
+    path = folder / sample_file(kind, record['name'])
+    is_image = kind == 'images'
+    plane = cv2.imread(str(path), cv2.IMREAD_COLOR if is_image else cv2.IMREAD_UNCHANGED)
+    if plane is None:
+        msg = f'cannot read {path}; propagate again, which makes missing samples anew'
+        raise SourceError(msg)
+    if is_image:
+        plane = cv2.cvtColor(plane, cv2.COLOR_BGR2RGB)
+    return plane.astype(np.uint8, copy=False)
 
 
 def _spread(records: Sequence[Mapping[str, Any]], count: int) -> list[Mapping[str, Any]]:
