@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 import errno
+import fcntl
 from pathlib import Path
 import subprocess
 import sys
@@ -15,10 +16,11 @@ from vidseg_training import run_lock
 from vidseg_training.config import TrainConfig
 from vidseg_training.cross_validation import cross_validate
 from vidseg_training.fitting import run
+from vidseg_training.folder_lock import LOCK
 from vidseg_training.motion_config import MotionConfig
 from vidseg_training.motion_training import train_motion
 from vidseg_training.recipes.own import street_compact
-from vidseg_training.run_lock import alone_in, LOCK
+from vidseg_training.run_lock import alone_in
 
 HOLDER = """
 import sys, time
@@ -113,7 +115,7 @@ def test_a_file_system_without_locks(
     def lockf(*_: object) -> NoReturn:
         raise OSError(errno.ENOLCK, 'No locks available')
 
-    monkeypatch.setattr(run_lock.fcntl, 'lockf', lockf)
+    monkeypatch.setattr(fcntl, 'lockf', lockf)
     with alone_in(tmp_path):
         assert 'No locks available): see to it yourself' in caplog.text
 
@@ -121,7 +123,7 @@ def test_a_file_system_without_locks(
 def test_a_lock_that_its_owner_removes_meanwhile_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lockf, path = run_lock.fcntl.lockf, tmp_path / LOCK
+    lockf, path = fcntl.lockf, tmp_path / LOCK
     removed: list[Path] = []
 
     def late(descriptor: int, how: int) -> None:
@@ -130,6 +132,6 @@ def test_a_lock_that_its_owner_removes_meanwhile_is_none(
             removed.append(path)
         lockf(descriptor, how)
 
-    monkeypatch.setattr(run_lock.fcntl, 'lockf', late)
+    monkeypatch.setattr(fcntl, 'lockf', late)
     with alone_in(tmp_path):
         assert path.exists(), 'else a third one would lock another file'

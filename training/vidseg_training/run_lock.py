@@ -1,29 +1,18 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
-"""One training at a time in a folder: two would write into each other's files."""
+"""One training at a time in a folder."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-import fcntl
-import logging
-import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
-from vidseg_ros.core.atomic_file import make_folder
-from vidseg_ros.core.errors import OutputError, ParameterError
+from vidseg_training.folder_lock import locked
 from vidseg_training.processes import process_index
-
-_logger = logging.getLogger(__name__)
-
-LOCK: Final = '.lock'
 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of a folder; a killed one does not.
-
-    The folder is made if it is absent, and removed then if nothing comes into it.
+    """Keep other trainings out of a folder, see `locked`.
 
     Raises:
         ParameterError: If another process trains there.
@@ -32,50 +21,5 @@ def alone_in(folder: Path) -> Iterator[None]:
     if process_index() != 0:  # the first process of a run speaks for the others
         yield
         return
-    made = not folder.exists()
-    make_folder(folder)
-    path = folder / LOCK
-    descriptor = _lock(path)
-    try:
+    with locked(folder, 'trains'):
         yield
-    finally:
-        with suppress(OSError):
-            path.unlink()
-        os.close(descriptor)
-        if made:  # a run that is refused leaves nothing behind
-            with suppress(OSError):
-                folder.rmdir()
-
-
-def _lock(path: Path) -> int:
-    """Return a descriptor of the file, locked.
-
-    The kernel drops such a lock when its process ends, however it does, and does not hand it on to
-    the processes that load images.
-    """
-    while True:
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            msg = f'cannot write to {path.parent}: {error.strerror}; choose another --out'
-            raise OutputError(msg) from error
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            os.close(descriptor)
-            msg = (
-                f'another process trains in {path.parent}: wait for it, end it, or choose '
-                'another --out'
-            )
-            raise ParameterError(msg) from error
-        except OSError as error:  # a file system without locks
-            _logger.warning(
-                'cannot lock %s (%s): see to it yourself that nothing else trains there',
-                path.parent,
-                error.strerror,
-            )
-            return descriptor
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), path.stat()):
-                return descriptor
-        os.close(descriptor)  # who had it before has just removed the file

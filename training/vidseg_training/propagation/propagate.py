@@ -10,7 +10,9 @@ frame does not show is void.
 
 from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+import os
 from pathlib import Path
 import sys
 from typing import Final, Literal, TypeAlias
@@ -22,6 +24,7 @@ from vidseg_ros.core.atomic_file import make_folder
 from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.core.fleet import Progress
 from vidseg_ros.core.malloc import keep_freed_memory
+from vidseg_training.folder_lock import locked
 from vidseg_training.propagation.clip import Clip, ClipReference, StreetSequence
 from vidseg_training.propagation.correspondence import (
     chain,
@@ -135,19 +138,18 @@ def propagate_clip(job: PropagationJob, progress: Progress | None = None) -> Cli
 
     Raises:
         SourceError: If clip or labels cannot be read or do not fit each other.
-        ParameterError: If the folder holds samples of other settings, or there is no such
-            motion source.
+        ParameterError: If the folder holds samples of other settings, another process writes
+            into it, or there is no such motion source.
         OutputError: If a sample cannot be written; what is done stays, and a rerun goes on.
     """
     keep_freed_memory(of_any_size=True)  # every sample takes the same large blocks
     work = _ClipWork(job)
     positions = work.labels.positions
-    with work.writer:
+    with work.writing():
         for number, position in enumerate(positions, start=1):
             work.propagate(position)
             if progress is not None:
                 progress(number, len(positions))
-    work.forget_unlabelled()
     work.summary.labelled = len(positions)
     return work.summary
 
@@ -174,17 +176,27 @@ class _ClipWork:
             raise ParameterError(msg)
         self.labelled = frozenset(self.labels.positions)
         self.window = FrameWindow(self.clip, reach, settings.cut_error)
-        self.manifest = Manifest(job.out / job.clip.name, self._header(job.clip))
         self.summary = ClipSummary(name=job.clip.name)
-        self.writer = SampleWriter(
-            self.manifest.folder,
-            settings.occlusion,
-            self._take,
-            in_background=job.threads != 1,
-        )
+        self._job = job
         self._read: tuple[int, NDArray[np.uint8]] | None = None
-        for folder in FILES:
-            make_folder(self.manifest.folder / folder)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Open the folder of the samples, alone in there; at the end all are written."""
+        folder = self._job.out / self._job.clip.name
+        with _alone_in(folder):
+            self.manifest = Manifest(folder, self._header(self._job.clip))
+            for kind in FILES:
+                make_folder(folder / kind)
+            self.writer = SampleWriter(
+                folder,
+                self.settings.occlusion,
+                self._take,
+                in_background=self._job.threads != 1,
+            )
+            with self.writer:
+                yield
+            self._forget_unlabelled()
 
     def _header(self, clip: ClipReference) -> dict[str, object]:
         settings = self.settings
@@ -228,7 +240,7 @@ class _ClipWork:
                 else:
                     self.writer.add(record | {'skipped': way})
 
-    def forget_unlabelled(self) -> None:
+    def _forget_unlabelled(self) -> None:
         """Let the manifest say of samples whose label map is gone that there are none."""
         labelled = {self.clip.frame_name(position) for position in self.labelled}
         for record in list(self.manifest.records.values()):
@@ -335,6 +347,13 @@ class _ClipWork:
             )
             raise SourceError(msg)
         return labels
+
+
+def _alone_in(folder: Path) -> AbstractContextManager[None]:
+    """Keep other processes out of a folder, unless nobody could write into it anyway."""
+    if folder.exists() and not os.access(folder, os.W_OK):
+        return nullcontext()  # the samples in it may still be complete
+    return locked(folder, 'writes samples')
 
 
 def _limit_torch(threads: int | None) -> None:
