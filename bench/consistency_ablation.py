@@ -100,6 +100,9 @@ def configuration(row: Row, clip: Path, seed: int, args: argparse.Namespace) -> 
     start = {'init': args.runs / START, 'learning_rate': START_RATE} if args.start_epochs else {}
     clips = {'clips': (clip,), 'licence': LICENCE} if row.needs_clips else {}
     teacher = {'teacher': (str(args.teacher),), 'scale': args.scale} if row.distillation else {}
+    terms = dict(row.consistency)
+    if 'temporal' in terms:
+        terms['temporal'] = args.temporal
     return replace(
         baseline(args.data, args.epochs),
         name='consistency_ablation',
@@ -107,7 +110,7 @@ def configuration(row: Row, clip: Path, seed: int, args: argparse.Namespace) -> 
         color_jitter=0.25,
         precision='bf16-mixed',
         seed=seed,
-        consistency=ConsistencyConfig(**row.consistency, **clips, motion=args.motion),
+        consistency=ConsistencyConfig(**terms, **clips, motion=args.motion),
         distillation=DistillationConfig(**row.distillation, **teacher),
         **start,
     )
@@ -225,6 +228,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('data', type=Path, help='folder of CamVid (SegNet split)')
     parser.add_argument('--teacher', type=Path, required=True, help='run, or published weights')
     parser.add_argument('--scale', type=float, default=2.0, help='of images for the teacher')
+    parser.add_argument(
+        '--temporal', type=float, default=TEMPORAL['temporal'], help='weight of the temporal loss'
+    )
     parser.add_argument('--motion', default='farneback', help='farneback or a motion network')
     parser.add_argument('--runs', type=Path, default=Path('runs/consistency_ablation'))
     parser.add_argument('--epochs', type=int, default=24, help='of every row')
@@ -247,6 +253,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         'motion': args.motion if args.motion == 'farneback' else checksum(Path(args.motion)),
         'teacher': [args.teacher.name, checksum(args.teacher)],
         'scale': args.scale,
+        'temporal': args.temporal,
         'rows': {name: row._asdict() for name, row in ROWS.items()},
     }
     where = surroundings('torch', 'lightning')
