@@ -9,12 +9,13 @@ import sys
 import time
 from types import ModuleType
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.fleet import run_jobs
-from vidseg_ros.core.fleet.ray_cluster import RayWorkers
+from vidseg_ros.core.fleet.ray_cluster import _Surroundings, _work, RayWorkers
 from vidseg_ros.core.fleet.worker import Event, Finished
 
 needs_ray = pytest.mark.skipif(not find_spec('ray'), reason='Ray is not installed')
@@ -39,6 +40,22 @@ def test_two_workers_of_ray_one_of_them_killed(toy_jobs: ModuleType, tmp_path: P
     assert [outcome.attempts for outcome in outcomes] == [1, 2, 1]
     assert os.getpid() not in {outcome.result[1] for outcome in outcomes if outcome.result}
     assert {(0, 1, 2), (1, 1, 2), (2, 1, 2)} <= set(progress)
+
+
+@needs_ray
+def test_relative_paths_mean_the_same_in_a_worker_that_was_started_elsewhere(
+    toy_jobs: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drivers, elsewhere = tmp_path / 'driver', tmp_path / 'elsewhere'
+    for folder in (drivers, elsewhere):
+        folder.mkdir()
+    job = toy_jobs.Toy(4, Path())  # its folder is relative
+    news = Mock()
+    for driver, expected in ((drivers, drivers), (tmp_path / 'not here', elsewhere)):
+        monkeypatch.chdir(elsewhere)
+        event = _work(0, job, toy_jobs.where, news, _Surroundings(1, driver))
+        assert isinstance(event, Finished)
+        assert event.result == str(expected)
 
 
 @needs_ray

@@ -38,6 +38,11 @@ def square(job: Toy, progress: Progress) -> tuple[int, int]:
     return job.value**2, os.getpid()
 
 
+def where(job: Toy, _progress: Progress) -> str:
+    """Return what the folder of a job is here."""
+    return str(job.folder.absolute())
+
+
 def refuse(job: Toy, _progress: Progress) -> None:
     """Raise: odd values what a user can mend, even ones what nobody expected."""
     if job.value % 2:

@@ -5,9 +5,10 @@
 from collections.abc import Callable
 from contextlib import suppress
 import os
+from pathlib import Path
 import socket
 import sys
-from typing import Any, Final, final
+from typing import Any, Final, final, NamedTuple
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.fleet.worker import (
@@ -34,6 +35,15 @@ _CLUSTERS: Final = 'RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER'
 """Read when Ray is imported; unless 0, Ray takes an address that others can reach."""
 
 _NO_LIMIT: Final = 1_000_000
+
+
+class _Surroundings(NamedTuple):
+    """What a worker sets up before its job."""
+
+    threads: int | None
+    """Of OpenCV; None leaves them alone."""
+    folder: Path
+    """The driver's working directory, which relative paths start from."""
 
 
 @final
@@ -95,7 +105,7 @@ class RayWorkers:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self._news = Queue(actor_options={'num_cpus': 0, 'scheduling_strategy': here})
         self._task = ray.remote(num_cpus=cpus, max_retries=0)(_work)
-        self._arguments = function, self._news, threads
+        self._arguments = function, self._news, _Surroundings(threads, Path.cwd())
         self._running: dict[Any, int] = {}
 
     def start(self, number: int, job: Any) -> None:  # noqa: ANN401 - any picklable job
@@ -157,14 +167,16 @@ def _work(
     job: Any,  # noqa: ANN401 - any picklable job
     function: Callable[[Any, Progress], Any],
     news: Any,  # noqa: ANN401 - Ray is untyped here
-    threads: int | None,
+    surroundings: _Surroundings,
 ) -> Event:
-    """Do a job in a worker of Ray."""
+    """Do a job in a worker of Ray, with the driver's working directory if this machine has it."""
     from ray.exceptions import RayError  # noqa: PLC0415 - an extra
 
     def tell(done: int, total: int | None) -> None:
         with suppress(RayError):  # a job does not fail because nobody hears of its progress
             news.put(Progressed(number, done, total))
 
-    limit_threads(threads)
+    with suppress(OSError):  # absolute paths may serve without it
+        os.chdir(surroundings.folder)
+    limit_threads(surroundings.threads)
     return do_job(function, number, job, seldom(tell))
