@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 import shlex
 import shutil
-from typing import Any
 
 import av
 import cv2
@@ -12,14 +11,9 @@ import numpy as np
 import pytest
 import tyro
 
-from vidseg_ros.core.fleet import run_jobs
 from vidseg_ros.core.labels import CAMVID
 from vidseg_training.cli import _parser, main
 from vidseg_training.config import TrainConfig
-from vidseg_training.motion_config import MotionConfig
-from vidseg_training.motion_weights import write_motion
-from vidseg_training.networks.motion import MotionNet
-from vidseg_training.propagation import command
 from vidseg_training.propagation.pictures import Sample, write_pictures
 from vidseg_training.propagation.propagate import propagate_clip, PropagationJob
 from vidseg_training.recipes import RECIPES
@@ -30,8 +24,8 @@ def test_a_clip_becomes_samples_and_pictures(
 ) -> None:
     shutil.copy(label_folder / 'drive_0014.png', label_folder / 'drive_0099.png')
     out = tmp_path / 'out'
-    words = ['propagate', str(clip_folder), '--labels', str(label_folder), '--out', str(out)]
-    assert main([*words, '--offset', '2', '--accumulate', '--show']) == 0
+    command = ['propagate', str(clip_folder), '--labels', str(label_folder), '--out', str(out)]
+    assert main([*command, '--offset', '2', '--accumulate', '--show']) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith('drive: 1 labelled frames, 4 samples made, 0 were there already, ')
     assert said[1:] == [
@@ -40,7 +34,7 @@ def test_a_clip_becomes_samples_and_pictures(
         str(out / 'drive' / 'samples.webm'),
     ]
     assert len(list((out / 'drive' / 'images').iterdir())) == 4
-    assert main([*words, '--offset', '2', '--accumulate']) == 0
+    assert main([*command, '--offset', '2', '--accumulate']) == 0
     assert '1 labelled frames, 0 samples made, 4 were there already' in capsys.readouterr().out
 
 
@@ -58,42 +52,6 @@ def test_clips_in_other_processes_give_the_same_samples(
     for path in (tmp_path / 'here').rglob('*.*'):
         there = tmp_path / 'there' / path.relative_to(tmp_path / 'here')
         assert there.read_bytes() == path.read_bytes()
-
-
-@pytest.mark.parametrize('is_folder', [False, True])
-@pytest.mark.usefixtures('clip_folder', 'label_folder')
-def test_workers_of_ray_find_relative_paths_from_elsewhere(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    *,
-    is_folder: bool,
-) -> None:
-    def elsewhere(function: Any, jobs: Any, **_: Any) -> Any:
-        (tmp_path / 'elsewhere').mkdir()
-        with monkeypatch.context() as there:
-            there.chdir(tmp_path / 'elsewhere')
-            return run_jobs(function, jobs)
-
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / 'network').mkdir()
-    write_motion(
-        tmp_path / 'network' / 'motion.safetensors',
-        MotionNet('reconstruction', 8),
-        MotionConfig(clips=('drive',), width=8, flow='none'),
-        step=0,
-    )
-    monkeypatch.setattr(command, 'run_jobs', elsewhere)
-    Path('broken.mp4').write_bytes(b'no video')
-    motion = 'network' if is_folder else 'network/motion.safetensors'
-    words = ['drive', 'broken.mp4', 'street:3@32x48', '--labels', 'labels', '--motion', motion]
-    assert main(['propagate', *words, '--out', 'out', '--ray', 'head:1']) == 2
-    said = capsys.readouterr()
-    assert 'drive: 1 labelled frames, 2 samples made' in said.out
-    assert 'street_3_32x48: 8 labelled frames, 15 samples made' in said.out
-    assert '1 of 3 clips failed:\nbroken.mp4: cannot read video' in said.err
-    assert sorted(path.name for path in Path('out').iterdir()) == ['drive', 'street_3_32x48']
-    assert not list((tmp_path / 'elsewhere').iterdir())
 
 
 def test_clips_whose_frames_have_the_same_names_do_not_share_labels(

@@ -5,7 +5,6 @@
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -71,7 +70,7 @@ def propagate(arguments: argparse.Namespace) -> Iterator[str]:
     with job_progress([job.clip.name for job in jobs]) as (on_progress, on_result):
         outcomes = run_jobs(
             propagate_clip,
-            [_from_anywhere(job) for job in jobs] if arguments.ray else jobs,
+            jobs,
             workers=arguments.jobs,
             ray=arguments.ray,
             threads=_threads(arguments),
@@ -84,13 +83,10 @@ def propagate(arguments: argparse.Namespace) -> Iterator[str]:
     if arguments.show:
         for summary in summaries:
             yield from map(str, write_pictures(arguments.out / summary.name, classes))
-    failed = [
-        f'{job.clip.path}: {outcome.error}'
-        for job, outcome in zip(jobs, outcomes, strict=True)
-        if outcome.error is not None
-    ]
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:
-        msg = f'{len(failed)} of {len(jobs)} clips failed:\n' + '\n'.join(failed)
+        lines = [f'{outcome.job.clip.path}: {outcome.error}' for outcome in failed]
+        msg = f'{len(failed)} of {len(jobs)} clips failed:\n' + '\n'.join(lines)
         raise SourceError(msg)
     if not any(summary.made + summary.kept for summary in summaries):
         msg = f'not one sample was made: {_reasons(summaries)}'
@@ -130,25 +126,6 @@ def list_jobs(arguments: argparse.Namespace) -> list[PropagationJob]:
         )
         for clip in clips
     ]
-
-
-def _from_anywhere(job: PropagationJob) -> PropagationJob:
-    """Return the job with absolute paths: workers of a cluster have other working directories.
-
-    Links are not followed, since they may lead elsewhere on another machine.
-    """
-    clip, motion = job.clip, job.settings.motion
-    if not clip.path.startswith(STREET):
-        clip = clip._replace(path=str(Path(clip.path).absolute()))
-    if isinstance(motion, str | Path) and motion not in {*FLOW_METHODS, EXACT}:
-        motion = Path(motion).absolute() if Path(motion).exists() else motion
-    return replace(
-        job,
-        clip=clip,
-        labels=job.labels and job.labels.absolute(),
-        settings=replace(job.settings, motion=motion),
-        out=job.out.absolute(),
-    )
 
 
 def _threads(arguments: argparse.Namespace) -> int | None:
