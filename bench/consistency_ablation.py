@@ -47,7 +47,7 @@ LICENCE: Final = 'CC BY-NC 4.0, research use (Brostow et al. 2009)'
 class Row(NamedTuple):
     """What a row adds to the baseline."""
 
-    consistency: dict[str, Any]
+    consistency: dict[str, float]
     """Weights of `ConsistencyConfig`."""
     distillation: dict[str, float]
     """Weights of `DistillationConfig`."""
@@ -100,9 +100,10 @@ def configuration(row: Row, clip: Path, seed: int, args: argparse.Namespace) -> 
     start = {'init': args.runs / START, 'learning_rate': START_RATE} if args.start_epochs else {}
     clips = {'clips': (clip,), 'licence': LICENCE} if row.needs_clips else {}
     teacher = {'teacher': (str(args.teacher),), 'scale': args.scale} if row.distillation else {}
-    terms = dict(row.consistency)
-    if 'temporal' in terms:
-        terms['temporal'] = args.temporal
+    terms, lessons = (
+        {name: args.strength * weight for name, weight in weights.items()}
+        for weights in (row.consistency, row.distillation)
+    )
     return replace(
         baseline(args.data, args.epochs),
         name='consistency_ablation',
@@ -111,7 +112,7 @@ def configuration(row: Row, clip: Path, seed: int, args: argparse.Namespace) -> 
         precision='bf16-mixed',
         seed=seed,
         consistency=ConsistencyConfig(**terms, **clips, motion=args.motion),
-        distillation=DistillationConfig(**row.distillation, **teacher),
+        distillation=DistillationConfig(**lessons, **teacher),
         **start,
     )
 
@@ -228,9 +229,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('data', type=Path, help='folder of CamVid (SegNet split)')
     parser.add_argument('--teacher', type=Path, required=True, help='run, or published weights')
     parser.add_argument('--scale', type=float, default=2.0, help='of images for the teacher')
-    parser.add_argument(
-        '--temporal', type=float, default=TEMPORAL['temporal'], help='weight of the temporal loss'
-    )
+    parser.add_argument('--strength', type=float, default=1.0, help='factor of all weights')
     parser.add_argument('--motion', default='farneback', help='farneback or a motion network')
     parser.add_argument('--runs', type=Path, default=Path('runs/consistency_ablation'))
     parser.add_argument('--epochs', type=int, default=24, help='of every row')
@@ -253,7 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         'motion': args.motion if args.motion == 'farneback' else checksum(Path(args.motion)),
         'teacher': [args.teacher.name, checksum(args.teacher)],
         'scale': args.scale,
-        'temporal': args.temporal,
+        'strength': args.strength,
         'rows': {name: row._asdict() for name, row in ROWS.items()},
     }
     where = surroundings('torch', 'lightning')

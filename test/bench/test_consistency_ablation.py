@@ -45,7 +45,7 @@ def _picture(left: int) -> NDArray[np.uint8]:
 
 def _arguments(**values: object) -> Namespace:
     usual = {'data': Path('data'), 'teacher': Path('t.pth'), 'scale': 2.0, 'motion': 'farneback'}
-    return Namespace(**{**usual, 'epochs': 4, 'start_epochs': 0, 'temporal': 3.0, **values})
+    return Namespace(**{**usual, 'epochs': 4, 'start_epochs': 0, 'strength': 1.0, **values})
 
 
 def test_every_row_is_a_valid_configuration(ablation: ModuleType) -> None:
@@ -55,10 +55,10 @@ def test_every_row_is_a_valid_configuration(ablation: ModuleType) -> None:
         assert config.seed == 3
         assert bool(config.consistency.clips) is row.needs_clips
         assert bool(config.distillation.teacher) is bool(row.distillation)
-    weak = _arguments(temporal=0.5)
-    for name, weight in (('baseline', 0.0), ('all of these', 0.5)):
+    weak = _arguments(strength=0.5)
+    for name, weights in (('baseline', (0.0, 0.0)), ('all of these', (1.5, 0.25))):
         config = ablation.configuration(ablation.ROWS[name], Path('half0'), 3, weak)
-        assert config.consistency.temporal == weight
+        assert (config.consistency.temporal, config.distillation.pixel) == weights
     needs = [name for name, row in ablation.ROWS.items() if row.needs_clips]
     assert needs == [
         '+ temporal loss',
