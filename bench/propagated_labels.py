@@ -18,7 +18,7 @@ Rows of other sources that the result file has already are kept; ``--plot`` draw
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 import json
@@ -31,11 +31,13 @@ import numpy as np
 from numpy.typing import NDArray
 from report import finish, RESULTS, surroundings, Target
 
+from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import CAMVID, IGNORE_ID
 from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.motion import round_trip
 from vidseg_ros.evaluation.results_folder import write_json
 from vidseg_training.data.camvid import CamVid
+from vidseg_training.motion_weights import read_motion, WEIGHTS
 from vidseg_training.propagation.correspondence import (
     carry_labels,
     chain,
@@ -223,16 +225,37 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
     """Add the options that name data and sources of motion."""
     parser.add_argument('data', type=Path)
     parser.add_argument('--motion', nargs='*', default=[], help='names, such as dis farneback')
-    parser.add_argument('--learned', nargs=3, action='append', default=[], metavar='X')
+    names = ('NAME', 'WITHOUT_FIRST', 'WITHOUT_SECOND')
+    parser.add_argument('--learned', nargs=3, action='append', default=[], metavar=names)
 
 
 def open_sources(arguments: argparse.Namespace) -> dict[str, tuple[MotionSource, MotionSource]]:
-    """Return the sources for the first half and for the second by name, learned ones first."""
+    """Return the sources for the first half and for the second by name, learned ones first.
+
+    Raises:
+        ParameterError: If a network has learned from frames that it would be scored on.
+    """
+    names = CamVid(arguments.data / 'camvid', 'val').names
+    for _, *paths in arguments.learned:
+        for path, half in zip(map(Path, paths), HALVES, strict=True):
+            check_unseen(path, {names[index] for index in half})
     learned = {
         name: (open_motion(Path(first)), open_motion(Path(second)))
         for name, first, second in arguments.learned
     }
     return learned | {name: (open_motion(name),) * 2 for name in arguments.motion}
+
+
+def check_unseen(path: Path, scored: Collection[str]) -> None:
+    """Complain of a motion network that has learned from images of such names."""
+    clips = map(Path, read_motion(path / WEIGHTS if path.is_dir() else path).clips)
+    seen = {file.name for clip in clips if clip.is_dir() for file in clip.iterdir()}
+    if known := seen.intersection(scored):
+        msg = (
+            f'{path} has learned from {len(known)} of the images that it would be scored '
+            'on; the one that was trained without the first half comes first'
+        )
+        raise ParameterError(msg)
 
 
 def main() -> int:

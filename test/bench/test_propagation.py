@@ -11,9 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 import pytest
 
+from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import IGNORE_ID
 
 pytest.importorskip('torch')
+
+from vidseg_training.motion_config import MotionConfig
+from vidseg_training.motion_weights import write_motion
+from vidseg_training.networks.motion import MotionNet
 
 Script = Callable[[str], ModuleType]
 
@@ -41,6 +46,19 @@ def test_steps_and_direct_motion_agree_where_motion_is_steady(script: Script) ->
         direct, steps = flows.between(target, source), flows.steps(target, source)
         np.testing.assert_array_equal(direct.flow, steps.flow)
         assert direct.flow[0, 0, 0] == source - target
+
+
+def test_a_network_is_not_scored_on_what_it_learned_from(script: Script, tmp_path: Path) -> None:
+    bench = script('propagated_labels')
+    half, weights = tmp_path / 'first_half', tmp_path / 'motion.safetensors'
+    half.mkdir()
+    for name in ('a_000001.png', 'a_000002.png'):
+        (half / name).touch()
+    config = MotionConfig(clips=(str(half), 'drive.mp4'))
+    write_motion(weights, MotionNet('reconstruction', config.width), config, 1)
+    bench.check_unseen(weights, {'a_000009.png'})
+    with pytest.raises(ParameterError, match='learned from 1 of the images that it would be'):
+        bench.check_unseen(tmp_path, {'a_000002.png', 'a_000009.png'})
 
 
 def test_two_sources_are_compared_where_both_have_a_label(script: Script) -> None:

@@ -28,6 +28,8 @@ class StoredMotion(NamedTuple):
     """In evaluation mode."""
     flow: str
     """Name of the optical flow that it starts from, 'none' or 'own'."""
+    clips: tuple[str, ...]
+    """Where it was learned from, paths as of that time."""
 
 
 def settings_text(config: MotionConfig) -> str:
@@ -65,4 +67,4 @@ def read_motion(path: Path) -> StoredMotion:
     settings: dict[str, Any] = json.loads(about[_KEY])
     network = MotionNet(settings['mode'], settings['width'])
     load_weights(network, state, path)
-    return StoredMotion(network.eval(), settings['flow'])
+    return StoredMotion(network.eval(), settings['flow'], tuple(settings.get('clips', ())))

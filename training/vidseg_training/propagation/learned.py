@@ -57,7 +57,7 @@ class LearnedMotion:
             SourceError: If there is no such file, or it is damaged or not ours.
         """
         path = path / WEIGHTS if path.is_dir() else path
-        network, stored_flow = read_motion(path)
+        network, stored_flow, _ = read_motion(path)
         if stored_flow == 'own' and flow is None:
             msg = f'{path} starts from a flow of its trainer: LearnedMotion.load(path, flow)'
             raise ParameterError(msg)
