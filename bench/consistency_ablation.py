@@ -104,6 +104,8 @@ def configuration(row: Row, clip: Path, seed: int, args: argparse.Namespace) -> 
         {name: args.strength * weight for name, weight in weights.items()}
         for weights in (row.consistency, row.distillation)
     )
+    if 'temporal' in terms:
+        terms['picture_error'] = args.picture_error
     return replace(
         baseline(args.data, args.epochs),
         name='consistency_ablation',
@@ -229,6 +231,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('data', type=Path, help='folder of CamVid (SegNet split)')
     parser.add_argument('--teacher', type=Path, required=True, help='run, or published weights')
     parser.add_argument('--scale', type=float, default=2.0, help='of images for the teacher')
+    parser.add_argument(
+        '--picture-error', type=float, default=57.63, help='of the temporal loss, grey levels'
+    )
     parser.add_argument('--strength', type=float, default=1.0, help='factor of all weights')
     parser.add_argument('--motion', default='farneback', help='farneback or a motion network')
     parser.add_argument('--runs', type=Path, default=Path('runs/consistency_ablation'))
@@ -253,6 +258,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         'teacher': [args.teacher.name, checksum(args.teacher)],
         'scale': args.scale,
         'strength': args.strength,
+        'picture_error': args.picture_error,
         'rows': {name: row._asdict() for name, row in ROWS.items()},
     }
     where = surroundings('torch', 'lightning')

@@ -72,16 +72,18 @@ def test_without_weights_the_labelled_images_stay_alone() -> None:
     assert list(objective.parameters()) == []
 
 
-def test_the_temporal_term_compares_the_middle_frame_with_both_neighbours() -> None:
-    objective, clips = ConsistencyObjective(CLIPS, DistillationConfig()), _clips()
+@pytest.mark.parametrize('error', [57.63, 8.0])
+def test_the_temporal_term_compares_the_middle_frame_with_both_neighbours(error: float) -> None:
+    settings = replace(CLIPS, picture_error=error)
+    objective, clips = ConsistencyObjective(settings, DistillationConfig()), _clips()
     step = objective.arrange(_labelled(), clips)
     assert step.images.shape[0] == 8
     assert len(step.labels) == 2  # no frame of the clips has a label
     logits = _logits(8)
     of_clips = logits[2:].view(2, 3, 3, 4, 6)
     expected = (
-        temporal_loss(of_clips[:, 1], of_clips[:, 0], clips.pair(0))
-        + temporal_loss(of_clips[:, 1], of_clips[:, 2], clips.pair(1))
+        temporal_loss(of_clips[:, 1], of_clips[:, 0], clips.pair(0), picture_error=error)
+        + temporal_loss(of_clips[:, 1], of_clips[:, 2], clips.pair(1), picture_error=error)
     ) / 2
     terms = objective.weighted_terms(step, logits)
     assert list(terms) == ['temporal']

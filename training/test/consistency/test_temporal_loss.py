@@ -50,6 +50,8 @@ def test_hand_computed_value() -> None:
     there = _logits([0.6, 0.2, 0.9], [0.4, 0.8, 0.1])
     expected = (2 * 0.3**2 + 2 * 0.3**2 * exp(-30 / ONE_STD)) / 2
     assert temporal_loss(here, there, pair).item() == pytest.approx(expected)
+    strict = (2 * 0.3**2 + 2 * 0.3**2 * exp(-30 / 8)) / 2
+    assert temporal_loss(here, there, pair, picture_error=8).item() == pytest.approx(strict)
 
 
 def test_the_neighbour_is_carried_along_the_motion() -> None:

@@ -130,8 +130,9 @@ class ConsistencyObjective(nn.Module):
 
     def _along_clips(self, clips: Triplets, logits: Tensor) -> Tensor:
         before, now, after = _clip_frames(clips, logits)
+        settings = self._consistency
         losses = [
-            temporal_loss(now, other, clips.pair(which), self._consistency.gradient)
+            temporal_loss(now, other, clips.pair(which), settings.gradient, settings.picture_error)
             for which, other in enumerate((before, after))
         ]
         return torch.stack(losses).mean()

@@ -32,6 +32,10 @@ class ConsistencyConfig:
     """Weight of the temporal loss (`vidseg_training.consistency.temporal_loss`)."""
     gradient: Gradient = 'both'
     """Whether both frames of a pair learn from the temporal loss, or this one alone."""
+    picture_error: float = 57.63
+    """Error of the carried picture, grey levels, at which a pixel counts 1/e in it: one standard
+    deviation of the networks' input. Less is stricter: what is matched badly, small things that
+    move, counts less."""
     equivariance: float = 0.0
     """Weight of the same loss under a camera that is moved by hand, on the labelled images
     (`vidseg_training.consistency.equivariance`); it needs no clips."""
@@ -64,6 +68,9 @@ class ConsistencyConfig:
             raise ParameterError(msg)
         if not 0 <= self.ramp <= 1:
             msg = f'ramp is a share from 0 to 1, not {self.ramp}'
+            raise ParameterError(msg)
+        if self.picture_error <= 0:
+            msg = f'picture_error must be above zero, grey levels, not {self.picture_error}'
             raise ParameterError(msg)
         if self.motion == 'dis':
             msg = (

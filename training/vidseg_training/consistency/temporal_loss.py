@@ -21,8 +21,8 @@ from vidseg_training.networks import STD
 from vidseg_training.processes import joint_mean
 from vidseg_training.warping import backward_warp
 
-_GREY_LEVELS: Final = sum(STD) / len(STD)
-"""Error in grey levels at which a pixel counts 1/e: one standard deviation of the input."""
+USUAL_ERROR: Final = sum(STD) / len(STD)
+"""Grey levels, one standard deviation of the input."""
 
 
 class FramePair(NamedTuple):
@@ -38,22 +38,30 @@ class FramePair(NamedTuple):
     """(B, H, W) bool, True where a pixel of ``current`` is to be seen in ``neighbour``."""
 
 
-def photometric_weight(pair: FramePair) -> Tensor:
+def photometric_weight(pair: FramePair, picture_error: float = USUAL_ERROR) -> Tensor:
     """Weigh pixels by how well the neighbour's picture explains them.
 
     exp(-e), e being the mean over the three colours of the absolute difference between the frame
-    and its neighbour carried to it, in standard deviations of the networks' input.
+    and its neighbour carried to it, in units of ``picture_error``.
+
+    Args:
+        pair: The frames and their motion.
+        picture_error: Difference in grey levels at which a pixel counts 1/e.
 
     Returns:
         (B, H, W) float, 1 where the colours agree, near 0 where they do not.
     """
     carried = backward_warp(pair.neighbour.float(), pair.motion)
     error = (pair.current - carried).abs().mean(1)  # B H W
-    return torch.exp(-error / _GREY_LEVELS)
+    return torch.exp(-error / picture_error)
 
 
 def temporal_loss(
-    current: Tensor, neighbour: Tensor, pair: FramePair, gradient: Gradient = 'both'
+    current: Tensor,
+    neighbour: Tensor,
+    pair: FramePair,
+    gradient: Gradient = 'both',
+    picture_error: float = USUAL_ERROR,
 ) -> Tensor:
     """Compare class probabilities with those of a neighbour, along the motion.
 
@@ -65,6 +73,7 @@ def temporal_loss(
         neighbour: (B, C, h, w) float logits of its neighbour.
         pair: The frames and their motion.
         gradient: Which predictions learn.
+        picture_error: See `photometric_weight`.
 
     Returns:
         Scalar from 0 to 2, see `vidseg_training.processes.joint_mean`.
@@ -77,6 +86,6 @@ def temporal_loss(
     if gradient == 'current':
         there = there.detach()
     carried = backward_warp(there, pair.motion.to(there.dtype))
-    weights = photometric_weight(pair) * pair.visible
+    weights = photometric_weight(pair, picture_error) * pair.visible
     squared = (here - carried).square().sum(1)  # B H W
     return joint_mean((weights * squared).sum(), pair.visible.sum().to(squared.dtype))
