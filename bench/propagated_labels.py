@@ -248,7 +248,10 @@ def open_sources(arguments: argparse.Namespace) -> dict[str, tuple[MotionSource,
 
 def check_unseen(path: Path, scored: Collection[str]) -> None:
     """Complain of a motion network that has learned from images of such names."""
-    clips = map(Path, read_motion(path / WEIGHTS if path.is_dir() else path).clips)
+    clips = [Path(clip) for clip in read_motion(path / WEIGHTS if path.is_dir() else path).clips]
+    if gone := [str(clip) for clip in clips if not clip.exists()]:
+        msg = f'what {path} has learned from cannot be told: {gone[0]} is not there any more'
+        raise ParameterError(msg)
     seen = {file.name for clip in clips if clip.is_dir() for file in clip.iterdir()}
     if known := seen.intersection(scored):
         msg = (

@@ -78,7 +78,7 @@ class Run:
 
 
 def plan(main: str, other: str | None, seeds: int = 3, seeds_beyond: int = 1) -> Iterator[Run]:
-    """Yield the runs, 20 by default.
+    """Yield the runs, by default 20 at most.
 
     Args:
         main: Source of motion of most rows.

@@ -56,10 +56,11 @@ def test_every_row_is_a_valid_configuration(ablation: ModuleType) -> None:
         assert config.seed == 3
         assert bool(config.consistency.clips) is row.needs_clips
         assert bool(config.distillation.teacher) is bool(row.distillation)
-    weak = _arguments(strength=0.5)
+    weak = _arguments(strength=0.5, picture_error=8.0)
     for name, weights in (('baseline', (0.0, 0.0)), ('all of these', (1.5, 0.25))):
         config = ablation.configuration(ablation.ROWS[name], Path('half0'), 3, weak)
         assert (config.consistency.temporal, config.distillation.pixel) == weights
+        assert config.consistency.picture_error == (8.0 if name == 'all of these' else 57.63)
     needs = [name for name, row in ablation.ROWS.items() if row.needs_clips]
     assert needs == [
         '+ temporal loss',
@@ -80,6 +81,7 @@ def test_all_rows_may_go_on_from_one_trained_start(
     ablation.train_start(arguments)
     ((config, folder),) = trained
     assert (folder, config.init, config.epochs) == (tmp_path / 'start', None, 9)
+    assert (config.learning_rate, config.validate_epochs) == (2e-3, 9)
     assert not config.consistency.clips
     for row in ablation.ROWS.values():
         config = ablation.configuration(row, Path('half0'), 1, arguments)

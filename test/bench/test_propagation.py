@@ -54,11 +54,16 @@ def test_a_network_is_not_scored_on_what_it_learned_from(script: Script, tmp_pat
     half.mkdir()
     for name in ('a_000001.png', 'a_000002.png'):
         (half / name).touch()
-    config = MotionConfig(clips=(str(half), 'drive.mp4'))
+    drive = tmp_path / 'drive.mp4'
+    drive.touch()
+    config = MotionConfig(clips=(str(half), str(drive)))
     write_motion(weights, MotionNet('reconstruction', config.width), config, 1)
     bench.check_unseen(weights, {'a_000009.png'})
     with pytest.raises(ParameterError, match='learned from 1 of the images that it would be'):
         bench.check_unseen(tmp_path, {'a_000002.png', 'a_000009.png'})
+    drive.unlink()
+    with pytest.raises(ParameterError, match=r'cannot be told: .*drive\.mp4 is not there'):
+        bench.check_unseen(weights, {'a_000009.png'})
 
 
 def test_two_sources_are_compared_where_both_have_a_label(script: Script) -> None:
@@ -202,6 +207,7 @@ def test_speed_names_stages_that_make_up_the_whole(
     assert sum(row['shares'].values()) == pytest.approx(1)
     assert min(row['shares'].values()) >= 0
     assert row['job_over_motion_one_thread'] > 1
+    assert row['job_over_motion'] > 0
     assert len(row['samples_per_s']) == 3
     assert result['equal_samples']
     assert len(result['targets']) == 3

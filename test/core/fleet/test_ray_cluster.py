@@ -16,7 +16,7 @@ import pytest
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.fleet import run_jobs
 from vidseg_ros.core.fleet.ray_cluster import _Surroundings, _work, RayWorkers
-from vidseg_ros.core.fleet.worker import Event, Finished
+from vidseg_ros.core.fleet.worker import Event, Failed, Finished
 
 needs_ray = pytest.mark.skipif(not find_spec('ray'), reason='Ray is not installed')
 
@@ -51,11 +51,16 @@ def test_relative_paths_mean_the_same_in_a_worker_that_was_started_elsewhere(
         folder.mkdir()
     job = toy_jobs.Toy(4, Path())  # its folder is relative
     news = Mock()
-    for driver, expected in ((drivers, drivers), (tmp_path / 'not here', elsewhere)):
-        monkeypatch.chdir(elsewhere)
-        event = _work(0, job, toy_jobs.where, news, _Surroundings(1, driver))
-        assert isinstance(event, Finished)
-        assert event.result == str(expected)
+    monkeypatch.chdir(elsewhere)
+    event = _work(0, job, toy_jobs.where, news, _Surroundings(1, drivers))
+    assert isinstance(event, Finished)
+    assert event.result == str(drivers)
+    nowhere = _Surroundings(1, tmp_path / 'not here')
+    event = _work(0, job, toy_jobs.where, news, nowhere)
+    assert isinstance(event, Failed)
+    assert 'not here, where the command was given (No such file or directory)' in event.error
+    event = _work(0, toy_jobs.Toy(4, drivers), toy_jobs.where, news, nowhere)
+    assert isinstance(event, Finished)
 
 
 @needs_ray

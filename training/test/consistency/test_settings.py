@@ -18,6 +18,7 @@ from vidseg_training.consistency.settings import ConsistencyConfig, Distillation
         ({'max_gap': 0}, 'batch and max_gap must be 1 or more, not 2 and 0'),
         ({'ramp': 1.5}, 'ramp is a share from 0 to 1, not 1.5'),
         ({'picture_error': 0.0}, 'picture_error must be above zero, grey levels, not 0'),
+        ({'picture_error': float('nan')}, 'picture_error must be above zero'),
         ({'motion': 'dis'}, 'dis is what temporal consistency is measured with'),
     ],
 )

@@ -5,10 +5,12 @@ from math import exp
 import pytest
 import torch
 
+from vidseg_training.consistency.settings import ConsistencyConfig
 from vidseg_training.consistency.temporal_loss import (
     FramePair,
     photometric_weight,
     temporal_loss,
+    USUAL_ERROR,
 )
 from vidseg_training.networks import STD
 
@@ -50,6 +52,7 @@ def test_hand_computed_value() -> None:
     there = _logits([0.6, 0.2, 0.9], [0.4, 0.8, 0.1])
     expected = (2 * 0.3**2 + 2 * 0.3**2 * exp(-30 / ONE_STD)) / 2
     assert temporal_loss(here, there, pair).item() == pytest.approx(expected)
+    assert ConsistencyConfig().picture_error == USUAL_ERROR == pytest.approx(ONE_STD)
     strict = (2 * 0.3**2 + 2 * 0.3**2 * exp(-30 / 8)) / 2
     assert temporal_loss(here, there, pair, picture_error=8).item() == pytest.approx(strict)
 

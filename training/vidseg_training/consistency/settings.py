@@ -38,7 +38,8 @@ class ConsistencyConfig:
     move, counts less."""
     equivariance: float = 0.0
     """Weight of the same loss under a camera that is moved by hand, on the labelled images
-    (`vidseg_training.consistency.equivariance`); it needs no clips."""
+    (`vidseg_training.consistency.equivariance`); it needs no clips, and its motion is exact, so
+    that `picture_error` is not for it."""
     ramp: float = 0.0
     """Share of the run, from its start, in which these two weights rise to their full values:
     there is little to agree on yet (as Tarvainen and Valpola, NeurIPS 2017, do)."""
@@ -69,7 +70,7 @@ class ConsistencyConfig:
         if not 0 <= self.ramp <= 1:
             msg = f'ramp is a share from 0 to 1, not {self.ramp}'
             raise ParameterError(msg)
-        if self.picture_error <= 0:
+        if not self.picture_error > 0:
             msg = f'picture_error must be above zero, grey levels, not {self.picture_error}'
             raise ParameterError(msg)
         if self.motion == 'dis':

@@ -14,7 +14,8 @@ def cityscapes_pspnet_resnet18() -> TrainConfig:
     200 epochs, scales 0.5 to 2, turns of up to 10 degrees and blur for half of the images each, an
     auxiliary loss of weight 0.4 and class weights. Not theirs: crops of 768 (theirs 769), one rate
     for all layers (new ones learn ten times as fast there), class weights computed from the
-    images, and a drawn width of the blur (theirs is 1.1 pixels).
+    images, a drawn width of the blur (theirs is 1.1 pixels), and turns before the resize, whose
+    corners are black (theirs have the mean colour).
 
     Command::
 

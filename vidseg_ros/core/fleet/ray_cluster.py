@@ -176,7 +176,16 @@ def _work(
         with suppress(RayError):  # a job does not fail because nobody hears of its progress
             news.put(Progressed(number, done, total))
 
-    with suppress(OSError):  # absolute paths may serve without it
+    try:
         os.chdir(surroundings.folder)
+    except OSError as error:
+        paths = [value for value in vars(job).values() if isinstance(value, Path)]
+        if relative := [str(path) for path in paths if not path.is_absolute()]:
+            msg = (
+                f'{socket.gethostname()} cannot enter {surroundings.folder}, where the command '
+                f'was given ({error.strerror}), and {", ".join(relative)} starts there: give '
+                'absolute paths that all machines have'
+            )
+            return Failed(number, msg)
     limit_threads(surroundings.threads)
     return do_job(function, number, job, seldom(tell))
