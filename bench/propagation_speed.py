@@ -30,6 +30,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 import cProfile
 from dataclasses import replace
+from importlib import import_module
 import multiprocessing
 import os
 from pathlib import Path
@@ -186,7 +187,7 @@ def measure(folder: str, motion: str, rounds: int, answers: Any) -> None:
     """Measure one source at one size; runs in a process of its own."""
     keep_freed_memory(of_any_size=True)  # as the job does
     if motion not in FLOW_METHODS:
-        import torch  # noqa: F401, PLC0415 - only where a network is measured
+        import_module('torch')  # whose threads are limited here, before the job does it
     limit_threads(1)
     result = {'motion_s': time_motion(Path(folder), motion, rounds)}
     runs = [do_round(Path(folder), motion, number) for number in range(rounds)]
