@@ -24,7 +24,7 @@ from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.motion import warp_labels
-from vidseg_training.data.camvid import CamVid
+from vidseg_training.data.sampling import LabelledImages
 from vidseg_training.networks import normalise
 from vidseg_training.propagation.motion import farneback_flow
 
@@ -99,13 +99,15 @@ def _label_map(probabilities: Tensor) -> NDArray[np.uint8]:
     return probabilities.argmax(0).numpy().astype(np.uint8)
 
 
-def score_clip(segment: Segmenter, images: CamVid, indices: Iterable[int]) -> dict[str, Any]:
-    """Run over consecutive frames of a clip.
+def score_clip(
+    segment: Segmenter, images: LabelledImages, *clips: Iterable[int]
+) -> dict[str, Any]:
+    """Run over consecutive frames of a clip, or of several.
 
     Args:
         segment: The next frame in, label map out.
         images: Frames with label maps.
-        indices: Which of them, in order.
+        clips: Which of them, in order; nothing is compared across two clips.
 
     Returns:
         Scores from 0 to 1, label flips per second, and the times of a frame, ms.
@@ -114,18 +116,20 @@ def score_clip(segment: Segmenter, images: CamVid, indices: Iterable[int]) -> di
     confusion, steadiness = Confusion(classes), TemporalConsistency(classes)
     windows = {length: VideoConsistency(length) for length in (8, 16)}
     times = []
-    for index in indices:
-        image, truth = images[index]
-        start = time.perf_counter()
-        labels = segment(image)
-        times.append(1000 * (time.perf_counter() - start))
-        shown = resize_labels(labels, truth.shape)
-        confusion.add(truth, shown)
-        steadiness.add(image, labels, index * FRAME_NS)
+    for clip in clips:
+        steadiness.cut()
+        for index in clip:
+            image, truth = images[index]
+            start = time.perf_counter()
+            labels = segment(image)
+            times.append(1000 * (time.perf_counter() - start))
+            shown = resize_labels(labels, truth.shape)
+            confusion.add(truth, shown)
+            steadiness.add(image, labels, index * FRAME_NS)
+            for window in windows.values():
+                window.add(truth, shown)
         for window in windows.values():
-            window.add(truth, shown)
-    for window in windows.values():
-        window.end_clip()
+            window.end_clip()
     return {
         'miou': confusion.miou(),
         'tc': steadiness.tc(),
