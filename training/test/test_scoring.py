@@ -26,9 +26,10 @@ class Bands(nn.Module):
 
 @pytest.fixture
 def image() -> np.ndarray:
-    """Left half dark, right half bright, 32x64."""
+    """Left half dark, right half bright, 32x64; read-only, as data sets keep them."""
     pixels = np.zeros((32, 64, 3), np.uint8)
     pixels[:, 32:] = 255
+    pixels.flags.writeable = False
     return pixels
 
 

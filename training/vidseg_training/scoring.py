@@ -110,7 +110,7 @@ def _views(
         if image.shape[:2] != wanted:
             resized = cv2.resize(image, wanted[::-1], interpolation=cv2.INTER_LINEAR)
             view = resized.astype(np.uint8, copy=False)
-        yield torch.from_numpy(view).permute(2, 0, 1)[None]
+        yield torch.tensor(view).permute(2, 0, 1)[None]  # the view may be read-only
 
 
 def on_fastest_device(network: nn.Module) -> nn.Module:

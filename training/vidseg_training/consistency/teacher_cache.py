@@ -192,7 +192,7 @@ def whole_image(
         SourceError: If what it says is no number.
     """
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)  # 1 3 H W
+    batch = torch.tensor(image).permute(2, 0, 1)[None].to(device)  # 1 3 H W; it may be read-only
     said = resize_probabilities(teacher.probabilities(batch), size)
     if not said.isfinite().all():
         msg = 'the teacher says NaN or infinity: its weights are damaged, or do not suit its input'
