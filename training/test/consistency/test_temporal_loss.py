@@ -52,7 +52,8 @@ def test_hand_computed_value() -> None:
     there = _logits([0.6, 0.2, 0.9], [0.4, 0.8, 0.1])
     expected = (2 * 0.3**2 + 2 * 0.3**2 * exp(-30 / ONE_STD)) / 2
     assert temporal_loss(here, there, pair).item() == pytest.approx(expected)
-    assert ConsistencyConfig().picture_error == USUAL_ERROR == pytest.approx(ONE_STD)
+    assert pytest.approx(ONE_STD) == USUAL_ERROR
+    assert ConsistencyConfig().picture_error == pytest.approx(ONE_STD / 3 / 2, abs=0.01)
     strict = (2 * 0.3**2 + 2 * 0.3**2 * exp(-30 / 8)) / 2
     assert temporal_loss(here, there, pair, picture_error=8).item() == pytest.approx(strict)
 

@@ -32,10 +32,11 @@ class ConsistencyConfig:
     """Weight of the temporal loss (`vidseg_training.consistency.temporal_loss`)."""
     gradient: Gradient = 'both'
     """Whether both frames of a pair learn from the temporal loss, or this one alone."""
-    picture_error: float = 57.63
-    """Error of the carried picture, grey levels, at which a pixel counts 1/e in it: one standard
-    deviation of the networks' input. Less is stricter: what is matched badly, small things that
-    move, counts less."""
+    picture_error: float = 9.6
+    """Error of the carried picture, grey levels, mean over the colours, at which a pixel counts
+    1/e in it; less is stricter. 9.6 is as strict as the released code of Liu et al. with a grey
+    error: it sums over three colours and squares, in units of 57.6, one standard deviation of
+    the networks' input; their text, which does not square, has 19.2."""
     equivariance: float = 0.0
     """Weight of the same loss under a camera that is moved by hand, on the labelled images
     (`vidseg_training.consistency.equivariance`); it needs no clips, and its motion is exact, so

@@ -22,7 +22,7 @@ from vidseg_training.processes import joint_mean
 from vidseg_training.warping import backward_warp
 
 USUAL_ERROR: Final = sum(STD) / len(STD)
-"""Grey levels, one standard deviation of the input."""
+"""Grey levels, one standard deviation of the input: lenient, for motion that is exact."""
 
 
 class FramePair(NamedTuple):
