@@ -89,6 +89,21 @@ def test_cityscapes_is_fine_tuned_as_published() -> None:
     assert rates == pytest.approx(expected)
 
 
+def test_students_of_liu_et_al_keep_the_colours() -> None:
+    """Their tool/train_with_flow.py resizes, turns, blurs, mirrors and crops."""
+    for name in ('pspnet_resnet18', 'pspnet_mobilenet_v2', 'pspnet_resnet101', 'hrnet_w18_small'):
+        assert RECIPES[f'cityscapes_{name}']().color_jitter == 0
+
+
+def test_crops_are_class_uniform_in_every_epoch_where_the_scripts_say_so() -> None:
+    """Their limit is 100000 epochs unless a script sets it; blur is on unless it is turned off."""
+    for name, tile in (('kitti_dual_resolution', 300), ('mapillary_dual_resolution', 1024)):
+        config = RECIPES[name]()
+        assert (config.class_uniform, config.class_uniform_share) == (0.5, 1.0)
+        assert (config.class_uniform_tile, config.blur, config.poly_power) == (tile, 1.0, 1.0)
+    assert RECIPES['mapillary_dual_resolution']().input_size[0] == 1536
+
+
 def test_the_card_tells_what_really_ran(camvid_folder: Path) -> None:
     config = replace(
         RECIPES['camvid_fddwnet'](), data=camvid_folder, epochs=3, crop_size=(160, 240)

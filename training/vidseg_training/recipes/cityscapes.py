@@ -14,8 +14,9 @@ def cityscapes_pspnet_resnet18() -> TrainConfig:
     200 epochs, scales 0.5 to 2, turns of up to 10 degrees and blur for half of the images each, an
     auxiliary loss of weight 0.4 and class weights. Not theirs: crops of 768 (theirs 769), one rate
     for all layers (new ones learn ten times as fast there), class weights computed from the
-    images, a drawn width of the blur (theirs is 1.1 pixels), and turns before the resize, whose
-    corners are black (theirs have the mean colour).
+    images and taken out of the network that ships (`vidseg_training.losses`), a drawn width of the
+    blur (theirs is 1.1 pixels), and turns before the resize, whose corners are black (theirs have
+    the mean colour). Colours stay as they are, as there.
 
     Command::
 
@@ -33,6 +34,7 @@ def cityscapes_pspnet_resnet18() -> TrainConfig:
         input_size=(1024, 2048),
         crop_size=(768, 768),
         scale_range=(0.5, 2.0),
+        color_jitter=0.0,
         rotation=10.0,
         blur=0.5,
         epochs=200,
@@ -115,9 +117,11 @@ def cityscapes_dual_resolution() -> TrainConfig:
 
     Their settings: gradient descent at 1e-3, crops of 896, batches of 16, 175 epochs; the first
     100 with relaxed boundaries and a linear decay, which then starts a second time with power 1.5
-    while boundaries count twice; half of the crops class-uniform out of tiles of 1024, up to epoch
-    150; every crop blurred (sigma 0.15 to 1.3). Not theirs: the network; bicubic resizing, and
-    class weights of each crop within the relaxed loss, which are left out.
+    while boundaries count twice; half of the crops class-uniform out of tiles of 1024; every crop
+    blurred (sigma 0.15 to 1.3). Not theirs: the network; bicubic resizing, changes of hue, and
+    class weights of each crop within the relaxed loss, which are left out; and the epochs after
+    150, in which their code leaves out coarse and propagated images and goes on class-uniformly,
+    while here all crops are drawn evenly.
 
     Command::
 

@@ -9,9 +9,11 @@ def kitti_dual_resolution() -> TrainConfig:
     """DualResolutionNet from Cityscapes to KITTI semantics, as Zhu et al. (CVPR 2019) fine-tune.
 
     Their settings: gradient descent at 1e-3 with a linear decay, crops of 360, scales 1 to 2,
-    batches of 16, 90 epochs, half of the crops class-uniform out of tiles of 300, every crop
-    blurred; ten networks, each without a tenth of the images, of which one is handed in. Their
-    class weights are of each image, 1 + share of the others; ours are ENet's, of the whole set.
+    batches of 16, 90 epochs, half of the crops class-uniform out of tiles of 300 in every epoch,
+    every crop blurred; ten networks, each without a tenth of the images, of which one is handed in
+    (three splits in their code). Not theirs: their class weights are of each image, 1 + share of
+    the others, ours ENet's, of the whole set, and taken out of the network that ships
+    (`vidseg_training.losses`); their colours change in hue as well.
 
     Command, for one tenth; ``cross-validate`` instead of ``fit``, without ``--fold``, does all::
 
@@ -38,6 +40,7 @@ def kitti_dual_resolution() -> TrainConfig:
         warmup_steps=0,
         poly_power=1.0,
         class_uniform=0.5,
+        class_uniform_share=1.0,
         class_uniform_tile=300,
         validate_epochs=10,
     )

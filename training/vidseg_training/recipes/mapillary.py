@@ -10,8 +10,10 @@ def mapillary_dual_resolution() -> TrainConfig:
 
     The settings are those with which Zhu et al. (CVPR 2019) train before Cityscapes: gradient
     descent at 2e-2 with a linear decay, crops of 896, scales 0.5 to 2, batches of 16, 175 epochs,
-    class-uniform sampling, blurred crops. Not theirs: the network, and random weights at the start
-    instead of ImageNet's; class weights are of the whole set, theirs of each image.
+    half of the crops class-uniform in every epoch, blurred crops, validation at a height of 1536.
+    Not theirs: the network, and random weights at the start instead of ImageNet's; class weights
+    are of the whole set and taken out of the network that ships, theirs of each image; their
+    colours change in hue as well.
 
     Command::
 
@@ -25,7 +27,7 @@ def mapillary_dual_resolution() -> TrainConfig:
         name='mapillary_dual_resolution',
         network='dual_resolution',
         dataset='mapillary_1.2',
-        input_size=(960, 1280),
+        input_size=(1536, 2048),
         crop_size=(896, 896),
         scale_range=(0.5, 2.0),
         blur=1.0,
@@ -36,7 +38,7 @@ def mapillary_dual_resolution() -> TrainConfig:
         warmup_steps=0,
         poly_power=1.0,
         class_uniform=0.5,
-        class_uniform_share=150 / 175,
+        class_uniform_share=1.0,
         class_uniform_tile=1024,
         validate_epochs=25,
     )
