@@ -39,6 +39,8 @@ from vidseg_training.fitting import run
 SCRIPT: Final = 'bench/consistency_street.py'
 SIZE: Final = (360, 480)
 TRAIN: Final = range(1000, 1012)
+MORE: Final = range(1100, 1148)
+"""Seeds of clips without labels."""
 TEST: Final = {'val': range(2000, 2006), 'test': range(3000, 3012)}
 """Seeds of the clips of each split; settings are chosen on val."""
 LABELLED: Final = range(15, 240, 30)
@@ -53,11 +55,13 @@ def write_drives(folder: Path) -> Path:
     if (folder / DESCRIPTION).exists():
         return folder
     wanted = [('train', seed, LABELLED, REACH) for seed in TRAIN]
+    wanted += [('more', seed, LABELLED, REACH) for seed in MORE]
     wanted += [(split, seed, SCORED, 0) for split, seeds in TEST.items() for seed in seeds]
     for split, seed, labelled, reach in wanted:
         clip = StreetClip(seed=seed, size=SIZE)
         places = {kind: folder / split / kind for kind in ('images', 'masks', 'clips')}
         places['clips'] /= f'{seed}'
+        places = {'clips': places['clips']} if split == 'more' else places
         for place in places.values():
             place.mkdir(parents=True, exist_ok=True)
         for middle in labelled:
@@ -65,7 +69,7 @@ def write_drives(folder: Path) -> Path:
                 frame, name = clip.frame(number), f'{seed}_{number:05d}.png'
                 picture = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
                 cv2.imwrite(str(places['clips'] / name), picture)
-                if number == middle:
+                if number == middle and split != 'more':
                     cv2.imwrite(str(places['images'] / name), picture)
                     cv2.imwrite(str(places['masks'] / name), frame.labels)
     description = {
@@ -90,7 +94,9 @@ def configuration(row: Row, seed: int, args: argparse.Namespace) -> TrainConfig:
     lessons = {name: args.lessons * weight for name, weight in row.distillation.items()}
     clips: dict[str, Any] = {}
     if row.needs_clips:
-        clips = {'clips': (args.data / 'train' / 'clips',), 'licence': 'Apache-2.0'}
+        parts = ('train', 'more') if args.more else ('train',)
+        folders = tuple(args.data / part / 'clips' for part in parts)
+        clips = {'clips': folders, 'licence': 'Apache-2.0', 'labelled_middle': not args.more}
     if 'temporal' in terms:
         clips['picture_error'] = args.picture_error
     teacher = {'teacher': (str(args.teacher),), 'scale': args.scale} if lessons else {}
@@ -104,7 +110,7 @@ def configuration(row: Row, seed: int, args: argparse.Namespace) -> TrainConfig:
         seed=seed,
         init=args.runs / START,
         learning_rate=args.learning_rate,
-        consistency=ConsistencyConfig(**terms, **clips, labelled_middle=True, max_gap=REACH),
+        consistency=ConsistencyConfig(**terms, **clips, max_gap=REACH),
         distillation=DistillationConfig(**lessons, **teacher),
     )
 
@@ -121,7 +127,8 @@ def train_start(args: argparse.Namespace) -> None:
 def train_and_score(row: Row, seed: int, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Do the run of a row and a seed, and score it on the clips of a split."""
     config = configuration(row, seed, args)
-    answers = {OF_IMAGES: args.runs / 'answers', OF_CLIPS: args.runs / 'answers'}
+    said = args.runs / f'answers{"_more" if args.more else ""}'
+    answers = {OF_IMAGES: said, OF_CLIPS: said}
     train(config, folder, answers if row.distillation else {})
     _, network, _ = load_run(folder)
     images = ImageFolder(args.data, args.split)
@@ -139,6 +146,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--picture-error', type=float, default=57.63, help='of the temporal loss, grey levels'
     )
+    parser.add_argument('--more', action='store_true', help='clips without labels as well')
     parser.add_argument('--strength', type=float, default=1.0, help='factor of consistency')
     parser.add_argument('--lessons', type=float, default=1.0, help='factor of distillation')
     parser.add_argument('--learning-rate', type=float, default=1e-3)
@@ -167,6 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             'scale',
             'strength',
             'lessons',
+            'more',
             'picture_error',
             'split',
         )
