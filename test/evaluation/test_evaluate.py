@@ -267,6 +267,20 @@ def test_labels_that_do_not_fit(tmp_path: Path, job_for: JobFor) -> None:
         evaluate_source(job_for(images, labels='/truth'))
 
 
+def test_ids_that_may_count_from_1(tmp_path: Path, job_for: JobFor) -> None:
+    ids = golden(0) + np.uint8(1)
+    bag, folder = record(tmp_path / 'bag', truth={0: ids}), tmp_path / 'labels'
+    folder.mkdir()
+    cv2.imwrite(str(folder / '0.png'), ids)
+    for labels in ('/truth', str(folder)):
+        with pytest.raises(SourceError, match=r'have the id 3, where the last class is 2: if it'):
+            evaluate_source(job_for(bag, topic='/camera', labels=labels))
+        explained: dict[str, Any]
+        for explained in ({'void': (3,)}, {'label_classes': job_for(bag).settings.classes}):
+            result = evaluate_source(job_for(bag, topic='/camera', labels=labels, **explained))
+            assert result.labelled == 1
+
+
 def test_no_labels_for_any_frame_is_a_problem(tmp_path: Path, job_for: JobFor) -> None:
     labels = tmp_path / 'labels'
     labels.mkdir()

@@ -58,24 +58,6 @@ def test_real_labels(data_dir: Path) -> None:
     assert set(np.unique(found)) <= {*range(11), 255}
 
 
-@pytest.mark.parametrize(
-    'image', [np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint16)], ids=['colour', '16 bit']
-)
-def test_labels_that_are_no_ids_are_refused(
-    tmp_path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]
-) -> None:
-    cv2.imwrite(str(tmp_path / 'a.png'), image)
-    with pytest.raises(SourceError, match=r'a\.png is a colour, palette or 16-bit .* 8-bit grey'):
-        LabelDirectory(tmp_path, CAMVID).get(frame_named('a'))
-
-
-@pytest.mark.parametrize('content', [b'', b'garbage'])
-def test_damaged_labels_are_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / 'a.png').write_bytes(content)
-    with pytest.raises(SourceError, match=r'label file .*a\.png is damaged'):
-        LabelDirectory(tmp_path, CAMVID).get(frame_named('a'))
-
-
 def test_a_folder_without_labels_is_refused(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / 'nowhere'):
         with pytest.raises(SourceError, match=f'no labels in {folder}: expected index PNGs'):
@@ -229,6 +211,21 @@ def test_ids_of_another_list_are_refused_unless_they_are_void(tmp_path: Path) ->
     truth = truth_of(tmp_path, ids, void=(11, 12))
     assert truth.get(frame_named('a'), (2, 3)) is not None
     assert truth.foreign == {}
+
+
+def test_the_id_behind_the_last_class_is_void_or_tells_that_ids_count_from_1(
+    tmp_path: Path,
+) -> None:
+    ids = np.array([[0, 1, 2], [2, 3, 255]], np.uint8)
+    message = (
+        r'frame a have the id 3, where the last class is 2: if it is void, say --void 3; if id'
+    )
+    with pytest.raises(SourceError, match=message):
+        truth_of(tmp_path, ids, taken_for=3).get(frame_named('a'), (2, 3))
+    for known in ({}, {'taken_for': 3, 'void': [3]}, {'taken_for': 2}):
+        found = truth_of(tmp_path, ids, **known).get(frame_named('a'), (2, 3))
+        assert found is not None
+        assert found.tolist() == [[2, 0, 1], [1, 255, 255]]
 
 
 def test_a_void_id_is_not_scored_even_if_it_has_a_class(tmp_path: Path) -> None:

@@ -188,7 +188,10 @@ def _may_have_labels(job: SourceJob) -> bool:
 
 
 def _no_labels(labels: str) -> SourceError:
-    msg = f'no frame has labels in {labels}; PNGs must be named like the frames'
+    msg = (
+        f'no frame has labels in {labels}; PNGs must be named like the frames: vidseg-train masks '
+        'writes those of published data sets so'
+    )
     return SourceError(msg)
 
 

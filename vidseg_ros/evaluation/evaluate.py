@@ -39,7 +39,7 @@ from vidseg_ros.pipeline import Segmenter
 SOURCES: Final = 'sources'
 """Folder of the sources' own folders, in that of the evaluation."""
 
-RESULT_VERSION: Final = 6
+RESULT_VERSION: Final = 7
 """Part of every digest: what an older version of this program wrote is not taken for done."""
 
 Frames: TypeAlias = Iterator[EvaluatedFrame | MissingFrame]
@@ -327,22 +327,25 @@ def _open_truth(job: SourceJob) -> Iterator[SourceTruth | None]:
         return
     settings = job.settings
     first = settings.classes if settings.label_classes is None else settings.label_classes
+    named = settings.label_classes is not None
     what = f'the labels {job.labels}'
     if Path(job.labels).is_dir():
         table = class_table(
             first.names, settings.classes, settings.class_map, what=what, void=True
         )
-        yield SourceTruth(LabelDirectory(job.labels, first), table, settings.void)
+        reader = LabelDirectory(job.labels, first)
+        yield SourceTruth(reader, table, settings.void, taken_for=None if named else len(first))
         return
     if not is_bag(job.path):
         msg = f'no labels in {job.labels}: there is no such folder, and {job.path} has no topics'
         raise SourceError(msg)
     with LabelTopic(job.path, job.labels) as topic:
-        names = topic.names() if settings.label_classes is None else None
+        names = None if named else topic.names()
         table = class_table(
             names or first.names, settings.classes, settings.class_map, what=what, void=True
         )
-        yield SourceTruth(topic, table, settings.void)
+        taken_for = None if named or names else len(first)
+        yield SourceTruth(topic, table, settings.void, taken_for=taken_for)
 
 
 def _make_empty(folder: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, final, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +15,7 @@ from vidseg_ros.bag_io import BagImage, BagReader, is_image, topic_listing
 from vidseg_ros.bag_io.messages import LABEL_INFO_TYPE
 from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.labels import IGNORE_ID, LabelSet
+from vidseg_ros.evaluation.index_png import read_ids
 from vidseg_ros.evaluation.sources import may_name_frames, SourceFrame
 
 MOST_FOREIGN_IDS: Final = 1
@@ -45,7 +45,7 @@ class LabelReader(Protocol):
 
 
 class LabelDirectory:
-    """True labels as index PNGs: 8-bit grey, the class id as value.
+    """True labels as index PNGs: the class id as grey value, or as index of a palette.
 
     A file is named like its frame (the stamp in ns where that comes from a bag), or by its stamp.
     """
@@ -83,7 +83,7 @@ class LabelDirectory:
         """Return the error for footage of which no frame has labels here."""
         msg = (
             f'no frame has labels in {self._path}: the PNGs ({min(self._names)}.png) must be '
-            'named like the frames: as a replay names its masks'
+            'named like the frames: as a replay, or vidseg-train masks, names its masks'
         )
         return SourceError(msg)
 
@@ -94,7 +94,7 @@ class LabelDirectory:
             (H, W) uint8 class ids; every id without a class (void) is ``IGNORE_ID``.
 
         Raises:
-            SourceError: If the file is damaged, or not 8-bit grey.
+            SourceError: If the file is damaged, or no index PNG.
         """
         ids = self.read(frame)
         if ids is None:
@@ -107,7 +107,7 @@ class LabelDirectory:
             file = self._path / f'{name}.png'
             if file.is_file():
                 self._used.add(name)
-                return _read_ids(file)
+                return read_ids(file)
         return None
 
     def unused(self) -> int:
@@ -242,7 +242,12 @@ class SourceTruth:
     """
 
     def __init__(
-        self, reader: LabelReader, table: NDArray[np.uint8], void: Iterable[int] = ()
+        self,
+        reader: LabelReader,
+        table: NDArray[np.uint8],
+        void: Iterable[int] = (),
+        *,
+        taken_for: int | None = None,
     ) -> None:
         """Use a reader.
 
@@ -250,7 +255,10 @@ class SourceTruth:
             reader: Gives the ids as they are.
             table: (256,) uint8 class of each id, ``IGNORE_ID`` for those without.
             void: Ids that are not scored, whatever the table says.
+            taken_for: Number of classes that the ids are taken for, where nobody has named them:
+                then this very number may be void, or tell that ids count from 1.
         """
+        self._taken_for = taken_for
         self._reader = reader
         self._table: NDArray[np.uint8] = table.copy()
         self._void = np.zeros(256, np.bool_)
@@ -284,6 +292,14 @@ class SourceTruth:
             msg = (
                 f'the labels of frame {frame.name} have ids without a class: {found}; name their '
                 'classes (--label-classes, --class-map), or list those that are void (--void)'
+            )
+            raise SourceError(msg)
+        if self._taken_for in self.foreign:
+            msg = (
+                f'the labels of frame {frame.name} have the id {self._taken_for}, where the last '
+                f'class is {self._taken_for - 1}: if it is void, say --void {self._taken_for}; if '
+                'ids count from 1, every class would be scored as the next one: vidseg-train '
+                'masks writes masks that count from 0'
             )
             raise SourceError(msg)
         return self._table[ids]
@@ -345,17 +361,3 @@ def _common(name: str, other: str) -> int:
         (at for at, (a, b) in enumerate(zip(name, other, strict=False)) if a != b),
         min(len(name), len(other)),
     )
-
-
-def _read_ids(file: Path) -> NDArray[np.uint8]:
-    ids = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-    if ids is None:
-        msg = f'label file {file} is damaged: it cannot be decoded'
-        raise SourceError(msg)
-    if ids.ndim != 2 or ids.dtype != np.uint8:
-        msg = (
-            f'label file {file} is a colour, palette or 16-bit image; '
-            'save the class ids as an 8-bit grey PNG'
-        )
-        raise SourceError(msg)
-    return ids.astype(np.uint8, copy=False)
