@@ -143,6 +143,17 @@ def test_each_source_has_its_own_labels_if_there_is_a_folder_of_its_name(tmp_pat
     assert [job.labels_shared for job in found] == [False, False, True, True]
 
 
+def test_labels_may_have_the_name_of_a_folder_with_that_of_its_parent(tmp_path: Path) -> None:
+    clips = [tmp_path / 'data' / name / 'origin' for name in ('1 a', '2 b')]
+    labels = tmp_path / 'labels'
+    for clip in clips:
+        clip.mkdir(parents=True)
+        (labels / f'{clip.parent.name}_origin').mkdir(parents=True)
+    expected = [str(labels / name) for name in ('1 a_origin', '2 b_origin')]
+    assert [job.labels for job in jobs(*clips, labels=str(labels))] == expected
+    assert [job.labels for job in jobs(clips[1], labels=str(labels))] == expected[1:]
+
+
 def test_a_topic_of_labels_is_for_bags(tmp_path: Path) -> None:
     video = tmp_path / 'drive.mp4'
     video.touch()

@@ -28,9 +28,9 @@ def list_jobs(
         settings: Of the evaluation.
         out: Its folder.
         labels: Folder of label PNGs, or a topic. What has a folder of its name in there (that of
-            the source, or the job's key) has its labels in that; where the PNGs are all in such
-            folders, what has none has no labels. Beside bags with a topic of labels, videos
-            and folders have none.
+            the source, that with its parent's before it, or the job's key) has its labels in that;
+            where the PNGs are all in such folders, what has none has no labels. Beside bags with a
+            topic of labels, videos and folders have none.
     """
     found = [(source.path, topic) for source in sources for topic in source.cameras]
     keys = _keys(found)
@@ -101,7 +101,8 @@ def _label_homes(
 def _label_home(labels: str, path: Path, key: str) -> str:
     """Return the folder of a source's labels: one of its name in there, or the one for all."""
     resolved = path.resolve()
-    for name in (key, resolved.name, resolved.stem):
+    with_parent = f'{resolved.parent.name}_{resolved.name}'
+    for name in (key, with_parent, resolved.name, resolved.stem):
         if Path(labels, name).is_dir():
             return str(Path(labels, name))
     return labels
