@@ -87,20 +87,20 @@ def test_network_and_model_file_have_the_same_score(
     assert mean is not None
     model = tmp_path / 'model.onnx'
     export(finished_run, model)
-    masks = tmp_path / 'masks'  # in the files of CamVid void is 11
-    shutil.copytree(camvid_folder / 'testannot', masks)
-    status = vidseg_evaluate(
-        [
-            *(str(camvid_folder / 'test'), '--model', str(model), '--labels', str(masks)),
-            *('--void', '11', '--out', str(tmp_path / 'out'), '--no-report'),
-        ]
-    )
-    assert status == 0
-    results = (tmp_path / 'out' / 'results.json').read_text(encoding='utf-8')
-    miou = re.search(r'"miou": ([\d.]+)', results)
-    assert miou is not None
+    annotated, masks = camvid_folder / 'testannot', tmp_path / 'masks'
+    options = ['--dataset', 'camvid', '--data', str(camvid_folder), '--out', str(masks)]
+    assert main(['masks', *options]) == 0
+    assert f'vidseg evaluate {camvid_folder / "test"} --labels' in capsys.readouterr().out
     assert float(mean[1]) > 5
-    assert 100 * float(miou[1]) == pytest.approx(float(mean[1]), abs=0.1)
+    for labels, void in ((annotated, ['--void', '11']), (masks, [])):
+        out = tmp_path / f'scores_{labels.name}'
+        sources = [str(camvid_folder / 'test'), '--labels', str(labels), *void]
+        options = ['--model', str(model), '--out', str(out), '--no-report']
+        assert vidseg_evaluate([*sources, *options]) == 0
+        results = (out / 'results.json').read_text(encoding='utf-8')
+        miou = re.search(r'"miou": ([\d.]+)', results)
+        assert miou is not None
+        assert 100 * float(miou[1]) == pytest.approx(float(mean[1]), abs=0.1)
 
 
 def test_the_options_of_evaluate_reach_the_protocol(

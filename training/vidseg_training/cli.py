@@ -79,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             '--input-size', type=int, nargs=2, metavar=size, help="pixels, if not the run's"
         )
+    masks = commands.add_parser('masks', help='write masks that vidseg evaluate --labels reads')
+    masks.add_argument('--dataset', required=True, help='a name in docs/data_sets.md')
+    masks.add_argument('--data', type=Path, required=True, help='folder of the data set')
+    masks.add_argument('--split', choices=get_args(Split), default='test')
+    masks.add_argument('--fold', type=int, default=0, help='of kitti: the tenth that is tested on')
+    masks.add_argument('--out', type=Path, required=True, help='new folder for the masks')
     add_propagation_arguments(
         commands.add_parser(
             'propagate', help='make training samples at the unlabelled neighbours of frames'
@@ -131,6 +137,17 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     print(evaluate(arguments.run, arguments.data, arguments.split, protocol, size))
 
 
+def _masks(arguments: argparse.Namespace) -> None:
+    from vidseg_training.masks import open_masks, write_masks  # noqa: PLC0415
+
+    images = open_masks(arguments.dataset, arguments.data, arguments.split, arguments.fold)
+    write_masks(images, arguments.out)
+    folders = [str(path) for path in dict.fromkeys(path.parent for path in images.image_files)]
+    sources = ' '.join(folders[:3]) + (f' ... ({len(folders)} folders)' if folders[3:] else '')
+    print(f'{len(images)} masks of {images.title}; to score a model against them:')
+    print(f'vidseg evaluate {sources} --labels {arguments.out} --model MODEL --out SCORES')
+
+
 def _export(arguments: argparse.Namespace) -> None:
     from vidseg_training.export import export  # noqa: PLC0415
 
@@ -164,13 +181,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f'unknown arguments: {" ".join(rest)}')
         elif arguments.command == 'list':
             Console().print(recipe_table())
-        elif arguments.command == 'evaluate':
-            _evaluate(arguments)
         elif arguments.command == 'propagate':
             for line in propagate(arguments):
                 print(line)
         else:
-            _export(arguments)
+            others = {'evaluate': _evaluate, 'export': _export, 'masks': _masks}
+            others[arguments.command](arguments)
     except VidsegError as error:
         print(f'vidseg-train: {_words_of(error)}', file=sys.stderr)
         return EXIT_ERROR

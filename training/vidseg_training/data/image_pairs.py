@@ -104,6 +104,11 @@ class ImagePairs:
             raise SourceError(msg)
         return image, labels
 
+    @property
+    def image_files(self) -> list[Path]:
+        """File of each image."""
+        return [pair.image for pair in self._pairs]
+
     def labels(self, index: int) -> NDArray[np.uint8]:
         """Read a label map alone, (H, W) uint8, void as 255: for counting over the whole set.
 
