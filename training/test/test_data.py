@@ -13,10 +13,12 @@ from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.street import StreetClip
 from vidseg_training.config import TrainConfig
+from vidseg_training.consistency.settings import DistillationConfig
 from vidseg_training.data.augment import (
     augment,
     darken,
     jitter_colors,
+    picture_extent,
     resize_and_crop,
     rotate,
     Sample,
@@ -257,6 +259,36 @@ def test_the_last_epochs_are_not_class_uniform(small_config: TrainConfig) -> Non
     assert [draw[2:] for draw in sampler] == [(3, (5, 6))] * 8
     sampler.epoch = 8
     assert {draw.contain for draw in sampler} == {None}
+
+
+def test_the_extent_of_a_picture_goes_where_the_picture_goes(small_config: TrainConfig) -> None:
+    """A white picture is its own extent: black in the corners of its turn and beyond it."""
+    white, labels = np.full((48, 64, 3), 255, np.uint8), np.full((48, 64), 255, np.uint8)
+    config = replace(small_config, color_jitter=0.0, scale_range=(0.4, 1.0), rotation=20.0)
+    shares = []
+    for seed in range(20):
+        sample = Sample(white, labels, picture_extent(labels))
+        image, _, extent = augment(sample, config, np.random.default_rng(seed))
+        assert extent is not None
+        np.testing.assert_array_equal(extent, image[..., :1])
+        shares.append((extent > 0).mean())
+    assert min(shares) < 0.6
+    assert max(shares) > 0.9
+
+
+@pytest.mark.parametrize(('cache', 'channels'), [(True, 0), (False, 1)])
+def test_a_teacher_that_is_asked_anew_learns_where_the_picture_is(
+    small_config: TrainConfig,
+    camvid_folder: Path,
+    cache: bool,  # noqa: FBT001  # from the table
+    channels: int,
+) -> None:
+    asked = DistillationConfig(teacher=('run',), cache=cache, pixel=1.0)
+    images = TrainingSet(CamVid(camvid_folder, 'train'))
+    plain = AugmentedImages(images, small_config)[Draw(1, 2, 2)]
+    ours = AugmentedImages(images, replace(small_config, distillation=asked))[Draw(1, 2, 2)]
+    torch.testing.assert_close(ours[:2], plain[:2], rtol=0, atol=0)
+    assert ours[2].shape == (channels, 32, 48)
 
 
 @pytest.mark.parametrize('corner', [(0, 0), (0, 63), (47, 0), (47, 63), (20, 30)])

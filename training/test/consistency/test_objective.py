@@ -3,17 +3,22 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 import pytest
 import torch
 from torch import Tensor
 
+from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.affinity import affinity_loss
 from vidseg_training.consistency.class_mapping import ClassMapping
 from vidseg_training.consistency.objective import ConsistencyObjective
 from vidseg_training.consistency.settings import ConsistencyConfig, DistillationConfig
 from vidseg_training.consistency.teachers import MappedTeacher
 from vidseg_training.consistency.temporal_loss import temporal_loss
+from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.clip_triplets import Triplets
+from vidseg_training.data.sampling import AugmentedImages, Draw, TrainingSet
 
 CLASSES = ('road', 'sky', 'car')
 CLIPS = ConsistencyConfig(temporal=0.5, clips=(Path('drive'),), licence='CC0')
@@ -142,6 +147,54 @@ def test_the_cached_word_of_a_teacher_counts_like_the_spoken_one() -> None:
     assert list(ours) == ['pixel', 'pair']
     for name, value in ours.items():
         torch.testing.assert_close(value, theirs[name])
+
+
+class _Certain:
+    """Says 0.8 road and 0.2 sky of everything, of black pixels too."""
+
+    names, checksum = ('road', 'sky'), 'x'
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        said = torch.tensor([204 / 255, 51 / 255]).view(1, 2, 1, 1)
+        return said.expand(len(images), 2, images.shape[2] // 2, images.shape[3] // 2)
+
+
+class _Kept:
+    """What `_Certain` said of whole images."""
+
+    def __getitem__(self, _index: int) -> NDArray[np.uint8]:
+        return np.tile(np.array([204, 51, 0], np.uint8), (48, 64, 1))
+
+
+@pytest.mark.parametrize('rotation', [0.0, 20.0])
+def test_nothing_is_learned_beyond_the_border_of_a_picture(
+    small_config: TrainConfig, rotation: float
+) -> None:
+    """Images of 48x64, half as large in crops of 32x48: the cached word ends there, too."""
+    weights = _distillation(pixel=1.0, pair=3.0, pair_frames=1.0)
+    plain = replace(small_config, scale_range=(0.5, 0.5), rotation=rotation, color_jitter=0.0)
+    teacher = MappedTeacher(_Certain(), ClassMapping.between(_Certain.names, CLASSES))
+    clips = _clips()._replace(frames=torch.full((2, 3, 3, 32, 48), 9, dtype=torch.uint8))
+    of_clips = torch.tensor(_Kept()[0][0, 0]).view(3, 1, 1).expand(2, 3, 3, 32, 48)
+    terms, gradients = [], []
+    for soft, said in ((None, of_clips[:, :, :0]), (_Kept(), of_clips)):
+        config = replace(plain, distillation=replace(weights, cache=soft is not None))
+        crops = AugmentedImages(TrainingSet(CamVid(config.data, 'train'), soft), config)
+        batch = [torch.stack(both) for both in zip(*(crops[Draw(1, i, i)] for i in (1, 2)))]  # noqa: B905  # of one crop each
+        objective = ConsistencyObjective(ALONE, config.distillation, teacher)
+        step = objective.arrange(batch, clips._replace(soft=said))
+        logits = torch.randn(8, 3, 8, 12, generator=torch.Generator().manual_seed(3))
+        terms.append(objective.weighted_terms(step, logits.requires_grad_()))
+        torch.stack(list(terms[-1].values())).sum().backward()
+        assert logits.grad is not None
+        gradients.append(logits.grad[:2].abs().amax(1))
+    assert list(terms[0]) == ['pixel', 'pair', 'pair_frames']
+    torch.testing.assert_close(terms[0], terms[1], rtol=1e-3, atol=1e-4)
+    beyond = batch[0].reshape(2, 3, 8, 4, 12, 4).amax((1, 3, 5)) == 0  # cells that are all black
+    assert 0.4 < beyond.float().mean() < 0.9
+    for gradient in gradients:
+        assert gradient[beyond].max() == 0
+        assert gradient[~beyond].min() > 0
 
 
 def test_every_term_has_its_weight() -> None:

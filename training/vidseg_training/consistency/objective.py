@@ -32,8 +32,9 @@ class StepImages(NamedTuple):
     labels: Tensor
     """(N + 3 B, H, W) int64 ids, 255 void; of the clips only if one of them has a label."""
     soft: Tensor
-    """(N + 3 B, C, H, W) uint8 probabilities of the teacher, 255 = 1; C = 0 without them. Only of
-    the N labelled images where the objective has no teacher."""
+    """(N + 3 B, C, H, W) uint8 probabilities of the teacher, 255 = 1; C = 1: it is to be asked,
+    255 where the picture is; C = 0: it is to be asked, the picture is everywhere. Only of the N
+    labelled images where the objective has no teacher."""
     clips: Triplets | None
     """The clips."""
     view: View | None
@@ -77,7 +78,7 @@ class ConsistencyObjective(nn.Module):
 
         Args:
             labelled: Images (N, 3, H, W) uint8 RGB, labels (N, H, W) int64, 255 void, and
-                probabilities (N, C, H, W) uint8, C = 0 without them.
+                probabilities (N, C, H, W) uint8; C of 1 and 0 as in `StepImages`.
             clips: Frames of clips, or None.
         """
         images, labels, soft = labelled
@@ -85,7 +86,10 @@ class ConsistencyObjective(nn.Module):
         if clips is not None:
             parts.append(clips.frames.flatten(0, 1))
             if self._teacher is not None:
-                soft = torch.cat((soft, clips.soft.flatten(0, 1)))
+                of_clips = clips.soft.flatten(0, 1)
+                if not of_clips.shape[1]:  # their crops lie within the picture
+                    of_clips = soft.new_full((len(of_clips), *soft.shape[1:]), 255)
+                soft = torch.cat((soft, of_clips))
             if (clips.labels != IGNORE_ID).any():
                 labels = torch.cat((labels, clips.labels.flatten(0, 1)))
         view = move_camera(images) if 'equivariance' in self.weights else None
@@ -142,12 +146,13 @@ class ConsistencyObjective(nn.Module):
     ) -> dict[str, Tensor]:
         """Compare (N + 3 B, C, h, w) logits with what the teacher says."""
         settings, terms = self._distillation, dict[str, Tensor]()
-        if step.soft.shape[1]:
-            said = step.soft.to(logits.dtype) / 255
+        known, size = teacher.mapping.known(), (logits.shape[-2], logits.shape[-1])
+        kept = resize_probabilities(step.soft.to(logits.dtype) / 255, size)
+        if kept.shape[1] > 1:
+            said = kept
         else:
-            said = teacher.probabilities(step.images[: len(logits)])
-        said = resize_probabilities(said, (logits.shape[-2], logits.shape[-1]))
-        known = teacher.mapping.known()
+            said = resize_probabilities(teacher.probabilities(step.images[: len(logits)]), size)
+            said = said * kept if kept.shape[1] else said
         ours, said = spoken_of(logits, said, known)
         if settings.pixel:
             terms['pixel'] = soft_cross_entropy(logits[:, known], said)

@@ -33,7 +33,22 @@ class Sample(NamedTuple):
     """(H, W) uint8 ids, 255 void."""
     soft: NDArray[np.uint8] | None = None
     """(h, w, C) uint8 class probabilities of a teacher, 255 = 1, at any size; all 0 where there
-    are none."""
+    are none. C = 1: no probabilities, 255 where the picture is (`picture_extent`)."""
+
+
+def picture_extent(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return what stands in the place of probabilities until a teacher has seen the crop.
+
+    Augmentation moves it as it moves probabilities, so that it says which pixels of a crop lie in
+    the picture: void labels cannot, pictures have void of their own.
+
+    Args:
+        labels: (H, W) uint8 ids of a picture.
+
+    Returns:
+        (H, W, 1) uint8, 255.
+    """
+    return np.full((*labels.shape, 1), 255, np.uint8)
 
 
 def _first_pixel(side: int, crop: int, contain: int | None, rng: np.random.Generator) -> int:
@@ -72,7 +87,8 @@ def rotate(
     if sample.soft is not None:  # at a size of its own
         rows, columns = sample.soft.shape[:2]
         small = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), degrees, 1.0)
-        soft = cv2.warpAffine(sample.soft, small, (columns, rows)).astype(np.uint8, copy=False)
+        turned = cv2.warpAffine(sample.soft, small, (columns, rows)).astype(np.uint8, copy=False)
+        soft = turned.reshape(sample.soft.shape)  # OpenCV drops a single channel
     return Sample(image, labels.astype(np.uint8, copy=False), soft), contain
 
 
@@ -111,6 +127,7 @@ def resize_and_crop(
             continue
         if plane is not labels:
             resized = cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
+            resized = resized.reshape(height, width, *plane.shape[2:])  # it drops a single channel
             plane = resized.astype(np.uint8, copy=False)  # noqa: PLW2901  # the plane, resized
         cut = plane[top : top + crop_height, left : left + crop_width]
         missing = ((0, crop_height - cut.shape[0]), (0, crop_width - cut.shape[1]))

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vidseg_ros.core.labels import LabelSet
 from vidseg_training.config import TrainConfig
-from vidseg_training.data.augment import augment, Sample, SoftLabels
+from vidseg_training.data.augment import augment, picture_extent, Sample, SoftLabels
 from vidseg_training.data.class_uniform import Centroid, draw_epoch, leave_boosted
 from vidseg_training.interruption import leave_to_parent
 
@@ -141,20 +141,25 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
         """Wrap ``train``."""
         self._images, self._soft, self._real = train
         self._config = config
+        self._asks_anew = bool(config.distillation.teacher) and not config.distillation.cache
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
         """Return the augmented sample.
 
         Returns:
             Image (3, h, w) uint8 RGB, labels (h, w) int64, and the teacher's probabilities
-            (C, h, w) uint8; without a teacher (0, h, w).
+            (C, h, w) uint8; of a teacher that is still to see the crop (1, h, w), which pixels are
+            in the picture; without a teacher (0, h, w).
         """
         # Of the crops anywhere an epoch has one an image, of the class-uniform ones several.
         number = draw.image if draw.contain is None else len(self._images) + draw.position
         rng = np.random.default_rng((self._config.seed, draw.epoch, number))
         image_index = image_of(draw, self._config, self._real)
+        image, labels = self._images[image_index]
         soft = None if self._soft is None else self._soft[image_index]
-        sample = Sample(*self._images[image_index], soft)
+        if soft is None and self._asks_anew:
+            soft = picture_extent(labels)
+        sample = Sample(image, labels, soft)
         image, labels, soft = augment(sample, self._config, rng, draw.contain)
         if soft is None:
             soft = np.zeros((*labels.shape, 0), np.uint8)
