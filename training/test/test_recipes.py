@@ -9,6 +9,7 @@ import pytest
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_ros.core.model_card import DataSource
+from vidseg_training.consistency.settings import DistillationConfig
 from vidseg_training.data import DATASETS
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.street import Street
@@ -77,6 +78,42 @@ def test_published_settings(  # noqa: PLR0913, PLR0917
     assert (config.optimizer, config.momentum, config.weight_decay) == ('sgd', 0.9, 1e-4)
     assert (config.learning_rate, config.epochs, config.batch_size) == (rate, epochs, batch)
     assert (config.crop_size, config.scale_range) == ((crop, crop), scales)
+
+
+@pytest.mark.parametrize('name', ['cityscapes_etc', 'camvid_etc', 'vspw_etc'])
+def test_temporal_settings_of_etc_are_the_released_ones(name: str) -> None:
+    """Weight 0.1, gaps up to 3, and of each step 8 label maps (VSPW: all there are)."""
+    config = RECIPES[name]()
+    ours = config.consistency
+    assert (ours.temporal, ours.equivariance, ours.ramp) == (0.1, 0.0, 0.0)
+    assert (ours.max_gap, ours.labelled_middle, ours.gradient) == (3, True, 'both')
+    taught = config.distillation
+    weight = 0.0 if name == 'vspw_etc' else 0.1
+    weights = (taught.pixel, taught.pair, taught.pair_frames, taught.multi_frame)
+    assert weights == (weight,) * 4
+    if name == 'vspw_etc':  # all frames are labelled
+        base = RECIPES['vspw_pspnet_resnet101']()
+        assert config.batch_size + 3 * ours.batch == 20
+        assert (config.batch_size, config.epochs) == (base.batch_size, base.epochs)
+        return
+    bases = {'camvid_etc': 'camvid_full_pspnet_mobilenet_v2'}
+    base = RECIPES[bases.get(name, 'cityscapes_pspnet_resnet18')]()
+    assert (base.batch_size, base.epochs) == (8, 200)
+    assert config.batch_size + ours.batch == base.batch_size  # label maps a step
+    assert config.batch_size + 3 * ours.batch == 2 * base.batch_size  # images: theirs and one more
+    assert config.epochs * base.batch_size == base.epochs * config.batch_size  # as many steps
+    assert (config.learning_rate, config.optimizer) == (1e-2, 'sgd')
+
+
+def test_etc_without_its_teacher_is_what_was_released() -> None:
+    doc = ' '.join((RECIPES['cityscapes_etc'].__doc__ or '').split())
+    options = re.findall(r'--distillation\.(\S+) 0', doc)
+    recipe = RECIPES['cityscapes_etc']()
+    with pytest.raises(ParameterError, match='pixel, pair, pair_frames, multi_frame need a teach'):
+        recipe.distillation.check_sources(clips=True)
+    weights = {name.replace('-', '_'): 0.0 for name in options}
+    DistillationConfig(**weights).check_sources(clips=True)
+    assert len(weights) == 4
 
 
 def test_cityscapes_is_fine_tuned_as_published() -> None:

@@ -5,6 +5,7 @@
 from dataclasses import replace
 import json
 from pathlib import Path
+import shutil
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from vidseg_training.data import open_dataset
 from vidseg_training.data.sampling import TrainingSet
 from vidseg_training.fitting import initial_network, run
 from vidseg_training.loop import Run
+from vidseg_training.losses import LabelLoss
 from vidseg_training.networks.fddwnet import FDDWNet
 from vidseg_training.provenance import describe_recipe, describe_sources
 
@@ -153,6 +155,36 @@ def test_pairs_across_a_cut_are_counted(config: TrainConfig, tmp_path: Path) -> 
     for step in _steps(tmp_path / 'run'):
         assert step['hidden_pairs'] == 4
         assert step['temporal'] == 0
+
+
+def test_labelled_middles_are_learned_beside_the_images(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clip of 12 frames of which those in the middle have the names of labelled images."""
+    clip, images = tmp_path / 'drive', config.data / 'train'
+    clip.mkdir()
+    for index, frame in enumerate(sorted(config.consistency.clips[0].iterdir())):
+        shutil.copy(frame, clip / f'{index:03}.png')  # 000 to 005 are labelled
+    assert max(path.stem for path in images.iterdir()) == '005'
+    middles = replace(config.consistency, clips=(clip,), labelled_middle=True, equivariance=0.0)
+    settings = replace(config, consistency=middles, distillation=DistillationConfig(), epochs=1)
+    seen, original = [], LabelLoss.__call__
+
+    def watched(loss: LabelLoss, outputs: Any, labels: torch.Tensor, epoch: int) -> torch.Tensor:
+        seen.append((len(outputs[0]), labels))
+        return original(loss, outputs, labels, epoch)
+
+    monkeypatch.setattr(LabelLoss, '__call__', watched)
+    run(settings, tmp_path / 'run')
+    assert len(seen) == 3
+    for predicted, labels in seen:
+        assert (predicted, len(labels)) == (2 + 3 * 2, 2 + 3 * 2)
+        of_clips = labels[2:].view(2, 3, *labels.shape[1:])
+        assert all((of_clips[:, 1] != 255).flatten(1).any(1))
+    assert all(step['temporal'] > 0 for step in _steps(tmp_path / 'run'))
+    beyond = replace(settings, consistency=replace(middles, clips=config.consistency.clips))
+    with pytest.raises(ParameterError, match='no clip has a labelled frame with both neighbours'):
+        run(beyond, tmp_path / 'other')
 
 
 def test_what_another_teacher_said_is_refused(

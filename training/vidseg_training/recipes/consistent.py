@@ -5,7 +5,13 @@
 Of ETC only the training with the temporal loss was released, for PSPNet-ResNet18 on Cityscapes
 (github.com/irfanICMLL/ETC-Real-time-Per-frame-Semantic-video-segmentation). Its weight of 0.1 and
 its gaps of up to 3 frames are those of every term in its three recipes here; motion is Farneback's
-(there FlowNet2's). Networks and all other settings are those of the recipes that they change.
+(there FlowNet2's). Networks and what is not named here are those of the recipes that they change.
+
+A step there has 8 labelled frames with one neighbour each: 16 images, 8 label maps, 8 pairs. Here
+it has 4 labelled images and 4 clips, whose middle frames are labelled and have two neighbours: 16
+images, 8 label maps, 8 pairs as well. An epoch passes over the labelled images 4 by 4, and over
+about as many middle frames, drawn anew in each step, so that 100 epochs are the 200 of the base
+recipes: as many steps, as many label maps. Clips are not turned, nor shrunk below the crop.
 """
 
 from dataclasses import replace
@@ -23,7 +29,11 @@ from vidseg_training.recipes.vspw import vspw_pspnet_resnet101
 _WEIGHT: Final = 0.1
 
 _TEMPORAL: Final = ConsistencyConfig(temporal=_WEIGHT, batch=4, max_gap=3, labelled_middle=True)
-"""Frame t is a labelled one."""
+"""Frame t is a labelled one, and its labels are learned, too."""
+
+_BATCH: Final = 4
+_EPOCHS: Final = 100
+"""Half of the base recipes': the middle frames are the other half."""
 
 _DISTILLATION: Final = DistillationConfig(
     cache=False, pixel=_WEIGHT, pair=_WEIGHT, pair_frames=_WEIGHT, multi_frame=_WEIGHT
@@ -41,8 +51,9 @@ def cityscapes_etc() -> TrainConfig:
             --distillation.teacher runs/cityscapes_pspnet_resnet101
             --precision 16-mixed --workers 8
 
-    The clips are the 30 frames around each labelled image. Without ``--distillation.…`` weights
-    and teacher it is what the authors released.
+    The clips are the 30 frames around each labelled image. What the authors released, the temporal
+    loss alone, it is with ``--distillation.pixel 0 --distillation.pair 0
+    --distillation.pair-frames 0 --distillation.multi-frame 0`` in the place of the teacher.
 
     Result: not run here; Liu et al. publish 73.06 mIoU on val with mirrored images and a temporal
     consistency of 70.56 (README of their repository), 71.72 and 69.99 with the temporal loss
@@ -51,6 +62,9 @@ def cityscapes_etc() -> TrainConfig:
     return replace(
         cityscapes_pspnet_resnet18(),
         name='cityscapes_etc',
+        epochs=_EPOCHS,
+        batch_size=_BATCH,
+        validate_epochs=5,
         consistency=_TEMPORAL,
         distillation=_DISTILLATION,
     )
@@ -75,6 +89,9 @@ def camvid_etc() -> TrainConfig:
     return replace(
         camvid_full_pspnet_mobilenet_v2(),
         name='camvid_etc',
+        epochs=_EPOCHS,
+        batch_size=_BATCH,
+        validate_epochs=5,
         consistency=_TEMPORAL,
         distillation=_DISTILLATION,
     )
@@ -89,7 +106,9 @@ def vspw_etc() -> TrainConfig:
             --consistency.clips VSPW_480p/data --consistency.licence 'VSPW, research use'
             --precision 16-mixed --workers 8
 
-    Every frame has labels, at 15 frames a second. There is no larger teacher.
+    Every frame has labels, at 15 frames a second, those of the 4 clips of a step as well: a step
+    learns 20 label maps, 12 beside the 8 of the base recipe, whose rate and epochs stay. There is
+    no larger teacher.
 
     Result: not run here; Miao et al. (CVPR 2021) report 37.5 mIoU for ETC with another network,
     OCRNet.
