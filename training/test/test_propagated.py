@@ -13,6 +13,7 @@ import torch
 from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_training.checkpoints import read_weights, WEIGHTS
 from vidseg_training.config import TrainConfig
+from vidseg_training.consistency.settings import ConsistencyConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.class_uniform import Centroid
@@ -174,8 +175,50 @@ def test_samples_and_their_licence_are_named(
         small_config, propagation='joint', propagated=tmp_path, propagated_licence='MIT'
     )
     sources = describe_sources(config, CamVid(camvid_folder, 'test'))
-    assert sources[1].name == f'samples propagated over video: {tmp_path.name}'
+    gone = f'samples propagated over video: {tmp_path.name}, motion unknown'
+    assert sources[1].name == gone
     assert sources[1].licence == 'MIT'
     assert 'non-commercial' in licence_of(sources)
     with pytest.raises(ParameterError, match='propagation and teacher: a run has one of them'):
         run(replace(config, teacher=Path('weights.pth')), tmp_path / 'run')
+
+
+def _carry_along(samples: Path, motion: str) -> None:
+    """Say in the manifest of the samples what carried them."""
+    path = samples / 'drive' / 'manifest.jsonl'
+    first, *rest = path.read_text(encoding='utf-8').splitlines(keepends=True)
+    header = {**json.loads(first), 'motion': motion}
+    path.write_text(json.dumps(header) + '\n' + ''.join(rest), encoding='utf-8')
+
+
+@pytest.mark.parametrize(
+    ('motion', 'allowed'),
+    [
+        ('dis', False),
+        ('dis_flow', False),
+        ('reconstruction-0a1b2c3d-dis', False),
+        ('reconstruction-0a1b2c3d', True),
+        ('farneback', True),
+    ],
+)
+def test_samples_carried_along_dis_do_not_train_what_dis_judges(  # noqa: PLR0913, PLR0917
+    small_config: TrainConfig,
+    samples: Path,
+    moving_clip: Path,
+    tmp_path: Path,
+    motion: str,
+    allowed: bool,  # noqa: FBT001  # from the table
+) -> None:
+    _carry_along(samples, motion)
+    config = replace(
+        small_config, epochs=1, propagation='joint', propagated=samples, propagated_licence='MIT'
+    )
+    name = describe_sources(config, open_dataset(config, 'test'))[1].name
+    assert name == f'samples propagated over video: samples, motion {motion}'
+    steady = ConsistencyConfig(temporal=1.0, clips=(moving_clip,), licence='CC0')
+    if allowed:
+        run(replace(config, consistency=steady), tmp_path / 'steady')
+        return
+    with pytest.raises(ParameterError, match=rf'carried along {motion}: .* --motion farneback'):
+        run(replace(config, consistency=steady), tmp_path / 'steady')
+    run(config, tmp_path / 'plain')

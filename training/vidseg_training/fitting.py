@@ -11,7 +11,7 @@ from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.lessons import Lessons, open_lessons
 from vidseg_training.data import open_dataset
 from vidseg_training.data.footage import WithFootage
-from vidseg_training.data.propagated import WithPropagated
+from vidseg_training.data.propagated import is_dis, motions_of, WithPropagated
 from vidseg_training.data.sampling import LabelledImages, TrainingSet
 from vidseg_training.distillation import soft_labels
 from vidseg_training.loop import fit
@@ -55,6 +55,8 @@ def _open_sources(
     if config.propagation != 'off' and (config.teacher is not None or kept):
         msg = 'propagation and teacher: a run has one of them, unless with distillation.no-cache'
         raise ParameterError(msg)
+    if config.propagation != 'off' and config.consistency.temporal:
+        _check_motion(config)
     lessons = open_lessons(config, labelled, folder)
     if config.propagation != 'off':
         assert config.propagated is not None
@@ -72,3 +74,20 @@ def _open_sources(
     make_folder(folder)
     soft = soft_labels(config.teacher, config.teacher_height, images, folder)
     return TrainingSet(images, soft), lessons
+
+
+def _check_motion(config: TrainConfig) -> None:
+    """Refuse samples carried along DIS in a run whose steadiness DIS will judge.
+
+    Raises:
+        ParameterError: If there are some.
+    """
+    assert config.propagated is not None
+    if carried := [motion for motion in motions_of(config.propagated) if is_dis(motion)]:
+        msg = (
+            f'the samples in {config.propagated} were carried along {", ".join(carried)}: '
+            'temporal consistency is measured with DIS, and may not judge a run with '
+            'consistency.temporal that learned from it; propagate with --motion farneback or a '
+            'motion network that does not start from DIS'
+        )
+        raise ParameterError(msg)

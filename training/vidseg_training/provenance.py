@@ -13,6 +13,7 @@ from vidseg_training.checkpoints import flat_settings, MOVABLE, read_weights
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.teachers import HUGGING_FACE
 from vidseg_training.data import open_dataset, TrainingData
+from vidseg_training.data.propagated import motions_of
 from vidseg_training.recipes import RECIPES
 from vidseg_training.starting_weights import is_run
 
@@ -47,7 +48,8 @@ def describe_sources(config: TrainConfig, test: TrainingData) -> tuple[DataSourc
     if config.propagation != 'off' and config.propagated is not None:
         sources.append(
             DataSource(
-                name=f'samples propagated over video: {config.propagated.name}',
+                name=f'samples propagated over video: {config.propagated.name}, '
+                f'{_carried_along(config.propagated)}',
                 licence=config.propagated_licence,
                 use='training',
             )
@@ -70,6 +72,15 @@ def describe_sources(config: TrainConfig, test: TrainingData) -> tuple[DataSourc
         elif not place.endswith('.pth'):
             sources.append(DataSource(name=_last_part(place), licence=_UNKNOWN, use='teacher'))
     return tuple(sources)
+
+
+def _carried_along(samples: Path) -> str:
+    """Say what motion carried the labels of samples; it is unknown once they have gone."""
+    try:
+        motions = motions_of(samples)
+    except VidsegError:
+        motions = []
+    return f'motion {", ".join(motions) or "unknown"}'
 
 
 def _starting_sources(init: Path) -> list[DataSource]:

@@ -73,9 +73,10 @@ def test_the_name_follows_the_flow_where_the_file_does_not_say_it(
         return dis_flow(first, second) / 2
 
     recorded = LearnedMotion.load(weights)
-    assert recorded.name == f'reconstruction-{file_digest(weights).hex()[:8]}'
+    alone = f'reconstruction-{file_digest(weights).hex()[:8]}'
+    assert recorded.name == f'{alone}-dis'  # with which steadiness is measured
     assert LearnedMotion.load(weights, dis_flow).name == recorded.name
-    assert LearnedMotion.load(weights, my_flow).name == f'{recorded.name}-my_flow'
+    assert LearnedMotion.load(weights, my_flow).name == f'{alone}-my_flow'
     own = tmp_path / 'own.safetensors'
     about = {'motion': '{"mode": "reconstruction", "width": 8, "flow": "own"}'}
     save_file(recorded.network.state_dict(), own, about)

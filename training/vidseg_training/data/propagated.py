@@ -3,7 +3,7 @@
 """Propagated samples behind a labelled data set (Zhu et al., CVPR 2019)."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
@@ -15,6 +15,9 @@ from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.data.sampling import LabelledImages
 from vidseg_training.propagation.manifest import MANIFEST, read_manifest
 from vidseg_training.propagation.pictures import read_plane
+
+_DIS: Final = ('dis', 'dis_flow')
+"""What manifests call DIS, alone or behind the name of a motion network that starts from it."""
 
 
 class WithPropagated:
@@ -90,6 +93,24 @@ class WithPropagated:
             resized = cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_LINEAR)
             image = resized.astype(np.uint8, copy=False)
         return image, labels
+
+
+def motions_of(folder: Path) -> list[str]:
+    """Return what samples were carried along, as manifests name it.
+
+    Args:
+        folder: What the samples were written to.
+
+    Raises:
+        SourceError: If a manifest is damaged.
+    """
+    headers = [read_manifest(path)[0] for path in sorted(folder.glob(f'*/{MANIFEST}'))]
+    return sorted({header['motion'] for header in headers if 'motion' in header})
+
+
+def is_dis(motion: str) -> bool:
+    """Whether a motion of `motions_of` is DIS, or that of a network which starts from it."""
+    return motion.rpartition('-')[2] in _DIS
 
 
 def _choose(folder: Path, mode: str, least: int, most: int) -> list[tuple[Path, dict[str, Any]]]:

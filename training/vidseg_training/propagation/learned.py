@@ -12,7 +12,7 @@ import torch
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.fleet.record import file_digest
-from vidseg_ros.core.motion import FlowMethod
+from vidseg_ros.core.motion import dis_flow, FlowMethod
 from vidseg_training.data.clips import Window
 from vidseg_training.data.motion_windows import first_guess, to_batch, to_flow
 from vidseg_training.motion_weights import read_motion, WEIGHTS
@@ -26,7 +26,7 @@ class LearnedMotion:
 
     Attributes:
         name: Mode of the network and the start of the SHA-256 of its file; behind it the name of
-            a flow of the user's own.
+            a flow of the user's own, or DIS's, with which steadiness is measured.
         past_frames: It makes use of one frame beyond the source, and does without.
         network: In evaluation mode.
         flow: Its first guess; None: no motion.
@@ -66,6 +66,8 @@ class LearnedMotion:
         recorded = FLOW_METHODS.get(stored_flow)
         if flow is not None and flow is not recorded:  # of which the file does not tell
             name = f'{name}-{function_name(flow)}'
+        elif recorded is dis_flow:
+            name = f'{name}-{stored_flow}'
         return cls(name, network, flow or recorded)
 
     def backward_flow(
