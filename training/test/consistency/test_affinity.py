@@ -39,6 +39,20 @@ def test_a_place_of_three_classes_by_hand() -> None:
     assert places.flatten().tolist() == pytest.approx([value / length for value in centred])
 
 
+@pytest.mark.parametrize('classes', [2, 11, 19, 124])
+def test_a_place_of_which_nothing_is_said_has_no_direction(classes: int) -> None:
+    """Rounding of the mean is not a description: all 0, or all the same, is of length 0."""
+    nothing = torch.zeros(1, classes, 4, 4, requires_grad=True)
+    assert describe_places(nothing, (2, 2)).abs().max() == 0
+    assert describe_places(torch.full((1, classes, 4, 4), 1 / classes), (2, 2)).abs().max() == 0
+    describe_places(nothing, (2, 2)).sum().backward()
+    assert nothing.grad is not None
+    assert nothing.grad.isfinite().all()
+    hint = torch.zeros(1, classes, 4, 4)
+    hint[:, 0] = 1 / 255
+    assert describe_places(hint, (2, 2)).norm(dim=-1).min().item() == pytest.approx(1, rel=1e-5)
+
+
 def test_the_loss_by_hand_and_at_both_ends() -> None:
     """Affinities of the student 1 and of the teacher -1, across the frames: (1 - -1)^2."""
     a, b = _frame([0.9], [0.1]), _frame([0.1], [0.9])

@@ -23,6 +23,9 @@ from vidseg_training.processes import joint_mean
 _FLOOR: Final = 1 / 255
 """Added to probabilities before the logarithm: the step in which a teacher's are kept."""
 
+_LEAST_LENGTH: Final = 1e-4
+"""Of a description that says anything: rounding leaves some 1e-6 where all classes are alike."""
+
 
 def describe_places(probabilities: Tensor, grid: tuple[int, int]) -> Tensor:
     """Describe the places of a grid by unit vectors.
@@ -34,12 +37,14 @@ def describe_places(probabilities: Tensor, grid: tuple[int, int]) -> Tensor:
 
     Returns:
         (B, N, C) float: log(p + 1/255) less its mean over the classes, of length 1; of length 0
-        where all probabilities are 0.
+        where all probabilities are the same, as where all are 0.
     """
     cells = F.adaptive_avg_pool2d(probabilities, grid).flatten(2).transpose(1, 2)  # B N C
     cells = cells / cells.sum(-1, keepdim=True).clamp(min=_FLOOR)
     logs = (cells + _FLOOR).log()
-    return F.normalize(logs - logs.mean(-1, keepdim=True), dim=-1)
+    centred = logs - logs.mean(-1, keepdim=True)
+    says_something = centred.square().sum(-1, keepdim=True) > _LEAST_LENGTH**2
+    return F.normalize(centred, dim=-1) * says_something
 
 
 def affinity(places: Tensor, others: Tensor) -> Tensor:
