@@ -146,6 +146,31 @@ def test_scores_of_an_evaluation_go_into_the_card(scored_model: Path, tmp_path: 
     assert after == replace(before, scores=(*before.scores, *steady))
 
 
+def test_a_note_of_scores_is_kept_and_shown(
+    scored_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = hashlib.sha256(scored_model.read_bytes()).hexdigest()
+    results = str(results_of(tmp_path / 'results.json', digest))
+    before = read_model(scored_model).card
+    note = 'labels of these frames were learned'
+    with pytest.raises(SystemExit, match='2'):
+        main(['inspect', str(scored_model), '--note', note])
+    assert '--note needs --add-scores' in capsys.readouterr().err
+    assert main(['inspect', str(scored_model), '--add-scores', results, '--note', note]) == 0
+    shown = ' '.join(word for word in capsys.readouterr().out.split() if word.isalpha())
+    assert 'note' in shown
+    assert all(word in shown for word in note.split())
+    scores = read_model(scored_model).card.scores
+    old, new = scores[: len(before.scores)], scores[len(before.scores) :]
+    assert [score.note for score in new] == [note, note]
+    assert old == before.scores
+    digest = hashlib.sha256(scored_model.read_bytes()).hexdigest()
+    results_of(tmp_path / 'results.json', digest)
+    assert main(['inspect', str(scored_model), '--add-scores', results]) == 0, 'without a note'
+    again = read_model(scored_model).card.scores
+    assert again == tuple(replace(score, note='') for score in scores), 'replaced, not added'
+
+
 def test_scores_of_another_file_do_not(
     scored_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,7 +21,7 @@ _METRICS: Final = {'tc': 'TC', 'vc8': 'VC8', 'vc16': 'VC16', 'flips_per_s': 'fli
 """Names in ``results.json``, and in a card."""
 
 
-def add_scores(model: Path, results: Sequence[Path]) -> None:
+def add_scores(model: Path, results: Sequence[Path], note: str = '') -> None:
     """Write the temporal scores of evaluations into the card of the model file they are of.
 
     Scores with the same metric and protocol are replaced, all others stay.
@@ -29,6 +29,7 @@ def add_scores(model: Path, results: Sequence[Path]) -> None:
     Args:
         model: The file; it is replaced at once.
         results: ``results.json`` of one or several ``vidseg evaluate``, or their folders.
+        note: What to know of them all, such as that labels of these frames were learned.
 
     Raises:
         ModelError: If the file is none.
@@ -37,7 +38,7 @@ def add_scores(model: Path, results: Sequence[Path]) -> None:
     """
     card = read_model(model).card
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
-    found = [score for path in results for score in _read(path, digest)]
+    found = [score for path in results for score in _read(path, digest, note)]
     new = {(score.metric, score.protocol) for score in found}
     kept = [score for score in card.scores if (score.metric, score.protocol) not in new]
     with replaced_when_whole(model) as draft:
@@ -45,7 +46,7 @@ def add_scores(model: Path, results: Sequence[Path]) -> None:
         write_card(draft, replace(card, scores=(*kept, *found)))
 
 
-def _read(path: Path, digest: str) -> Iterator[Score]:
+def _read(path: Path, digest: str, note: str) -> Iterator[Score]:
     path = path / _RESULTS if path.is_dir() else path
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
@@ -62,4 +63,4 @@ def _read(path: Path, digest: str) -> Iterator[Score]:
         protocol = f'vidseg evaluate, {source["key"]}, {source["frames"]} frames'
         for key, metric in _METRICS.items():
             if numbers.get(key) is not None:
-                yield Score(metric=metric, value=numbers[key], protocol=protocol)
+                yield Score(metric=metric, value=numbers[key], protocol=protocol, note=note)

@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
         import_module('vidseg_ros.cli.wrap').wrap(args)
     path = args.out if args.wrap else find_model(args.model)
     if args.add_scores:
-        add_scores(path, args.add_scores)
+        add_scores(path, args.add_scores, args.note or '')
     model = read_model(path)
     data = model.path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
@@ -90,6 +90,11 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         help='write TC, VC and flips of vidseg evaluate (its results.json) into the card of the '
         'file',
     )
+    parser.add_argument(
+        '--note',
+        metavar='TEXT',
+        help='what a reader should know of them, as "labels of these frames were learned"',
+    )
     wrapping = parser.add_argument_group('make a model file of another ONNX network')
     add = wrapping.add_argument
     wrap_only = [
@@ -103,6 +108,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if (args.model is None) == (args.wrap is None):
         parser.error('give either MODEL or --wrap ONNX --out FILE')
+    if args.note and not args.add_scores:
+        parser.error('--note needs --add-scores')
     for option in wrap_only:
         if args.wrap is None and getattr(args, option.dest) is not None:
             parser.error(f'{option.option_strings[0]} needs --wrap')
@@ -181,8 +188,12 @@ def _scores(card: ModelCard) -> Table:
     table.add_column('metric', style='bold')
     table.add_column('value', justify='right')
     table.add_column('protocol', overflow='fold')
+    noted = any(score.note for score in card.scores)
+    if noted:
+        table.add_column('note', overflow='fold')
     for score in card.scores:
-        table.add_row(score.metric, f'{score.value:.4g}', score.protocol)
+        note = [score.note] if noted else []
+        table.add_row(score.metric, f'{score.value:.4g}', score.protocol, *note)
     if not card.scores:
         table.add_row('none')
     return table

@@ -42,6 +42,8 @@ class Score:
     """Value; mIoU from 0 to 1."""
     protocol: str
     """Data, resolution, classes and choices that make the number reproducible."""
+    note: str = ''
+    """What a reader should know of it, such as that the labels of these frames were learned."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +94,10 @@ class ModelCard:
             'licence': self.licence,
             'recipe': self.recipe,
             'datasets': [vars(source) for source in self.datasets],
-            'scores': [vars(score) for score in self.scores],
+            'scores': [
+                {name: value for name, value in vars(score).items() if name != 'note' or value}
+                for score in self.scores
+            ],
         }
         return json.dumps(plain, indent=2)
 
@@ -135,6 +140,7 @@ class ModelCard:
                     metric=_read_str(item, 'metric'),
                     value=_read_number(item, 'value'),
                     protocol=_read_str(item, 'protocol'),
+                    note=_read_str({'note': '', **item}, 'note'),
                 )
                 for item in _read_list(plain, 'scores')
             ),
