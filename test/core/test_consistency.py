@@ -149,6 +149,8 @@ def test_vc_of_three_frames_by_hand() -> None:
     # class 1: three pixels in both windows, one of them right; class 2: the 4th in the second
     expected = [float('nan'), 2 / 6, 1.0]
     np.testing.assert_allclose(score.class_correct(3), expected)
+    # class 1: two of three are steady in both windows
+    np.testing.assert_allclose(score.class_self(3), [float('nan'), 4 / 6, 1.0])
     whole = _clip(frames, 3)
     score.merge(_clip(frames, 2))
     np.testing.assert_allclose(score.class_correct(3), expected)

@@ -61,6 +61,10 @@ def result(key: str, true: int, predicted: int, problems: tuple[str, ...] = ()) 
 def test_what_is_written(tmp_path: Path, settings: EvaluationSettings) -> None:
     failed = SourceJob(key='bad', path=Path('/data/bad'), settings=settings, out=tmp_path)
     results = [result('one', 0, 0), result('two', 1, 0, ('a [b]',))]
+    steadiness = results[0].tallies['a'].consistency
+    steadiness.video[1].class_counts[:, 1] = (8, 6, 2)
+    steadiness.temporal.flip_counts[1] = 3
+    steadiness.temporal.pixel_ns[1] = 12 * 10**9
     content = write_results(tmp_path, settings, results, [(failed, 'no such file')])
     assert json.loads((tmp_path / 'results.json').read_text()) == content
     assert content['schema'] == SCHEMA == 'vidseg.results/2'
@@ -89,6 +93,9 @@ def test_what_is_written(tmp_path: Path, settings: EvaluationSettings) -> None:
     assert (rows[2]['path'], rows[2]['frames'], rows[2]['miou']) == ('/data/bad', '0', '')
     assert (rows[0]['miou'], rows[0]['tc'], rows[0]['inference_ms_p50']) == ('1.0', '', '3.0')
     assert (rows[3]['iou_red'], rows[3]['share_red']) == ('0.5', '1.0')
+    of_green = [rows[3][f'{what}_green'] for what in ('flips_per_s', 'vc8', 'vc16')]
+    assert of_green == ['0.25', '', '0.25']
+    assert overall['vc16_self_per_class'] == [None, 0.75, None]
     assert (rows[3]['frames'], rows[3]['labelled'], rows[3]['duration_s']) == ('2', '2', '0.0')
 
 

@@ -65,7 +65,9 @@ def test_what_is_not_known_is_none() -> None:
         'tc_per_class',
         'flips_per_s_per_class',
         'vc8_per_class',
+        'vc8_self_per_class',
         'vc16_per_class',
+        'vc16_self_per_class',
     ):
         assert scores.pop(name) == [None, None]
     assert set(scores.pop('inference_ms').values()) == {None}
@@ -80,6 +82,8 @@ def test_vc_needs_eight_labelled_frames_in_a_row() -> None:
     tally.cut()
     scores = tally.scores()
     assert (scores['vc8'], scores['vc8_self'], scores['vc16']) == (0.5, 1, None)
+    assert scores['vc8_per_class'] == [1, 0]
+    assert scores['vc8_self_per_class'] == [1, 1]
 
 
 def noise(seed: int) -> ModelTally:

@@ -337,9 +337,16 @@ class VideoConsistency:
         Returns:
             (C,) float64, 0 to 1; NaN for a class that stays nowhere.
         """
-        constant, _, correct = self.class_counts[:, :classes]
+        return self._class_shares(2, classes)
+
+    def class_self(self, classes: int) -> NDArray[np.float64]:
+        """Return the same of steady predictions, right or wrong; as `class_correct`."""
+        return self._class_shares(1, classes)
+
+    def _class_shares(self, row: int, classes: int) -> NDArray[np.float64]:
+        constant, pixels = self.class_counts[0, :classes], self.class_counts[row, :classes]
         shares: NDArray[np.float64] = np.full(classes, np.nan)
-        np.divide(correct, constant, out=shares, where=constant > 0)
+        np.divide(pixels, constant, out=shares, where=constant > 0)
         return shares
 
     def _mean(self, which: int) -> float:

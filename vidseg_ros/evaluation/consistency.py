@@ -47,6 +47,8 @@ class WindowConsistency:
     """Share of steady predictions that are right, 0 to 1."""
     class_correct: tuple[float | None, ...] = ()
     """The same for each true class, over all windows; None for a class that stays nowhere."""
+    class_self: tuple[float | None, ...] = ()
+    """`self_consistency` of each true class, likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +165,7 @@ class ConsistencyMeter:
                     self_consistency=score.self_consistency(),
                     correct_consistency=score.correct_consistency(),
                     class_correct=tuple(map(_known, score.class_correct(len(names)).tolist())),
+                    class_self=tuple(map(_known, score.class_self(len(names)).tolist())),
                 )
                 for score in video
                 if score.clips

@@ -35,6 +35,8 @@ _FACTS: Final = (
     *('frames', 'labelled', 'unreadable', 'dropped'),
     *('labels_without_frame', 'frames_without_label', 'duration_s'),
 )
+_OF_CLASSES: Final = ('iou', 'tc', 'flips_per_s', 'vc8', 'vc16', 'share')
+"""Columns for each class."""
 _TIMES: Final = ('p50', 'p95', 'p99', 'max', 'mean')
 
 
@@ -211,7 +213,7 @@ def _write_table(path: Path, content: Mapping[str, Any]) -> None:
     header = [
         *('source', 'path', 'topic', 'model', *_FACTS, *_SCORES),
         *(f'inference_ms_{name}' for name in _TIMES),
-        *(f'{what}_{name}' for what in ('iou', 'tc', 'share') for name in classes),
+        *(f'{what}_{name}' for what in _OF_CLASSES for name in classes),
         'problems',
     ]
     scored = len(header) - len(('source', 'path', 'topic', 'model', *_FACTS, 'problems'))
@@ -243,11 +245,16 @@ def _summed_facts(sources: Sequence[Mapping[str, Any]]) -> list[Any]:
 
 
 def _score_cells(scores: Mapping[str, Any]) -> list[Any]:
-    steadiness = scores['tc_per_class'] or scores['tc_per_class_fast']
+    steadiness = [
+        scores[f'{what}_per_class'] or scores[f'{what}_per_class_fast']
+        for what in ('tc', 'flips_per_s')
+    ]
+    vc = [scores[f'{what}_per_class'] for what in ('vc8', 'vc16')]
+    of_classes = [scores['iou'], *steadiness, *vc, scores['class_share']]
     return [
         *(scores[name] for name in _SCORES),
         *(scores['inference_ms'][name] for name in _TIMES),
-        *(*scores['iou'], *steadiness, *scores['class_share']),
+        *(value for values in of_classes for value in values),
     ]
 
 

@@ -123,7 +123,7 @@ class ReplaySummary:
         ``scores`` null or {frames, miou, classes: [{name, iou, pixels}]} (IoU from 0 to 1),
         ``consistency`` null or {pairs, tc, legacy_tc, flips_per_second, classes: [{name, tc,
         flips_per_second}], windows: [{window, self_consistency, correct_consistency,
-        class_correct}]},
+        class_correct, class_self}]},
         ``error``.
         """
         return {

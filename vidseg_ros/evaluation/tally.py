@@ -191,9 +191,9 @@ class ModelTally:
         for score in self.consistency.video:
             vc[f'vc{score.window}'] = _known(score.correct_consistency())
             vc[f'vc{score.window}_self'] = _known(score.self_consistency())
-            vc[f'vc{score.window}_per_class'] = _all_known(
-                score.class_correct(len(self.class_pixels))
-            )
+            classes = len(self.class_pixels)
+            vc[f'vc{score.window}_per_class'] = _all_known(score.class_correct(classes))
+            vc[f'vc{score.window}_self_per_class'] = _all_known(score.class_self(classes))
         return {
             'miou': _known(self.confusion.miou()),
             'iou': _all_known(self.confusion.iou()),
