@@ -124,7 +124,7 @@ def test_vidseg_train(
 
     substitutes = {
         'fitting.run': lambda config, folder: note('fit', config.name, folder),
-        'evaluation.evaluate': lambda run, *_: note('evaluate', run),
+        'evaluation.evaluate': lambda run, *_, **_options: note('evaluate', run),
         'export.export': lambda run, out, _, **_options: SimpleNamespace(
             path=note('export', run, out)
         ),

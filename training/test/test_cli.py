@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import replace
 from importlib import metadata
+import json
 from pathlib import Path
 import re
 import shutil
@@ -78,12 +79,12 @@ def test_network_and_model_file_have_the_same_score(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Within 0.1 mIoU: ``vidseg-train evaluate`` and ``vidseg evaluate`` of the exported file."""
+    """Within 0.1 %: ``vidseg-train evaluate`` and ``vidseg evaluate`` of the exported file."""
     monkeypatch.setattr(export_module, 'CONFIDENCE_COST', float('inf'))
-    assert main(['evaluate', str(finished_run)]) == 0
+    assert main(['evaluate', str(finished_run), '--consistency']) == 0
     shown = capsys.readouterr().out
     assert 'epoch 12 of 12, CamVid test (6 images), network input 96x64, one scale' in shown
-    mean = re.search(r' mean +([\d.]+)', shown)
+    mean = re.search(r' mean +([\d.]+) +([\d.]+) +([\d.]+) ', shown)
     assert mean is not None
     model = tmp_path / 'model.onnx'
     export(finished_run, model)
@@ -97,10 +98,11 @@ def test_network_and_model_file_have_the_same_score(
         sources = [str(camvid_folder / 'test'), '--labels', str(labels), *void]
         options = ['--model', str(model), '--out', str(out), '--no-report']
         assert vidseg_evaluate([*sources, *options]) == 0
-        results = (out / 'results.json').read_text(encoding='utf-8')
-        miou = re.search(r'"miou": ([\d.]+)', results)
-        assert miou is not None
-        assert 100 * float(miou[1]) == pytest.approx(float(mean[1]), abs=0.1)
+        results = json.loads((out / 'results.json').read_text(encoding='utf-8'))
+        scores = results['overall']['a']
+        assert 100 * scores['miou'] == pytest.approx(float(mean[1]), abs=0.1)
+        assert 100 * scores['tc'] == pytest.approx(float(mean[2]), abs=0.1)
+        assert scores['flips_per_s'] == pytest.approx(float(mean[3]), abs=0.01)
 
 
 def test_the_options_of_evaluate_reach_the_protocol(
@@ -113,6 +115,28 @@ def test_the_options_of_evaluate_reach_the_protocol(
     assert 'scales 1 2, flip, sliding window 96x64' in shown
     assert main(['evaluate', str(finished_run), '--sliding-window', '50', '96']) == 2
     assert 'window must be multiples of 16 for compact' in capsys.readouterr().err
+
+
+def test_a_split_that_is_a_video_has_its_steadiness_scored(
+    finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['evaluate', str(finished_run), '--split', 'val']) == 0
+    plain = capsys.readouterr().out.splitlines()
+    assert main(['evaluate', str(finished_run), '--split', 'val', '--consistency']) == 0
+    words, heading, *rows = capsys.readouterr().out.splitlines()
+    assert words.endswith('one scale, no flip, as video of 15 frames/s')
+    assert heading.split() == ['IoU', 'TC', 'flips/s', 'VC8', 'VC16']
+    assert [row.split()[:2] for row in rows] == [row.split() for row in plain[1:]]
+    mean = rows[-1].split()
+    assert 0 <= float(mean[2]) < 100
+    assert float(mean[3]) > 0
+    assert mean[4:] == ['-', '-'], 'six images have no window of eight'
+    options = ['--split', 'val', '--consistency', '--fps', '30']
+    assert main(['evaluate', str(finished_run), *options]) == 0
+    flips = float(capsys.readouterr().out.splitlines()[-1].split()[3])
+    assert main(['evaluate', str(finished_run), '--consistency', '--fps', '0']) == 2
+    assert '--fps must be above zero, frames a second, not 0' in capsys.readouterr().err
+    assert flips == pytest.approx(2 * float(mean[3]), abs=0.002)
 
 
 def test_a_class_that_no_image_shows_is_not_in_the_mean(

@@ -74,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument('--split', choices=get_args(Split), default='test')
     check.add_argument('--scales', type=float, nargs='+', default=[1.0], metavar='FACTOR')
     check.add_argument('--flip', action='store_true', help='look at the mirror image as well')
+    check.add_argument('--consistency', action='store_true', help='TC, flips and VC of a video')
+    check.add_argument('--fps', type=float, default=15.0, help='with that: %(default)s by default')
     check.add_argument('--sliding-window', type=int, nargs=2, metavar=size, help='pixels')
     for command in (ship, check):
         command.add_argument(
@@ -134,7 +136,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     window = arguments.sliding_window and tuple(arguments.sliding_window)
     protocol = Protocol(scales=tuple(arguments.scales), flip=arguments.flip, window=window)
     size = arguments.input_size and tuple(arguments.input_size)
-    print(evaluate(arguments.run, arguments.data, arguments.split, protocol, size))
+    fps = arguments.fps if arguments.consistency else None
+    print(evaluate(arguments.run, arguments.data, arguments.split, protocol, size, fps=fps))
 
 
 def _masks(arguments: argparse.Namespace) -> None:

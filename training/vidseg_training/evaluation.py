@@ -3,14 +3,21 @@
 """The score of a run on a split of its data set."""
 
 from dataclasses import dataclass, replace
+from math import isnan
 from pathlib import Path
+from typing import Final
 
+from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.metrics import Confusion
 from vidseg_training.data import open_dataset, Split
 from vidseg_training.export import load_run
 from vidseg_training.networks import check_size, STRIDES
-from vidseg_training.scoring import DEPLOYED, on_fastest_device, Protocol, score
+from vidseg_training.scoring import DEPLOYED, on_fastest_device, predict, Protocol, score
+from vidseg_training.steadiness import score_video, Steadiness
+
+_DIGITS: Final = {'flips/s': 3}
+"""Behind the point, if not one."""
 
 
 @dataclass(frozen=True)
@@ -23,25 +30,40 @@ class Evaluation:
     """The classes."""
     protocol: str
     """What was scored, and how, in words."""
+    steadiness: Steadiness | None = None
+    """How steady the label maps are, if that was asked for."""
 
     def __str__(self) -> str:
-        """Return the IoU of each class and their mean in %, one a line; ``-``: does not occur."""
-        rows = [*zip(self.labels.names, self.confusion.iou(), strict=True)]
-        rows.append(('mean', self.confusion.miou()))
-        width = max(len(name) for name, _ in rows)
+        """Return the scores of each class and overall, one a line; ``-``: does not occur.
+
+        IoU in %, and with `steadiness` TC, flips per second, VC8 and VC16 under a heading.
+        """
+        columns = {'IoU': [*100 * self.confusion.iou(), 100 * self.confusion.miou()]}
+        if self.steadiness is not None:
+            columns |= self.steadiness.columns()
+        names = (*self.labels.names, 'mean')
+        width = max(map(len, names))
         lines = [
-            f'{name:>{width}} {"-" if value != value else f"{100 * value:.1f}":>6}'  # noqa: PLR0124  # NaN
-            for name, value in rows
+            f'{name:>{width}} ' + ' '.join(map(_cell, columns, values))
+            for name, *values in zip(names, *columns.values(), strict=True)
         ]
+        if self.steadiness is not None:
+            lines.insert(0, ' ' * width + ''.join(f' {heading:>7}' for heading in columns))
         return '\n'.join([self.protocol, *lines])
 
 
-def evaluate(
+def _cell(heading: str, value: float) -> str:
+    return f'{"-" if isnan(value) else f"{value:.{_DIGITS.get(heading, 1)}f}":>7}'
+
+
+def evaluate(  # noqa: PLR0913  # the last by name
     path: Path,
     data: Path | None = None,
     split: Split = 'test',
     protocol: Protocol = DEPLOYED,
     input_size: tuple[int, int] | None = None,
+    *,
+    fps: float | None = None,
 ) -> Evaluation:
     """Score the weights of a run; with the default protocol as the exported model file does.
 
@@ -51,11 +73,15 @@ def evaluate(
         split: Which images.
         protocol: How an image is predicted.
         input_size: Height and width in pixels to which images are brought; None: the run's.
+        fps: Frames a second of a split that is a video, whose steadiness is scored, too.
 
     Raises:
         SourceError: If the run or its data cannot be read.
-        ParameterError: If a size does not fit the network.
+        ParameterError: If a size does not fit the network, or there are no frames a second.
     """
+    if fps is not None and not fps > 0:
+        msg = f'--fps must be above zero, frames a second, not {fps:g}'
+        raise ParameterError(msg)
     trained, network, test = load_run(path, data)
     config = trained.config
     if protocol.window is not None:
@@ -65,10 +91,19 @@ def evaluate(
         config = replace(config, input_size=input_size)
     protocol = replace(protocol, stride=STRIDES[config.network])
     images = test if split == 'test' else open_dataset(config, split)
-    confusion = score(on_fastest_device(network), images, config.input_size, protocol)
-    height, width = config.input_size
+    network, size, steadiness = on_fastest_device(network), config.input_size, None
+    if fps is None:
+        confusion = score(network, images, size, protocol)
+    else:
+        network.eval()
+        confusion, steadiness = score_video(
+            lambda image: predict(network, image, size, protocol), images, fps
+        )
+    height, width = size
     words = (
         f'{config.name}, epoch {trained.epoch} of {config.epochs}, {images.title} '
         f'({len(images)} images), network input {width}x{height}, {protocol}'
     )
-    return Evaluation(confusion, images.label_set, words)
+    if fps is not None:
+        words += f', as video of {fps:g} frames/s'
+    return Evaluation(confusion, images.label_set, words, steadiness)
