@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.street import StreetClip
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.settings import ConsistencyConfig
 from vidseg_training.consistency.temporal_loss import photometric_weight
@@ -26,6 +27,8 @@ from vidseg_training.data.clip_triplets import (
 from vidseg_training.motion_config import MotionConfig
 from vidseg_training.motion_weights import write_motion
 from vidseg_training.networks.motion import MotionNet
+from vidseg_training.propagation.motion import FlowMotion
+from vidseg_training.propagation.scene_cuts import find_break, thumbnail
 
 
 def _texture(shift: int = 0) -> np.ndarray:
@@ -45,9 +48,8 @@ def _write(folder: Path, pictures: list[np.ndarray]) -> Path:
 
 @pytest.fixture
 def config(small_config: TrainConfig) -> TrainConfig:
-    return replace(
-        small_config, consistency=ConsistencyConfig(clips=(Path('drive'),), licence='CC0', batch=4)
-    )
+    clips = ConsistencyConfig(temporal=1.0, clips=(Path('drive'),), licence='CC0', batch=4)
+    return replace(small_config, consistency=clips)
 
 
 @pytest.fixture
@@ -218,6 +220,63 @@ def test_across_a_scene_cut_nothing_is_visible(
     triplet = AugmentedTriplets(frames, config)[TripletDraw(0, 0, 1, 1)]
     assert triplet.visible[0].float().mean() > 0.5
     assert not triplet.visible[1].any()
+
+
+@pytest.mark.parametrize('jitter', [0.0, 0.9])
+def test_a_scene_cut_in_the_dark_is_one(
+    tmp_path: Path, camvid_folder: Path, config: TrainConfig, jitter: float
+) -> None:
+    """A sixth of the light, two drives: along their motion they differ by about 11 grey levels."""
+    frames = [StreetClip(seed=7).frame(number).image // 6 for number in (0, 1)]
+    frames.append(StreetClip(seed=8).frame(0).image // 6)
+    clip = ClipFrames([_write(tmp_path / 'night', frames)], CamVid(camvid_folder, 'train'))
+    jittered = replace(config, color_jitter=jitter)
+    for position in range(4):
+        triplet = AugmentedTriplets(clip, jittered)[TripletDraw(0, position, 1, 1)]
+        assert triplet.visible[0].float().mean() > 0.5
+        assert not triplet.visible[1].any()
+
+
+def test_fast_driving_at_a_gap_is_no_cut(
+    tmp_path: Path, camvid_folder: Path, config: TrainConfig
+) -> None:
+    """Two frames apart nothing explains the picture, but each follows from the one before it."""
+    pictures = [_texture(8 * index) for index in range(6)]
+    assert find_break(thumbnail(pictures[0]), thumbnail(pictures[2])) == 'scene cut'
+    folder, labelled = _write(tmp_path / 'fast', pictures), CamVid(camvid_folder, 'train')
+    draw = TripletDraw(0, 0, 2, 2)
+    triplet = AugmentedTriplets(ClipFrames([folder], labelled), config)[draw]
+    assert triplet.visible.flatten(1).any(1).all()
+    for index in (1, 3):
+        (folder / f'f_{index}.png').unlink()
+    triplet = AugmentedTriplets(ClipFrames([folder], labelled), config)[draw]
+    assert not triplet.visible.any()  # nothing says that it is one scene
+
+
+def test_a_picture_that_goes_black_is_a_cut(
+    tmp_path: Path, camvid_folder: Path, config: TrainConfig
+) -> None:
+    pictures = [_texture() // 8, _texture() // 8, np.zeros((48, 64, 3), np.uint8)]
+    frames = ClipFrames([_write(tmp_path / 'off', pictures)], CamVid(camvid_folder, 'train'))
+    triplet = AugmentedTriplets(frames, config)[TripletDraw(0, 0, 1, 1)]
+    assert triplet.visible[0].float().mean() > 0.5
+    assert not triplet.visible[1].any()
+
+
+def test_without_the_temporal_loss_no_motion_is_estimated(
+    moving: ClipFrames, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The frames are the same, and what is hidden across a cut is counted as ever."""
+    plain = replace(config, consistency=replace(config.consistency, temporal=0.0))
+    draw = TripletDraw(0, 0, 3, 1)
+    with_motion = AugmentedTriplets(moving, config)[draw]
+    monkeypatch.setattr(FlowMotion, 'backward_flow', None)
+    triplet = AugmentedTriplets(moving, plain)[draw]
+    torch.testing.assert_close(triplet.frames, with_motion.frames, rtol=0, atol=0)
+    assert with_motion.motion.abs().max() > 1
+    assert triplet.motion.shape == with_motion.motion.shape
+    assert not triplet.motion.any()
+    assert triplet.visible.all()
 
 
 def test_labels_and_the_teachers_word_go_with_their_frame(

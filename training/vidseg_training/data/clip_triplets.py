@@ -8,6 +8,7 @@ As in `vidseg_training.data.sampling`, everything random depends on seed, epoch 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise, starmap
 import logging
 from typing import NamedTuple
 
@@ -18,14 +19,14 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from vidseg_ros.core.errors import ParameterError
-from vidseg_ros.core.motion import dis_flow, occlusion, warp_image
+from vidseg_ros.core.motion import dis_flow, occlusion
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.temporal_loss import FramePair
 from vidseg_training.data.augment import augment, Sample, SoftLabels
 from vidseg_training.data.clip_frames import ClipFrames
 from vidseg_training.propagation.learned import LearnedMotion
 from vidseg_training.propagation.motion import ClipFrame, MotionSource, open_motion
-from vidseg_training.propagation.scene_cuts import CUT_ERROR
+from vidseg_training.propagation.scene_cuts import find_break, thumbnail
 
 _logger = logging.getLogger(__name__)
 
@@ -44,9 +45,11 @@ class Triplets(NamedTuple):
     soft: Tensor
     """(B, 3, C, H, W) uint8 probabilities of a teacher, 255 = 1; C = 0 without them."""
     motion: Tensor
-    """(B, 2, 2, H, W) float32 px: from frame t to t-k, and from t to t+k."""
+    """(B, 2, 2, H, W) float32 px: from frame t to t-k, and from t to t+k; 0 where no loss follows
+    it."""
     visible: Tensor
-    """(B, 2, H, W) bool: pixels of frame t that are to be seen there; none across a cut."""
+    """(B, 2, H, W) bool: pixels of frame t that are to be seen there; none across a cut, and all
+    of them within a scene where no loss follows the motion."""
 
     def pair(self, which: int) -> FramePair:
         """Return frame t with its neighbour t-k (0) or t+k (1)."""
@@ -172,15 +175,19 @@ class AugmentedTriplets(Dataset[Triplets]):
         Raises:
             SourceError: If a frame cannot be read.
         """
+        drawn = (draw.frame - draw.gap, draw.frame, draw.frame + draw.gap)
+        read = [self._frames[frame] for frame in drawn]
         samples = []
-        for frame in (draw.frame - draw.gap, draw.frame, draw.frame + draw.gap):
-            image, labels = self._frames[frame]
+        for frame, (image, labels) in zip(drawn, read, strict=True):
             soft = None if self._soft is None else self._soft[frame]
             seed = (self._config.seed, draw.epoch, draw.position, _AUGMENTATION)
             alike = np.random.default_rng(seed)
             samples.append(augment(Sample(image, labels, soft), self._config, alike))
         images = [sample.image for sample in samples]
         flows, visible = zip(*(self._pair(images[1], other) for other in images[::2]), strict=True)
+        small = [thumbnail(image) for image, _ in read]
+        cut = [self._cut(drawn[i : i + 2], small[i : i + 2]) for i in (0, 1)]
+        seen = np.stack(visible) & ~np.reshape(cut, (2, 1, 1))
         empty = np.zeros((*images[0].shape[:2], 0), np.uint8)
         soft_maps = [empty if sample.soft is None else sample.soft for sample in samples]
         return Triplets(
@@ -188,18 +195,41 @@ class AugmentedTriplets(Dataset[Triplets]):
             torch.from_numpy(np.stack([sample.labels for sample in samples])).long(),
             torch.from_numpy(np.stack(soft_maps)).permute(0, 3, 1, 2),  # 3 C H W
             torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2),  # 2 2 H W
-            torch.from_numpy(np.stack(visible)),
+            torch.from_numpy(seen),
         )
 
     def _pair(
         self, current: NDArray[np.uint8], neighbour: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return the flow to a neighbour, and what is to be seen there: nothing across a cut."""
+        """Return the flow to a neighbour and what is to be seen there, within one scene."""
+        if not self._config.consistency.temporal:  # flow is the most expensive part of a triplet
+            size = current.shape[:2]
+            return np.zeros((*size, 2), np.float32), np.ones(size, np.bool_)
         here, there = ClipFrame(0, current), ClipFrame(1, neighbour)
         flow = self._motion.backward_flow(here, there, ())
         back = self._motion.backward_flow(there, here, ())
-        error = np.abs(current.astype(np.int16) - warp_image(neighbour, flow)).mean()
-        return flow, ~occlusion(flow, back) & (error < CUT_ERROR)
+        return flow, ~occlusion(flow, back)
+
+    def _cut(self, frames: Sequence[int], ends: Sequence[NDArray[np.uint8]]) -> bool:
+        """Whether the scene changes between two frames, by their `thumbnail` as they were read.
+
+        An augmented one has a contrast of its own. And at a gap fast driving may differ as much as
+        a cut does: so two of those between must differ as well, where there are some.
+        """
+        if not _unlike(*ends):
+            return False
+        between = [
+            thumbnail(self._frames[frame][0])
+            for frame in range(frames[0] + 1, frames[1])
+            if self._frames.has(frame)
+        ]
+        return any(starmap(_unlike, pairwise([ends[0], *between, ends[1]])))
+
+
+def _unlike(earlier: NDArray[np.uint8], later: NDArray[np.uint8]) -> bool:
+    """Whether two thumbnails are of different scenes; those of two black frames are not."""
+    blank = [find_break(picture, picture) == 'black' for picture in (earlier, later)]
+    return blank[0] != blank[1] or find_break(earlier, later) == 'scene cut'
 
 
 def open_training_motion(choice: str) -> MotionSource:
