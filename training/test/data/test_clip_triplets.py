@@ -21,6 +21,7 @@ from vidseg_training.data.clip_triplets import (
     _AUGMENTATION,
     allowed_gaps,
     AugmentedTriplets,
+    open_training_motion,
     TripletDraw,
     TripletSampler,
 )
@@ -139,12 +140,24 @@ def test_what_is_drawn_depends_on_its_place_in_the_run_only(
     assert not torch.equal(other.frames, first.frames)
 
 
+@pytest.mark.parametrize('choice', ['dream', 'exact'])
 def test_an_unknown_source_of_motion_is_refused_at_once(
-    moving: ClipFrames, config: TrainConfig
+    moving: ClipFrames, config: TrainConfig, choice: str
 ) -> None:
-    dreaming = replace(config, consistency=replace(config.consistency, motion='dream'))
-    with pytest.raises(ParameterError, match="no motion source 'dream': give one of dis"):
+    dreaming = replace(config, consistency=replace(config.consistency, motion=choice))
+    offered = f"motion '{choice}' is no motion to train with: give farneback, or the checkpoint"
+    with pytest.raises(ParameterError, match=offered):
         AugmentedTriplets(moving, dreaming)
+
+
+@pytest.mark.parametrize('choice', ['dis', 'exact', 'nowhere.safetensors'])
+def test_only_what_may_train_is_offered(choice: str) -> None:
+    with pytest.raises(ParameterError, match='is no motion to train with') as caught:
+        open_training_motion(choice)
+    told = str(caught.value).replace(repr(choice), '')
+    assert 'farneback' in told
+    assert 'dis' not in told
+    assert 'exact' not in told
 
 
 @pytest.mark.parametrize('flow', ['none', 'dis'])

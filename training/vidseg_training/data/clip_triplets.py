@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise, starmap
 import logging
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,13 @@ from vidseg_training.consistency.temporal_loss import FramePair
 from vidseg_training.data.augment import augment, Sample, SoftLabels
 from vidseg_training.data.clip_frames import ClipFrames
 from vidseg_training.propagation.learned import LearnedMotion
-from vidseg_training.propagation.motion import ClipFrame, MotionSource, open_motion
+from vidseg_training.propagation.motion import (
+    ClipFrame,
+    EXACT,
+    FLOW_METHODS,
+    MotionSource,
+    open_motion,
+)
 from vidseg_training.propagation.scene_cuts import find_break, thumbnail
 
 _logger = logging.getLogger(__name__)
@@ -240,6 +247,13 @@ def open_training_motion(choice: str) -> MotionSource:
             or needs more than two frames.
         SourceError: If a motion network cannot be read.
     """
+    named = [name for name, flow in FLOW_METHODS.items() if flow is not dis_flow]
+    if choice not in named and (choice in (*FLOW_METHODS, EXACT) or not Path(choice).exists()):
+        msg = (
+            f'consistency.motion {choice!r} is no motion to train with: give '
+            f'{" or ".join(named)}, or the checkpoint of a motion network'
+        )
+        raise ParameterError(msg)
     source = open_motion(choice)
     if isinstance(source, LearnedMotion) and source.flow is dis_flow:
         msg = (
