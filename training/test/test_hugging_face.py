@@ -103,6 +103,24 @@ def test_the_checksum_is_that_of_the_weights(segformer: Path, tmp_path: Path) ->
     assert load_hugging_face(str(copy)).checksum != network.checksum
 
 
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'image_mean': [0.5, 0.4, 0.31]},
+        {'image_std': [0.5, 0.25, 0.21]},
+        {'rescale_factor': 1 / 128},
+        {'do_flip_channel_order': True},
+    ],
+)
+def test_the_checksum_is_that_of_the_colours_as_well(change: dict[str, object]) -> None:
+    """The same weights that see other pixels say something else."""
+    one, same, other = (
+        HuggingFaceNetwork(_Echo(), ['a'], preprocessing).checksum
+        for preprocessing in (_PREPROCESSING, {**_PREPROCESSING}, {**_PREPROCESSING, **change})
+    )
+    assert one == same != other
+
+
 def test_a_name_on_the_hub_is_found_where_it_was_kept(segformer: Path, tmp_path: Path) -> None:
     """Without the network, out of the cache that an earlier call has filled."""
     kept = tmp_path / 'hub' / 'models--maker--tiny'

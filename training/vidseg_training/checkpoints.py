@@ -173,18 +173,27 @@ def check_classes(path: Path, trained: Sequence[str], names: Sequence[str]) -> N
         raise SourceError(msg)
 
 
-def origin(names: Sequence[str], teacher: str | None) -> dict[str, str | None]:
+def origin(
+    names: Sequence[str],
+    teacher: str | None,
+    clips: str | None = None,
+    motion: str | None = None,
+) -> dict[str, str | None]:
     """Return what a run may not change on its way, besides its settings.
 
     Args:
         names: Of the training images.
         teacher: Checksum of the teacher; None without one.
+        clips: Their fingerprint; None without them.
+        motion: Name of the motion between their frames, with the checksum of a network; None
+            where no loss follows it.
     """
-    return {'images': hashlib.sha256('\n'.join(names).encode()).hexdigest(), 'teacher': teacher}
+    images = hashlib.sha256('\n'.join(names).encode()).hexdigest()
+    return {'images': images, 'teacher': teacher, 'clips': clips, 'motion': motion}
 
 
 def check_origin(path: Path, checkpoint: Mapping[str, Any], now: Mapping[str, str | None]) -> None:
-    """Refuse to go on with another teacher or other images than a run began with.
+    """Refuse to go on with other images or clips, another teacher or motion than a run began with.
 
     Args:
         path: The checkpoint's, for the message.
@@ -194,7 +203,12 @@ def check_origin(path: Path, checkpoint: Mapping[str, Any], now: Mapping[str, st
     Raises:
         ParameterError: If they differ.
     """
-    what = {'teacher': 'another distillation.teacher', 'images': 'other training images'}
+    what = {
+        'teacher': 'another distillation.teacher',
+        'images': 'other training images',
+        'clips': 'other frames in consistency.clips',
+        'motion': 'another network for consistency.motion',
+    }
     for name, digest in now.items():
         if checkpoint.get(name, digest) != digest:
             msg = f'{path} began with {what[name]}; choose another --out'

@@ -104,7 +104,6 @@ class Run:
         self._best, self.score = -inf, ''
         self._names, self._label_set = train.images.names, train.images.label_set
         self._real = train.real
-        self._origin = origin(self._names, lessons.teacher and lessons.teacher.teacher.checksum)
         self.fabric = open_fabric(config)
         checkpoint = started_run(folder, config)  # before anything is counted or written
         self._sampler = self._epoch_sampler(train.images)
@@ -120,6 +119,12 @@ class Run:
         )
         self._label_loss = LabelLoss(config, train.images, self.fabric.device, folder)
         self._clips = ClipBatches(lessons, config, self.batches, self.fabric)
+        self._origin = origin(
+            self._names,
+            lessons.teacher and lessons.teacher.teacher.checksum,
+            None if lessons.clips is None else lessons.clips.fingerprint,
+            self._clips.motion,
+        )
         objective = ConsistencyObjective(config.consistency, config.distillation, lessons.teacher)
         self._objective = objective.to(self.fabric.device)
         self._set_up(network)

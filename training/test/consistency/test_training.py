@@ -13,7 +13,12 @@ from safetensors.torch import load_file
 import torch
 
 from vidseg_ros.core.errors import ParameterError, SourceError
-from vidseg_training.checkpoints import changed_settings, parse_settings, settings_text
+from vidseg_training.checkpoints import (
+    changed_settings,
+    CHECKPOINT,
+    parse_settings,
+    settings_text,
+)
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency import objective
 from vidseg_training.consistency.lessons import open_lessons
@@ -23,7 +28,10 @@ from vidseg_training.data.sampling import TrainingSet
 from vidseg_training.fitting import initial_network, run
 from vidseg_training.loop import Run
 from vidseg_training.losses import LabelLoss
+from vidseg_training.motion_config import MotionConfig
+from vidseg_training.motion_weights import write_motion
 from vidseg_training.networks.fddwnet import FDDWNet
+from vidseg_training.networks.motion import MotionNet
 from vidseg_training.provenance import describe_recipe, describe_sources
 
 
@@ -111,6 +119,65 @@ def test_a_run_in_parts_is_the_run_in_one(
         torch.testing.assert_close(value, whole[name], rtol=0, atol=0)
     kept = (tmp_path / 'parts' / 'teacher_clips.npy').exists()
     assert kept is cache
+
+
+def _go_on(config: TrainConfig, folder: Path) -> None:
+    """Do a step of a run."""
+    next(_open(replace(config, checkpoint_steps=1), folder).steps())
+
+
+def test_a_run_does_not_go_on_with_other_frames(
+    config: TrainConfig, moving_clip: Path, tmp_path: Path
+) -> None:
+    """Without a teacher that has said something of each of them, nothing else would notice."""
+    clip = shutil.copytree(moving_clip, tmp_path / 'clip')
+    alone = replace(
+        config,
+        consistency=replace(config.consistency, clips=(clip,)),
+        distillation=DistillationConfig(),
+    )
+    _go_on(alone, tmp_path / 'run')
+    moved = (tmp_path / 'elsewhere' / 'clip',)
+    moved[0].parent.mkdir()
+    clip.rename(moved[0])
+    alone = replace(alone, consistency=replace(alone.consistency, clips=moved))
+    _go_on(alone, tmp_path / 'run')
+    shutil.copy(moved[0] / 'drive_011.png', moved[0] / 'drive_012.png')
+    with pytest.raises(
+        ParameterError, match=r'began with other frames in consistency\.clips; cho'
+    ):
+        _go_on(alone, tmp_path / 'run')
+
+
+def test_a_run_does_not_go_on_with_another_motion_network(
+    config: TrainConfig, tmp_path: Path
+) -> None:
+    """Both files have the same name, as all that vidseg-train motion writes."""
+    settings = MotionConfig(clips=('drive',), width=8, flow='none')
+    learned = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        path = tmp_path / str(seed) / 'motion.safetensors'
+        path.parent.mkdir()
+        write_motion(path, MotionNet(width=8), settings, 0)
+        clips = replace(config.consistency, motion=str(path))
+        learned.append(replace(config, consistency=clips, distillation=DistillationConfig()))
+    _go_on(learned[0], tmp_path / 'run')
+    _go_on(learned[0], tmp_path / 'run')
+    with pytest.raises(ParameterError, match=r'another network for consistency\.motion; choose'):
+        _go_on(learned[1], tmp_path / 'run')
+
+
+def test_runs_from_before_their_clips_were_noted_go_on(
+    config: TrainConfig, tmp_path: Path
+) -> None:
+    _go_on(config, tmp_path)
+    checkpoint = torch.load(tmp_path / CHECKPOINT)
+    assert checkpoint.pop('clips')
+    assert checkpoint.pop('motion') == 'farneback'
+    torch.save(checkpoint, tmp_path / CHECKPOINT)
+    _go_on(config, tmp_path)
+    assert torch.load(tmp_path / CHECKPOINT)['clips']
 
 
 def test_a_term_that_is_not_finite_is_named_and_its_step_skipped(

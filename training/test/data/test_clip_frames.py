@@ -1,5 +1,6 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,15 @@ def folder(tmp_path: Path) -> Path:
     for name, level in (('a_2', 2), ('a_3', 3), ('a_4', 4), ('a_6', 6), ('b_9', 9)):
         cv2.imwrite(str(folder / f'{name}.png'), np.full((96, 128, 3), level, np.uint8))
     return folder
+
+
+def _write_video(path: Path) -> Path:
+    """Write 4 frames of 40x80; n has level 60 n."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'MJPG'), 10, (80, 40))
+    for index in range(4):
+        writer.write(np.full((40, 80, 3), 60 * index, np.uint8))
+    writer.release()
+    return path
 
 
 def test_frames_of_all_clips_by_one_index(folder: Path, camvid_folder: Path) -> None:
@@ -76,14 +86,50 @@ def test_other_clips_have_another_fingerprint(folder: Path, camvid_folder: Path)
     assert ClipFrames([folder], labelled).fingerprint != before
 
 
+def test_clips_are_told_apart_by_what_they_show_and_not_by_where_they_are(
+    camvid_folder: Path, tmp_path: Path
+) -> None:
+    """Two drives whose folders and files have the same names, as all of VSPW's."""
+    labelled = CamVid(camvid_folder, 'train')
+    texture = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    for drive, level in (('A', 1), ('B', 2)):
+        for kind, packing in (('small', 9), ('large', 0)):  # all of the latter have one size
+            folder = tmp_path / drive / kind
+            folder.mkdir(parents=True)
+            for index in range(3):
+                picture, way = texture // (level + index), (cv2.IMWRITE_PNG_COMPRESSION, packing)
+                cv2.imwrite(str(folder / f'{index}.png'), picture, way)
+    for kind in ('small', 'large'):
+        one, other = (ClipFrames([tmp_path / drive / kind], labelled) for drive in 'AB')
+        assert one.names == other.names
+        assert one.fingerprint != other.fingerprint
+    both = ClipFrames([tmp_path / 'A'], labelled).fingerprint
+    (tmp_path / 'A').rename(tmp_path / 'moved')
+    assert ClipFrames([tmp_path / 'moved'], labelled).fingerprint == both
+    (tmp_path / 'moved' / 'small').rename(tmp_path / 'moved' / 'little')
+    assert ClipFrames([tmp_path / 'moved'], labelled).fingerprint != both
+    before = ClipFrames([tmp_path / 'B' / 'small'], labelled).fingerprint
+    file = tmp_path / 'B' / 'small' / '1.png'
+    file.write_bytes(file.read_bytes() + b' ')  # in the middle of the clip
+    assert ClipFrames([tmp_path / 'B' / 'small'], labelled).fingerprint != before
+    file.unlink()
+    file.symlink_to('nowhere')
+    frames = ClipFrames([tmp_path / 'B' / 'small'], labelled)  # complains when it is read
+    assert frames.fingerprint != before
+
+
+def test_a_video_is_known_by_its_content(camvid_folder: Path, tmp_path: Path) -> None:
+    """What a teacher said of videos in runs of the past counts on this very fingerprint."""
+    video = _write_video(tmp_path / 'drive.avi')
+    content = hashlib.sha256(video.read_bytes()).hexdigest()
+    frames = ClipFrames([video], CamVid(camvid_folder, 'train'))
+    assert frames.fingerprint == hashlib.sha256(f'{content} 0'.encode()).hexdigest()
+
+
 def test_a_video_stays_in_memory_at_the_size_of_the_images(
     camvid_folder: Path, tmp_path: Path
 ) -> None:
-    video = tmp_path / 'drive.avi'
-    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*'MJPG'), 10, (80, 40))
-    for index in range(4):
-        writer.write(np.full((40, 80, 3), 60 * index, np.uint8))
-    writer.release()
+    video = _write_video(tmp_path / 'drive.avi')
     frames = ClipFrames([video], CamVid(camvid_folder, 'train'))
     video.unlink()
     assert len(frames) == 4

@@ -131,7 +131,11 @@ def _ask(
 
 
 class ClipBatches:
-    """The clips that go with each batch of labelled images."""
+    """The clips that go with each batch of labelled images.
+
+    Attributes:
+        motion: See `AugmentedTriplets`.
+    """
 
     def __init__(
         self, lessons: Lessons, config: TrainConfig, batches: int, fabric: Fabric
@@ -148,7 +152,7 @@ class ClipBatches:
             ParameterError: If no clip has three frames in a row, or the clips of a step cannot
                 be shared among the processes.
         """
-        self._sampler = None
+        self._sampler = self.motion = None
         if lessons.clips is None:
             return
         settings, part = config.consistency, (fabric.global_rank, fabric.world_size)
@@ -157,6 +161,7 @@ class ClipBatches:
         )
         self._sampler = TripletSampler(gaps, batches, config, part)
         triplets = AugmentedTriplets(lessons.clips, config, lessons.soft_clips)
+        self.motion = triplets.motion
         loader = load_beside(triplets, self._sampler.share, self._sampler, config.workers)
         self._loader: Any = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 

@@ -94,7 +94,10 @@ def keep_probabilities(
         draft.finish(path)
         _logger.info('the teacher looked at %d images: %s', shape[0], path)
     if not described.is_file() or json.loads(described.read_text('utf-8')) != whose:
-        msg = f'{path} has what another teacher said, or of other images; choose another --out'
+        msg = (
+            f'{path} has what another teacher said, or of other images; choose another --out, or '
+            'after an update of vidseg-train remove it: the teacher is asked again'
+        )
         raise SourceError(msg)
     return KeptProbabilities(path)
 

@@ -29,7 +29,8 @@ class ClipFrames:
         size: Height and width in pixels.
         bounds: For every frame the first and the last index of its clip.
         names: Of the clips.
-        fingerprint: Changes with the clips: other videos, other names or numbers of images.
+        fingerprint: Changes with the clips, wherever they lie: with the content of a video, with
+            names of folders and with names, sizes and number of images.
     """
 
     def __init__(self, paths: Sequence[Path], labelled: LabelledImages) -> None:
@@ -55,15 +56,20 @@ class ClipFrames:
             for index, name in enumerate(labelled.names)
         }
         digest = hashlib.sha256()
-        for place in (one for path in paths for one in _places(path)):
+        for given, place in ((path, one) for path in paths for one in _places(path)):
             for reference in list_clips(str(place)):
-                digest.update(self._add(reference.open(reach=0), place.parts, by_name).encode())
+                clip = reference.open(reach=0)
+                self._add(clip, place.parts, by_name)
+                told = clip.fingerprint(0)  # of a video: of all of it
+                if isinstance(clip, ImageSequence):
+                    told = f'{place.relative_to(given)} {clip.name}\n{clip.summary()}\n'
+                digest.update(told.encode())
         self.fingerprint = digest.hexdigest()
 
     def _add(
         self, clip: Clip, folders: tuple[str, ...], by_name: dict[tuple[str, ...], int]
-    ) -> str:
-        """Take in a clip; return what tells it from others."""
+    ) -> None:
+        """Take in a clip."""
         first = len(self.bounds)
         self.names.append(clip.name)
         self.bounds += [(first, first + len(clip) - 1)] * len(clip)
@@ -79,10 +85,6 @@ class ClipFrames:
                 for key in ((name,), *((folder, name) for folder in folders)):
                     if key in by_name:
                         self._labels[frame] = by_name[key]
-        if not isinstance(clip, ImageSequence):
-            return clip.fingerprint(0)
-        present = [position for position in range(len(clip)) if clip.has(position)]
-        return f'{clip.name} {[clip.frame_name(position) for position in present]}'
 
     def __len__(self) -> int:
         """Return the number of positions, with those that have no frame."""

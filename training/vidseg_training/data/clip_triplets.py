@@ -149,6 +149,9 @@ class AugmentedTriplets(Dataset[Triplets]):
     All three frames are resized, cropped, mirrored, coloured and blurred alike. A crop lies within
     the picture, so nothing is turned, and nothing is darkened, whose noise would not move with the
     scene.
+
+    Attributes:
+        motion: Name of the source of motion; None where no loss follows it.
     """
 
     def __init__(
@@ -164,7 +167,8 @@ class AugmentedTriplets(Dataset[Triplets]):
         Raises:
             ParameterError: If there is no such source of motion, or it may not train.
         """
-        open_training_motion(config.consistency.motion)  # complains now, not in a worker
+        source = open_training_motion(config.consistency.motion)  # complains now, not in a worker
+        self.motion = source.name if config.consistency.temporal else None
         self._frames, self._soft = frames, soft
         height, width = frames.size
         low, high = config.scale_range

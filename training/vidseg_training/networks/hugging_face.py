@@ -22,7 +22,7 @@ class HuggingFaceNetwork(nn.Module):
 
     Attributes:
         names: Name of each class.
-        checksum: SHA-256 of the weights, hexadecimal.
+        checksum: SHA-256 of the weights and of what is done to the colours, hexadecimal.
     """
 
     _scale: Tensor
@@ -42,7 +42,6 @@ class HuggingFaceNetwork(nn.Module):
         """
         super().__init__()
         self.names, self._model = tuple(names), model
-        self.checksum = _checksum(model)
         factor = preprocessing.get('rescale_factor', 1 / 255)
         factor = factor if preprocessing.get('do_rescale', True) else 1
         mean, std = torch.zeros(3), torch.ones(3)
@@ -53,6 +52,7 @@ class HuggingFaceNetwork(nn.Module):
         scale, offset = torch.tensor(STD) * factor, torch.tensor(MEAN) * factor
         self.register_buffer('_scale', (scale / std).view(3, 1, 1))
         self.register_buffer('_offset', ((offset - mean) / std).view(3, 1, 1))
+        self.checksum = _checksum(self, 'bgr' if self._bgr else 'rgb')
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute logits.
@@ -111,8 +111,8 @@ def load_hugging_face(name_or_folder: str) -> HuggingFaceNetwork:
         raise SourceError(msg) from error
 
 
-def _checksum(model: nn.Module) -> str:
-    digest = hashlib.sha256()
+def _checksum(model: nn.Module, order: str) -> str:
+    digest = hashlib.sha256(order.encode())
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)

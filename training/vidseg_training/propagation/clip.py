@@ -9,6 +9,7 @@ is a distance in time.
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 import re
@@ -166,6 +167,20 @@ class ImageSequence:
             except SourceError:  # as `read` finds it
                 self._digests[position] = 'unreadable'
         return self._digests[position]
+
+    def summary(self) -> str:
+        """Return what tells the clip from others, wherever it lies, without reading all of it.
+
+        That is name and size of every file, and the content of the first, the middle and the last
+        one: PNGs without compression all have one size.
+        """
+        sizes = []
+        for position, file in self._files.items():
+            with suppress(OSError):  # as `read` finds it
+                sizes.append(f'{position} {file.name} {file.stat().st_size}')
+        positions = list(self._files)
+        some = (positions[index] for index in (0, len(positions) // 2, -1))
+        return '\n'.join([*sizes, *map(self.fingerprint, some)])
 
 
 class _NumberedFrames(ABC):
