@@ -25,6 +25,7 @@ from vidseg_training.data.clip_triplets import (
     TripletDraw,
     TripletSampler,
 )
+from vidseg_training.data.sampling import load_beside
 from vidseg_training.motion_config import MotionConfig
 from vidseg_training.motion_weights import write_motion
 from vidseg_training.networks.motion import MotionNet
@@ -233,6 +234,21 @@ def test_across_a_scene_cut_nothing_is_visible(
     triplet = AugmentedTriplets(frames, config)[TripletDraw(0, 0, 1, 1)]
     assert triplet.visible[0].float().mean() > 0.5
     assert not triplet.visible[1].any()
+
+
+def test_loading_processes_have_the_frames_of_a_video(
+    tmp_path: Path, camvid_folder: Path, config: TrainConfig
+) -> None:
+    video = tmp_path / 'drive.avi'
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*'MJPG'), 10, (64, 48))
+    for index in range(3):
+        writer.write(_texture(2 * index))
+    writer.release()
+    triplets = AugmentedTriplets(ClipFrames([video], CamVid(camvid_folder, 'train')), config)
+    draw = TripletDraw(0, 0, 1, 1)
+    loader = load_beside(triplets, 1, [draw], workers=1)
+    for loaded, here in zip(next(iter(loader)), triplets[draw], strict=True):
+        torch.testing.assert_close(loaded[0], here, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize('jitter', [0.0, 0.9])

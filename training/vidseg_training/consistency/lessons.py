@@ -69,6 +69,7 @@ def open_lessons(config: TrainConfig, labelled: LabelledImages, folder: Path) ->
         ParameterError: If a source is not named, or the teacher knows none of the classes.
         SourceError: If a clip or a teacher cannot be read, or the folder has what another teacher
             said.
+        OutputError: If there is no room for frames of videos, or for what the teacher says.
     """
     settings = config.distillation
     config.consistency.check_sources()

@@ -14,6 +14,7 @@ from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.image_codec import IMAGE_TYPES
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import IGNORE_ID
+from vidseg_training.data.frame_store import FrameStore
 from vidseg_training.data.sampling import LabelledImages
 from vidseg_training.propagation.clip import Clip, ImageSequence, list_clips
 
@@ -23,7 +24,7 @@ class ClipFrames:
 
     Frames are brought to one size, whatever their aspect ratio, as the model file brings every
     camera image to the size of its network. Those of a folder are read when they are needed, those
-    of a video stay in memory.
+    of a video are in a temporary file, see `FrameStore`.
 
     Attributes:
         size: Height and width in pixels.
@@ -43,11 +44,13 @@ class ClipFrames:
 
         Raises:
             SourceError: If a clip cannot be read.
+            OutputError: If there is no room for the frames of videos.
         """
         self._labelled = labelled
         self.size: tuple[int, int] = labelled[0][1].shape
         self._files: dict[int, tuple[ImageSequence, int]] = {}
-        self._memory: dict[int, NDArray[np.uint8]] = {}
+        self._decoded = FrameStore(self.size)
+        self._stored: dict[int, int] = {}  # frame -> place in there
         self._labels: dict[int, int] = {}  # frame -> image of the data set
         self.bounds: list[tuple[int, int]] = []
         self.names: list[str] = []
@@ -78,7 +81,8 @@ class ClipFrames:
             if not isinstance(clip, ImageSequence):
                 image = clip.read(position)
                 if image is not None:
-                    self._memory[frame] = self._resized(image)
+                    self._stored[frame] = len(self._decoded)
+                    self._decoded.append(self._resized(image))
             elif clip.has(position):
                 self._files[frame] = (clip, position)
                 name = clip.frame_name(position)
@@ -92,7 +96,7 @@ class ClipFrames:
 
     def has(self, frame: int) -> bool:
         """Whether there is a frame at an index."""
-        return frame in self._files or frame in self._memory
+        return frame in self._files or frame in self._stored
 
     def labelled(self, frame: int) -> bool:
         """Whether a frame has a label map."""
@@ -104,7 +108,10 @@ class ClipFrames:
         Raises:
             SourceError: If the frame cannot be read.
         """
-        image = self._memory[frame] if frame in self._memory else self._read(*self._files[frame])
+        if frame in self._stored:
+            image = self._decoded[self._stored[frame]]
+        else:
+            image = self._read(*self._files[frame])
         if frame not in self._labels:
             return image, np.full(self.size, IGNORE_ID, np.uint8)
         return image, resize_labels(self._labelled[self._labels[frame]][1], self.size)
