@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 
+import cv2
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 import torch
@@ -129,12 +131,17 @@ def test_two_processes_share_the_clips_and_what_is_learned_of_them(
     small_config: TrainConfig, moving_clip: Path, tmp_path: Path
 ) -> None:
     teacher = run(replace(small_config, epochs=1, seed=5), tmp_path / 'teacher')
+    cuts = tmp_path / 'cuts'
+    cuts.mkdir()
+    for index, noise in enumerate(np.random.default_rng(0).integers(0, 256, (12, 9, 12, 3))):
+        large = cv2.resize(noise.astype(np.uint8), (96, 72))
+        cv2.imwrite(str(cuts / f'{index}.png'), large)
     config = replace(
         small_config,
         learning_rate=1e-3,
         batch_size=4,
         consistency=ConsistencyConfig(
-            temporal=1.0, equivariance=1.0, clips=(moving_clip,), licence='CC0', batch=2
+            temporal=1.0, equivariance=1.0, clips=(moving_clip, cuts), licence='CC0', batch=2
         ),
         distillation=DistillationConfig(
             teacher=(str(teacher),), pixel=1.0, pair=1.0, pair_frames=1.0, multi_frame=1.0
@@ -143,6 +150,12 @@ def test_two_processes_share_the_clips_and_what_is_learned_of_them(
     run(config, tmp_path / 'one')
     _run_together(config, tmp_path / 'two', 2)
     names = ('labels', 'temporal', 'equivariance', 'pixel', 'pair', 'pair_frames', 'multi_frame')
+    hidden = [
+        [record['hidden_pairs'] for record in _records(folder) if 'loss' in record]
+        for folder in (tmp_path / 'one', tmp_path / 'two' / 'run')
+    ]
+    assert hidden[0] == hidden[1]
+    assert max(hidden[0]) > 1  # one clip, that of a process, has two
     alone, together = (
         [[record[name] for name in names] for record in _records(folder) if 'loss' in record]
         for folder in (tmp_path / 'one', tmp_path / 'two' / 'run')

@@ -267,25 +267,23 @@ class Run:
         return values
 
     def _count_skipped(self, terms: list[str]) -> None:
-        """Count a step without a finite gradient or with terms that are not; name its images."""
+        """Count a step without a finite gradient or with terms that are not; name what it saw."""
         self.skipped += 1
         self._skipped_in_a_row += 1
         draws = self._sampler.joint_batch(self.batch)
         images = [self._names[image_of(draw, self.config, self._real)] for draw in draws]
         what = f'loss ({", ".join(terms)})' if terms else 'gradient'
+        seen = self._clips.seen(terms, self.batch, images)
+        words = '; '.join(f'{kind}: {", ".join(names)}' for kind, names in seen.items())
         if self._leads:
-            self._log.write(self.step, skipped=what, images=images)
+            self._log.write(self.step, skipped=what, **seen)
         _logger.warning(
-            'step %d: %s not finite, skipped (%d so far); images: %s',
-            self.step,
-            what,
-            self.skipped,
-            ', '.join(images),
+            'step %d: %s not finite, skipped (%d so far); %s', self.step, what, self.skipped, words
         )
         if self._skipped_in_a_row == MOST_SKIPPED:
             msg = (
                 f'{MOST_SKIPPED} steps in a row without a finite {what}, the last of them at '
-                f'{", ".join(images)}: lower learning_rate or set clip_norm, in another --out'
+                f'{words}: lower learning_rate or set clip_norm, in another --out'
             )
             raise ParameterError(msg)
 
@@ -323,10 +321,11 @@ class Run:
                 torch.manual_seed((config.seed << 32) + self.step)  # what dropout draws
                 terms = self._learn(batch, clips)
                 loss = sum(terms.values())
+                parts: dict[str, float] = terms if len(terms) > 1 else {}
+                if clips is not None:
+                    hidden = torch.tensor(clips.hidden_pairs(), device=self.fabric.device)
+                    parts['hidden_pairs'] = int(sum_over_processes(hidden))
                 if self._leads and isfinite(loss):
-                    parts: dict[str, float] = terms if len(terms) > 1 else {}
-                    if clips is not None:
-                        parts['hidden_pairs'] = clips.hidden_pairs()
                     self._log.write(self.step, loss=loss, learning_rate=rate, **parts)
                 self.batch += 1
                 if self.batch == self.batches:

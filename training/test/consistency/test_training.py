@@ -180,6 +180,36 @@ def test_runs_from_before_their_clips_were_noted_go_on(
     assert torch.load(tmp_path / CHECKPOINT)['clips']
 
 
+@pytest.mark.parametrize('term', ['temporal', 'equivariance', 'gradient'])
+def test_what_a_term_that_is_not_finite_looked_at_is_named(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, term: str
+) -> None:
+    original = objective.ConsistencyObjective.weighted_terms
+
+    def broken(self: objective.ConsistencyObjective, *args: Any) -> dict[str, torch.Tensor]:
+        terms = original(self, *args)
+        if term == 'gradient':
+            terms['pixel'].register_hook(lambda gradient: gradient * float('nan'))
+        else:
+            terms[term] = terms[term] * float('nan')
+        return terms
+
+    monkeypatch.setattr(objective.ConsistencyObjective, 'weighted_terms', broken)
+    next(_open(config, tmp_path).steps())
+    (skipped,) = (record for record in _records(tmp_path) if 'skipped' in record)
+    images, frames = (skipped.get(kind) for kind in ('images', 'frames'))
+    assert (images is None) == (term == 'temporal')
+    assert (frames is None) == (term == 'equivariance')
+    if images is not None:
+        assert len(images) == config.batch_size
+    if frames is not None:
+        assert len(frames) == config.consistency.batch
+        place, *names = frames[0].split()
+        before, now, after = (int(name.removeprefix('drive_')) for name in names)
+        assert place == config.consistency.clips[0].name
+        assert after - now == now - before > 0
+
+
 def test_a_term_that_is_not_finite_is_named_and_its_step_skipped(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,17 @@ def test_a_video_is_decoded_once_at_the_size_of_the_images(
     np.testing.assert_array_equal(again[2][0], frames[2][0])
 
 
+def test_frames_are_named_for_people(folder: Path, camvid_folder: Path, tmp_path: Path) -> None:
+    _write_video(tmp_path / 'drive.avi')
+    (tmp_path / 'many' / '7').mkdir(parents=True)
+    folder.rename(tmp_path / 'many' / '7' / 'origin')  # as all clips of VSPW are called
+    places = [tmp_path / 'drive.avi', tmp_path / 'many']
+    frames = ClipFrames(places, CamVid(camvid_folder, 'train'))
+    assert frames.describe((0, 1, 2)) == 'drive.avi 000000 000001 000002'
+    assert frames.describe((5, 6)) == 'many/7/origin a_3 a_4'
+    assert frames.describe((9,)) == 'many/7/origin b_9'
+
+
 def test_a_damaged_image_is_named(folder: Path, camvid_folder: Path) -> None:
     (folder / 'a_3.png').write_bytes(b'no picture')
     frames = ClipFrames([folder], CamVid(camvid_folder, 'train'))

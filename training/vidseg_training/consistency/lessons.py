@@ -36,6 +36,10 @@ OF_IMAGES: Final = 'teacher_images.npy'
 OF_CLIPS: Final = 'teacher_clips.npy'
 """File of a run with what its teacher says of the frames of clips."""
 
+_OF_CLIPS_ALONE: Final = ('temporal', 'pair_frames', 'multi_frame')
+_OF_IMAGES_ALONE: Final = ('teacher', 'equivariance')
+"""Terms of the loss."""
+
 _KEPT: Final = 2
 """What a teacher says is kept at this part of the images' height and width: logits are coarser."""
 
@@ -156,6 +160,7 @@ class ClipBatches:
         self._sampler = self.motion = None
         if lessons.clips is None:
             return
+        self._frames = lessons.clips
         settings, part = config.consistency, (fabric.global_rank, fabric.world_size)
         gaps = allowed_gaps(
             lessons.clips, settings.max_gap, labelled_middle=settings.labelled_middle
@@ -172,3 +177,26 @@ class ClipBatches:
             return repeat(None)
         self._sampler.epoch, self._sampler.first_batch = epoch, first_batch
         return iter(self._loader)
+
+    def seen(
+        self, terms: Sequence[str], batch: int, images: Sequence[str]
+    ) -> dict[str, Sequence[str]]:
+        """Say what terms of the loss look at, in all processes.
+
+        Args:
+            terms: Their names; none means the gradient, which comes of all of them.
+            batch: Of the current epoch.
+            images: Names of the labelled images in it.
+
+        Returns:
+            Names of ``images`` and of ``frames`` of clips, those that there are.
+        """
+        found = {}
+        if not terms or not set(terms) <= set(_OF_CLIPS_ALONE):
+            found['images'] = images
+        if self._sampler is not None and (not terms or not set(terms) <= set(_OF_IMAGES_ALONE)):
+            found['frames'] = [
+                self._frames.describe((draw.frame - draw.gap, draw.frame, draw.frame + draw.gap))
+                for draw in self._sampler.joint_batch(batch)
+            ]
+        return found

@@ -54,6 +54,7 @@ class ClipFrames:
         self._labels: dict[int, int] = {}  # frame -> image of the data set
         self.bounds: list[tuple[int, int]] = []
         self.names: list[str] = []
+        self._places: dict[int, str] = {}  # first frame of a clip -> where it lies, for people
         by_name = {
             (*Path(name).parts[:-1], Path(name).stem): index
             for index, name in enumerate(labelled.names)
@@ -62,10 +63,12 @@ class ClipFrames:
         for given, place in ((path, one) for path in paths for one in _places(path)):
             for reference in list_clips(str(place)):
                 clip = reference.open(reach=0)
+                within = place.relative_to(given)
+                self._places[len(self)] = str(Path(given.name) / within)
                 self._add(clip, place.parts, by_name)
                 told = clip.fingerprint(0)  # of a video: of all of it
                 if isinstance(clip, ImageSequence):
-                    told = f'{place.relative_to(given)} {clip.name}\n{clip.summary()}\n'
+                    told = f'{within} {clip.name}\n{clip.summary()}\n'
                 digest.update(told.encode())
         self.fingerprint = digest.hexdigest()
 
@@ -101,6 +104,14 @@ class ClipFrames:
     def labelled(self, frame: int) -> bool:
         """Whether a frame has a label map."""
         return frame in self._labels
+
+    def describe(self, frames: Sequence[int]) -> str:
+        """Name frames of one clip, for people: its folder or file, then the frames."""
+        first = self.bounds[frames[0]][0]
+        names = [f'{frame - first:06d}' for frame in frames]  # of a video
+        if frames[0] in self._files:
+            names = [clip.frame_name(at) for clip, at in map(self._files.__getitem__, frames)]
+        return ' '.join([self._places[first], *names])
 
     def __getitem__(self, frame: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return image (H, W, 3) uint8 RGB and labels (H, W) uint8, all void without a label map.
