@@ -29,10 +29,11 @@ from report import surroundings
 import torch
 
 from vidseg_ros.evaluation.results_folder import write_json
-from vidseg_training.checkpoints import CHECKPOINT, read_weights, settings_text, WEIGHTS
+from vidseg_training.checkpoints import CHECKPOINT, read_weights, WEIGHTS
 from vidseg_training.evaluation import evaluate
 from vidseg_training.export import load_run
 from vidseg_training.recipe_list import find_recipe
+from vidseg_training.run_settings import settings_text
 
 FROM_SCRATCH: Final = ('camvid_dual_resolution_small', 'camvid_dual_resolution')
 

@@ -16,12 +16,9 @@ from vidseg_ros.core.labels import CAMVID
 from vidseg_training import loop
 from vidseg_training.checkpoints import (
     BEST,
-    changed_settings,
     CHECKPOINT,
     load_weights,
-    parse_settings,
     read_weights,
-    settings_text,
     WEIGHTS,
     write_weights,
 )
@@ -30,48 +27,17 @@ from vidseg_training.consistency.settings import DistillationConfig
 from vidseg_training.export import load_run
 from vidseg_training.fitting import run
 from vidseg_training.networks import NETWORKS
-from vidseg_training.recipes import RECIPES
-
-
-def test_settings_survive_being_written(small_config: TrainConfig) -> None:
-    config = replace(
-        small_config,
-        init=Path('a/b.pth'),
-        teacher=Path('t.pth'),
-        unlabelled=(Path('one.mp4'), Path('two.mp4')),
-        unlabelled_licence='MIT',
-        strict_classes=('pole',),
-        restart_share=0.5,
-    )
-    assert parse_settings(settings_text(config)) == config
-    for recipe in RECIPES.values():
-        assert parse_settings(settings_text(recipe())) == recipe()
-
-
-def test_settings_of_earlier_runs_have_the_defaults_of_what_came_later(
-    small_config: TrainConfig,
-) -> None:
-    plain = json.loads(settings_text(small_config))
-    for name in ('optimizer', 'restart_share', 'clip_norm', 'precision', 'workers'):
-        del plain[name]
-    assert parse_settings(json.dumps(plain)) == small_config
-    with pytest.raises(SourceError, match='settings turbo are unknown'):
-        parse_settings(json.dumps({**plain, 'turbo': 1}))
-
-
-def test_only_what_touches_the_outcome_counts_as_changed(small_config: TrainConfig) -> None:
-    init = replace(small_config, init=Path('a/w.pth'))
-    assert changed_settings(init, replace(init, init=Path('b/w.pth'), workers=3)) == []
-    assert changed_settings(init, replace(init, init=Path('a/v.pth'), seed=1)) == ['init', 'seed']
+from vidseg_training.tensor_files import read_safetensors
 
 
 def test_weights_say_where_they_come_from(small_config: TrainConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = NETWORKS['compact'](11)
-    about = {'classes': CAMVID.names, 'class_weights': [0.1, 2.5]}
+    weights = (0.1, *[2.5] * 10)
+    about = {'classes': CAMVID.names, 'class_weights': weights}
     write_weights(tmp_path / WEIGHTS, network, small_config, 7, **about)
-    config, epoch, state, classes, weights = read_weights(tmp_path / WEIGHTS)
-    assert (config, epoch, classes, weights) == (small_config, 7, CAMVID.names, (0.1, 2.5))
+    config, epoch, state, classes, kept = read_weights(tmp_path / WEIGHTS)
+    assert (config, epoch, classes, kept) == (small_config, 7, CAMVID.names, weights)
     other = NETWORKS['compact'](11)
     load_weights(other, state, 'a test')
     for name, value in other.state_dict().items():
@@ -150,6 +116,56 @@ def test_files_that_are_no_weights_are_named(small_config: TrainConfig, tmp_path
     save_file({'weight': torch.zeros(1)}, tmp_path / WEIGHTS)
     with pytest.raises(SourceError, match='does not say which run it comes from'):
         read_weights(tmp_path / WEIGHTS)
+
+
+_DAMAGED = r'last\.safetensors is damaged: what it says of epoch, classes or their weights is'
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'said'),
+    [
+        ('settings', '{"name": ', 'the settings in .* are no JSON: the file is damaged'),
+        ('settings', '{}', 'the settings in .*: the setting name is not there.* another version'),
+        ('epoch', 'seven', _DAMAGED),
+        ('classes', '["sky", ', _DAMAGED),
+        ('classes', 'null', _DAMAGED),
+        ('class_weights', '[1.0]', _DAMAGED),
+        ('class_weights', '["one"]', _DAMAGED),
+    ],
+)
+def test_damaged_metadata_are_named(
+    small_config: TrainConfig, tmp_path: Path, key: str, value: str, said: str
+) -> None:
+    path = tmp_path / WEIGHTS
+    write_weights(path, NETWORKS['compact'](11), small_config, 7, classes=CAMVID.names)
+    state, about = read_safetensors(path)
+    save_file(state, path, {**about, key: value})
+    with pytest.raises(SourceError, match=said):
+        read_weights(path)
+
+
+@pytest.mark.parametrize('key', ['settings', 'epoch', 'network'])
+def test_a_checkpoint_of_other_kinds_is_named(
+    small_config: TrainConfig, tmp_path: Path, key: str
+) -> None:
+    config = replace(small_config, epochs=1)
+    run(config, tmp_path)
+    checkpoint = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    torch.save({**checkpoint, key: None}, tmp_path / CHECKPOINT)
+    with pytest.raises(SourceError, match=r'last\.ckpt is no checkpoint of vidseg-train'):
+        run(config, tmp_path)
+
+
+def test_a_network_of_another_version_is_named(small_config: TrainConfig, tmp_path: Path) -> None:
+    config = replace(small_config, epochs=1)
+    run(config, tmp_path)
+    checkpoint = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    checkpoint['settings'] = checkpoint['settings'].replace('"compact"', '"turbo"')
+    torch.save(checkpoint, tmp_path / CHECKPOINT)
+    said = r"settings in .*last\.ckpt: network is 'turbo', not one of compact, .*another version"
+    for use in (load_run, lambda folder: run(config, folder)):
+        with pytest.raises(SourceError, match=said):
+            use(tmp_path)
 
 
 def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:

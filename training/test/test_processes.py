@@ -18,7 +18,6 @@ import torch
 from torch import nn
 
 from vidseg_ros.core.errors import ParameterError
-from vidseg_training.checkpoints import settings_text
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.settings import ConsistencyConfig, DistillationConfig
 from vidseg_training.data import open_dataset
@@ -26,15 +25,16 @@ from vidseg_training.data.sampling import TrainingSet
 from vidseg_training.fitting import run
 from vidseg_training.loop import Run
 from vidseg_training.processes import join_batch_norms, joint_mean, JointBatchNorm, open_fabric
+from vidseg_training.run_settings import settings_text
 from vidseg_training.starting_weights import initial_network
 
 _SCRIPT = """
 import json, sys
 from pathlib import Path
-from vidseg_training.checkpoints import parse_settings
 from vidseg_training.fitting import run
 from vidseg_training.processes import leave_processes
-run(parse_settings(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))
+from vidseg_training.run_settings import parse_settings
+run(parse_settings(Path(sys.argv[1]).read_text(), sys.argv[1]), Path(sys.argv[2]))
 leave_processes()
 """
 

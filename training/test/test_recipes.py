@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from vidseg_ros.core.errors import ParameterError
+from vidseg_ros.core.errors import ParameterError, SourceError
 from vidseg_ros.core.labels import CAMVID, CITYSCAPES
 from vidseg_ros.core.model_card import DataSource
 from vidseg_training.consistency.settings import DistillationConfig
@@ -177,6 +177,14 @@ def test_the_card_names_teacher_and_video(camvid_folder: Path) -> None:
     assert weights.name == INITIAL_WEIGHTS.name
     assert weights.use == 'starting weights and teacher'
     assert '--unlabelled one.mp4 two.mp4 --unlabelled-licence MIT' in describe_recipe(config)
+
+
+def test_a_recipe_of_another_version_is_named(camvid_folder: Path) -> None:
+    config = replace(RECIPES['camvid_fddwnet'](), name='camvid_turbo', data=camvid_folder)
+    with pytest.raises(
+        SourceError, match='of a recipe camvid_turbo, which this version of vidseg'
+    ):
+        describe_recipe(config)
 
 
 def test_video_without_teacher_or_licence_is_refused() -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 import torch
 
 from vidseg_ros.core.errors import ParameterError, SourceError
@@ -99,6 +100,52 @@ def test_another_run_starts_what_has_the_same_name(
         initial_network(replace(small_config, init=earlier_run, network='fddwnet'), CAMVID)
 
 
+def test_a_run_of_another_width_is_refused_with_the_keys_that_differ(
+    small_config: TrainConfig, tmp_path: Path
+) -> None:
+    """As of another version; its head would not fit before the whole is compared."""
+    path = tmp_path / 'last.safetensors'
+    network = CompactNet(len(STREET))
+    network.head[1] = torch.nn.Conv2d(96, len(STREET), 1)
+    write_weights(path, network, small_config, 3, classes=STREET.names)
+    said = r'last\.safetensors are not those of a CompactNet: of other shape: head\.1\.weight is '
+    with pytest.raises(SourceError, match=said):
+        initial_network(replace(small_config, init=path), CAMVID)
+    write_weights(path, CompactNet(3), small_config, 3, classes=STREET.names)
+    with pytest.raises(SourceError, match=said):
+        initial_network(replace(small_config, init=path), CAMVID)
+
+
+def test_comparing_a_run_draws_nothing_of_what_starts_new_classes(
+    small_config: TrainConfig, earlier_run: Path
+) -> None:
+    started = initial_network(replace(small_config, init=earlier_run), CAMVID).state_dict()
+    torch.manual_seed(small_config.seed)
+    fresh = CompactNet(len(CAMVID)).state_dict()
+    fence = CAMVID.names.index('fence')
+    assert torch.equal(started['head.1.weight'][fence], fresh['head.1.weight'][fence])
+
+
+def test_published_weights_may_be_safetensors(tmp_path: Path) -> None:
+    """Such a file has no settings of a run, and is no run therefore."""
+    path = tmp_path / 'imagenet.safetensors'
+    backbone = NETWORKS['hrnet_w18_small'](2).backbone
+    assert isinstance(backbone, torch.nn.Module)
+    classifier = {'classifier.weight': torch.zeros(1000, 2048)}
+    save_file(backbone.state_dict() | classifier, path, {'format': 'pt'})
+    config = TrainConfig(name='x', network='hrnet_w18_small', dataset='camvid', init=path)
+    state = initial_network(config, CAMVID).state_dict()
+    for name, value in backbone.state_dict().items():
+        assert torch.equal(state[f'backbone.{name}'], value)
+    save_file(FDDWNet(len(CITYSCAPES)).state_dict(), path)
+    initial_network(replace(config, network='fddwnet'), CAMVID)
+    with pytest.raises(SourceError, match=r'imagenet\.safetensors are not those of a '):
+        initial_network(config, CAMVID)
+    path.write_bytes(b'nothing')
+    with pytest.raises(SourceError, match=r'imagenet\.safetensors: it is no safetensors file, or'):
+        initial_network(config, CAMVID)
+
+
 def test_a_run_whose_data_are_gone_knows_its_classes(
     small_config: TrainConfig, tmp_path: Path
 ) -> None:
@@ -127,7 +174,12 @@ def test_the_card_names_what_the_weights_started_from(
     assert street.use == 'starting weights, training'
     _, imagenet = describe_sources(replace(small_config, init=Path('resnet18.pth')), test)
     assert imagenet.name == 'resnet18.pth, backbone trained on ImageNet'
-    _, gone = describe_sources(replace(small_config, init=tmp_path / 'gone.ckpt'), test)
-    assert gone.name == 'the run gone.ckpt'
-    for source in (imagenet, gone):
+    save_file({'conv1.weight': torch.zeros(1)}, tmp_path / 'hrnet.safetensors')
+    started = replace(small_config, init=tmp_path / 'hrnet.safetensors')
+    _, published = describe_sources(started, test)
+    assert published.name == 'hrnet.safetensors, backbone trained on ImageNet'
+    for name in ('gone.ckpt', 'gone.safetensors'):
+        _, gone = describe_sources(replace(small_config, init=tmp_path / name), test)
+        assert gone.name == f'the run {name}'
+    for source in (imagenet, published, gone):
         assert 'non-commercial' in licence_of((source,))

@@ -8,12 +8,11 @@ the one before it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
 import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, Final, get_args, get_type_hints, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -21,9 +20,8 @@ from torch import nn, Tensor
 
 from vidseg_ros.core.errors import OutputError, ParameterError, SourceError
 from vidseg_training.config import TrainConfig
+from vidseg_training.run_settings import changed_settings, parse_settings, settings_text
 from vidseg_training.tensor_files import load_tensors, read_safetensors
-
-_Settings = TypeVar('_Settings')
 
 CHECKPOINT: Final = 'last.ckpt'
 """What a run resumes from: weights, their average, optimizer, position, settings."""
@@ -34,26 +32,8 @@ WEIGHTS: Final = 'last.safetensors'
 BEST: Final = 'best.safetensors'
 """The weights that ship, as they stood at the validation with the highest score."""
 
-FREELY: Final = (
-    'data',
-    'checkpoint_steps',
-    'validate_epochs',
-    'sample_pictures',
-    'tensorboard',
-    'workers',
-)
-"""Settings that may change between two calls of one run: they do not touch its outcome."""
-
-MOVABLE: Final = (
-    'init',
-    'teacher',
-    'unlabelled',
-    'propagated',
-    'consistency.clips',
-    'consistency.motion',
-    'distillation.teacher',
-)
-"""Settings that name files: those may lie elsewhere in the next call, but not be others."""
+SETTINGS: Final = 'settings'
+"""What a file of a run has its settings under; no other file has them."""
 
 
 class TrainedWeights(NamedTuple):
@@ -72,63 +52,6 @@ class TrainedWeights(NamedTuple):
     were kept."""
 
 
-def settings_text(config: TrainConfig) -> str:
-    """Write settings as JSON."""
-    return json.dumps(asdict(config), default=str, sort_keys=True)
-
-
-def parse_settings(text: str) -> TrainConfig:
-    """Read `settings_text`; a setting that is not there has its default.
-
-    Raises:
-        SourceError: If a setting is unknown or out of range.
-    """
-    return _parse(TrainConfig, json.loads(text))
-
-
-def _parse(kind: type[_Settings], plain: dict[str, Any]) -> _Settings:
-    """Build settings from JSON."""
-
-    def typed(hint: Any, value: Any) -> Any:  # noqa: ANN401  # JSON of any field
-        if isinstance(value, dict):
-            return _parse(hint, value)
-        if isinstance(value, list):
-            return tuple(typed(hint, item) for item in value)
-        names_file = Path in (hint, *get_args(hint))
-        return Path(value) if names_file and value is not None else value
-
-    hints = get_type_hints(kind)
-    if unknown := sorted(set(plain) - set(hints)):
-        msg = f'the settings {", ".join(unknown)} are unknown: the run is of another version'
-        raise SourceError(msg)
-    return kind(**{name: typed(hints[name], value) for name, value in plain.items()})
-
-
-def flat_settings(settings: Any, prefix: str = '') -> dict[str, Any]:  # noqa: ANN401  # a dataclass
-    """Return settings by name; those of a block have its name before theirs, with a dot."""
-    flat: dict[str, Any] = {}
-    for name, value in vars(settings).items():
-        if is_dataclass(value):
-            flat |= flat_settings(value, f'{prefix}{name}.')
-        else:
-            flat[prefix + name] = value
-    return flat
-
-
-def changed_settings(before: TrainConfig, now: TrainConfig) -> list[str]:
-    """Name the settings that decide a run's outcome and differ between two calls of it."""
-
-    def outcome(name: str, value: Any) -> object:  # noqa: ANN401  # of any setting
-        if name in MOVABLE and value is not None:
-            paths = [value] if isinstance(value, str | Path) else value
-            return [Path(path).name for path in paths]
-        return value
-
-    old, new = flat_settings(before), flat_settings(now)
-    names = [name for name in sorted(new) if name not in FREELY]
-    return [name for name in names if outcome(name, old[name]) != outcome(name, new[name])]
-
-
 def started_run(folder: Path, config: TrainConfig) -> dict[str, Any] | None:
     """Read the checkpoint of a folder's run; None if there is none.
 
@@ -144,7 +67,7 @@ def started_run(folder: Path, config: TrainConfig) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     checkpoint = load_checkpoint(path)
-    changed = changed_settings(parse_settings(checkpoint['settings']), config)
+    changed = changed_settings(parse_settings(checkpoint[SETTINGS], path), config)
     if changed:
         msg = (
             f'{path} belongs to a run with other settings ({", ".join(changed)}); '
@@ -260,7 +183,7 @@ def write_weights(  # noqa: PLR0913  # the last two by name
     """
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
     about = {
-        'settings': settings_text(config),
+        SETTINGS: settings_text(config),
         'epoch': str(epoch),
         'classes': json.dumps(list(classes)),
         'class_weights': json.dumps(class_weights),
@@ -275,7 +198,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         SourceError: If it is missing, damaged, or would run code.
     """
     state = load_tensors(path, 'checkpoint')
-    if not {'settings', 'epoch', 'network'} <= set(state):
+    kinds = {SETTINGS: str, 'epoch': int, 'network': dict}
+    if not all(isinstance(state.get(name), kind) for name, kind in kinds.items()):
         msg = f'{path} is no checkpoint of vidseg-train'
         raise SourceError(msg)
     return state
@@ -288,7 +212,7 @@ def read_weights(path: Path) -> TrainedWeights:
         path: Folder of a run (its checkpoint is read), a checkpoint, or a safetensors file.
 
     Raises:
-        SourceError: If there is no such file or it is damaged.
+        SourceError: If there is no such file, it is damaged, or of another version.
     """
     path = path / CHECKPOINT if path.is_dir() else path
     if not path.is_file():
@@ -305,40 +229,60 @@ def read_weights(path: Path) -> TrainedWeights:
             for name, value in checkpoint['average'].items()
             if name.startswith(prefix)
         }
-    return _trained(
-        checkpoint, checkpoint.get('classes', ()), checkpoint.get('class_weights'), state
-    )
+    classes = checkpoint.get('classes', ())
+    return _trained(path, checkpoint, classes, checkpoint.get('class_weights'), state)
 
 
 def _read_shipped(path: Path) -> TrainedWeights:
     state, about = read_safetensors(path)
-    if not {'settings', 'epoch', 'classes'} <= set(about):
+    if not {SETTINGS, 'epoch', 'classes'} <= set(about):
         msg = f'{path} does not say which run it comes from; give a file that vidseg-train wrote'
         raise SourceError(msg)
-    classes, weights = (json.loads(about.get(key, 'null')) for key in ('classes', 'class_weights'))
-    return _trained(about, classes, weights, state)
+    try:
+        classes = json.loads(about['classes'])
+        weights = json.loads(about.get('class_weights', 'null'))
+    except ValueError as error:
+        raise _damaged(path) from error
+    return _trained(path, about, classes, weights, state)
 
 
 def _trained(
+    path: Path,
     about: Mapping[str, Any],
-    classes: Sequence[str],
-    weights: Sequence[float] | None,
+    classes: object,
+    weights: object,
     state: dict[str, Tensor],
 ) -> TrainedWeights:
-    return TrainedWeights(
-        parse_settings(about['settings']),
-        int(about['epoch']),
-        state,
-        tuple(classes),
-        None if weights is None else tuple(weights),
+    config = parse_settings(about[SETTINGS], path)
+    if not isinstance(classes, list | tuple) or not isinstance(weights, list | tuple | None):
+        raise _damaged(path)
+    try:
+        epoch, kept = int(about['epoch']), None if weights is None else tuple(map(float, weights))
+    except (TypeError, ValueError) as error:
+        raise _damaged(path) from error
+    if kept is not None and classes and len(kept) != len(classes):
+        raise _damaged(path)
+    return TrainedWeights(config, epoch, state, tuple(map(str, classes)), kept)
+
+
+def _damaged(path: Path) -> SourceError:
+    return SourceError(
+        f'{path} is damaged: what it says of epoch, classes or their weights is not what '
+        'vidseg-train writes; take a copy of it'
     )
 
 
 def load_weights(network: nn.Module, state: Mapping[str, Tensor], origin: object) -> None:
-    """Give a network its weights.
+    """Give a network its weights; arguments and errors as in `check_weights`."""
+    check_weights(network, state, origin)
+    network.load_state_dict(dict(state))
+
+
+def check_weights(network: nn.Module, state: Mapping[str, Tensor], origin: object) -> None:
+    """Refuse the weights of another network.
 
     Args:
-        network: Receives them.
+        network: They should be its own; it may be on the meta device.
         state: State dict.
         origin: Where they come from, for the message.
 
@@ -366,7 +310,6 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], origin: object
             f'{"; ".join(differences)}'
         )
         raise SourceError(msg)
-    network.load_state_dict(dict(state))
 
 
 def _some(keys: list[str], most: int = 3) -> str:

@@ -21,7 +21,6 @@ from vidseg_training.checkpoints import (
     CHECKPOINT,
     load_weights,
     origin,
-    settings_text,
     started_run,
     WEIGHTS,
     write_atomically,
@@ -50,6 +49,7 @@ from vidseg_training.processes import (
 )
 from vidseg_training.progress import train_to_end
 from vidseg_training.run_log import RunLog
+from vidseg_training.run_settings import settings_text
 from vidseg_training.sample_pictures import draw_samples
 from vidseg_training.schedule import build_optimizer, poly_learning_rate
 from vidseg_training.scoring import score

@@ -5,14 +5,14 @@
 from dataclasses import asdict
 import json
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, get_args, get_type_hints, NamedTuple
 
 from safetensors.torch import save_file
 
 from vidseg_ros.core.errors import SourceError
 from vidseg_training.checkpoints import load_weights, write_atomically
 from vidseg_training.motion_config import MotionConfig
-from vidseg_training.networks.motion import MotionNet
+from vidseg_training.networks.motion import MotionMode, MotionNet
 from vidseg_training.tensor_files import read_safetensors
 
 WEIGHTS: Final = 'motion.safetensors'
@@ -58,13 +58,26 @@ def read_motion(path: Path) -> StoredMotion:
     """Read what `write_motion` wrote.
 
     Raises:
-        SourceError: If there is no such file, or it is damaged or not ours.
+        SourceError: If there is no such file, or it is damaged, of another version or not ours.
     """
     state, about = read_safetensors(path)
     if _KEY not in about:
         msg = f'{path} is no motion network; give what vidseg-train motion wrote'
         raise SourceError(msg)
-    settings: dict[str, Any] = json.loads(about[_KEY])
-    network = MotionNet(settings['mode'], settings['width'])
+    try:
+        settings: dict[str, Any] = json.loads(about[_KEY])
+        mode, width, flow = settings['mode'], int(settings['width']), str(settings['flow'])
+        clips = tuple(settings.get('clips', ()))
+    except (ValueError, LookupError, TypeError) as error:
+        msg = f'the settings in {path} are not those of a motion network: the file is damaged'
+        raise SourceError(msg) from error
+    flows = get_args(get_type_hints(MotionConfig)['flow'])
+    if mode not in get_args(MotionMode) or flow not in flows or width < 1:
+        msg = (
+            f'cannot use {path}: mode {mode}, flow {flow}, width {width} are of another version '
+            'of vidseg-train: use that one, or train again'
+        )
+        raise SourceError(msg)
+    network = MotionNet(mode, width)
     load_weights(network, state, path)
-    return StoredMotion(network.eval(), settings['flow'], tuple(settings.get('clips', ())))
+    return StoredMotion(network.eval(), flow, clips)

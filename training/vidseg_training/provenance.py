@@ -7,14 +7,15 @@ from pathlib import Path
 import shlex
 from typing import Final
 
-from vidseg_ros.core.errors import VidsegError
+from vidseg_ros.core.errors import SourceError, VidsegError
 from vidseg_ros.core.model_card import DataSource
-from vidseg_training.checkpoints import flat_settings, MOVABLE, read_weights
+from vidseg_training.checkpoints import read_weights
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.teachers import HUGGING_FACE
 from vidseg_training.data import open_dataset, TrainingData
 from vidseg_training.data.propagated import motions_of
 from vidseg_training.recipes import RECIPES
+from vidseg_training.run_settings import flat_settings, MOVABLE
 from vidseg_training.starting_weights import is_run
 
 FREE: Final = 'Apache-2.0'
@@ -120,7 +121,17 @@ def _last_part(place: str) -> str:
 
 
 def describe_recipe(config: TrainConfig) -> str:
-    """Write the command that repeats a run; paths are given by their last part."""
+    """Write the command that repeats a run; paths are given by their last part.
+
+    Raises:
+        SourceError: If this version has no such recipe.
+    """
+    if config.name not in RECIPES:
+        msg = (
+            f'the run is of a recipe {config.name}, which this version of vidseg-train does not '
+            'have: use the version that trained it'
+        )
+        raise SourceError(msg)
     words = ['vidseg-train', 'fit', config.name]
     recipe = flat_settings(RECIPES[config.name]())
     for field, value in flat_settings(config).items():

@@ -12,13 +12,13 @@ from torch import nn, Tensor
 
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import CITYSCAPES, LabelSet
-from vidseg_training.checkpoints import load_weights, read_weights
+from vidseg_training.checkpoints import check_weights, load_weights, read_weights, SETTINGS
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.networks import NETWORKS
 from vidseg_training.networks.fddwnet import load_fddwnet
 from vidseg_training.networks.pretrained import load_backbone, replace_classes
-from vidseg_training.tensor_files import load_tensors
+from vidseg_training.tensor_files import load_tensors, read_safetensors, safetensors_metadata
 
 _logger = logging.getLogger(__name__)
 
@@ -39,8 +39,16 @@ CAMVID_FROM_CITYSCAPES: Final = {
 
 
 def is_run(path: Path) -> bool:
-    """Return whether starting weights come from a run of this package, by their name."""
-    return path.is_dir() or path.suffix in {'.ckpt', '.safetensors'}
+    """Return whether starting weights come from a run of this package.
+
+    A safetensors file says so itself; one that cannot be read is taken for a run's.
+    """
+    if path.is_dir() or path.suffix != '.safetensors':
+        return path.is_dir() or path.suffix == '.ckpt'
+    try:
+        return SETTINGS in safetensors_metadata(path)
+    except SourceError:
+        return True
 
 
 def class_rows(labels: LabelSet, known: Sequence[str]) -> list[int | None]:
@@ -57,8 +65,8 @@ def initial_network(config: TrainConfig, labels: LabelSet) -> nn.Module:
     """Build the network with its starting weights.
 
     ``init`` is a run of the same network (its folder, checkpoint or safetensors), the published
-    FDDWNet, or a file with ImageNet's weights of the backbone. A classifier starts class by class
-    from what is known, see `class_rows`.
+    FDDWNet, or a file (PyTorch's or safetensors) with ImageNet's weights of the backbone. A
+    classifier starts class by class from what is known, see `class_rows`.
 
     Args:
         config: Gives network, seed and starting weights.
@@ -104,6 +112,8 @@ def published_fddwnet(
 
 
 def _read_published(path: Path) -> dict[str, Tensor]:
+    if path.suffix == '.safetensors':
+        return read_safetensors(path)[0]
     published = load_tensors(path, 'weights')
     state: dict[str, Tensor] = published.get('state_dict', published)
     return state
@@ -120,6 +130,8 @@ def _from_run(config: TrainConfig, path: Path, labels: LabelSet) -> nn.Module:
     # Runs from before their classes were kept are asked by their data.
     known = trained.classes or open_dataset(trained.config, 'val').label_set.names
     rows = class_rows(labels, known)
+    with torch.device('meta'):  # draws nothing of what starts new classes
+        check_weights(NETWORKS[config.network](len(known)), trained.state, path)
     network, state = replace_classes(NETWORKS[config.network], trained.state, rows)
     load_weights(network, state, path)
     started = sum(row is not None for row in rows)

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of tensors from anywhere, read without running code in them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +48,30 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         SourceError: If it is missing or damaged.
     """
+    with _opened(path) as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        return state, file.metadata() or {}
+
+
+def safetensors_metadata(path: Path) -> dict[str, str]:
+    """Read what a file says of itself, without its tensors.
+
+    Raises:
+        SourceError: If it is missing or damaged.
+    """
+    with _opened(path) as file:
+        about: dict[str, str] = file.metadata() or {}
+        return about
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, 'pt') as file:
-            about = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+            yield file
     except SafetensorError as error:
         msg = f'cannot read the weights {path}: it is no safetensors file, or damaged ({error})'
         raise SourceError(msg) from error
     except OSError as error:
         msg = f'cannot read the weights {path}: {error}'
         raise SourceError(msg) from error
-    return state, about

@@ -13,12 +13,7 @@ from safetensors.torch import load_file
 import torch
 
 from vidseg_ros.core.errors import ParameterError, SourceError
-from vidseg_training.checkpoints import (
-    changed_settings,
-    CHECKPOINT,
-    parse_settings,
-    settings_text,
-)
+from vidseg_training.checkpoints import CHECKPOINT
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency import objective
 from vidseg_training.consistency.lessons import open_lessons
@@ -33,6 +28,7 @@ from vidseg_training.motion_weights import write_motion
 from vidseg_training.networks.fddwnet import FDDWNet
 from vidseg_training.networks.motion import MotionNet
 from vidseg_training.provenance import describe_recipe, describe_sources
+from vidseg_training.run_settings import changed_settings, parse_settings, settings_text
 
 
 @pytest.fixture
@@ -308,7 +304,7 @@ def test_one_way_to_a_teacher_is_enough(config: TrainConfig) -> None:
 
 
 def test_blocks_survive_a_file_and_are_compared_by_their_fields(config: TrainConfig) -> None:
-    again = parse_settings(settings_text(config))
+    again = parse_settings(settings_text(config), 'a file')
     assert again == config
     moved = replace(
         config.consistency, clips=(Path('elsewhere') / config.consistency.clips[0].name,)
@@ -317,8 +313,8 @@ def test_blocks_survive_a_file_and_are_compared_by_their_fields(config: TrainCon
     other = replace(config.consistency, clips=(Path('other'),), temporal=1.0)
     changed = changed_settings(config, replace(config, consistency=other))
     assert changed == ['consistency.clips', 'consistency.temporal']
-    with pytest.raises(SourceError, match='the settings dreaming are unknown'):
-        parse_settings(settings_text(config).replace('"max_gap"', '"dreaming"'))
+    with pytest.raises(SourceError, match=r'the settings consistency\.dreaming are unknown'):
+        parse_settings(settings_text(config).replace('"max_gap"', '"dreaming"'), 'a file')
 
 
 def test_the_card_names_clips_teacher_and_options(config: TrainConfig) -> None:

@@ -119,3 +119,16 @@ def test_files_that_are_no_motion_network_are_refused(tmp_path: Path, weights: P
     )
     with pytest.raises(SourceError, match='are not those of a MotionNet'):
         LearnedMotion.load(foreign)
+    for settings, said in (
+        (
+            '{"mode": ',
+            'foreign.safetensors are not those of a motion network: the file is damaged',
+        ),
+        ('{"mode": "prediction"}', 'are not those of a motion network: the file is damaged'),
+        ('[]', 'are not those of a motion network: the file is damaged'),
+        ('{"mode": "dream", "width": 8, "flow": "dis"}', 'mode dream, .*of another version'),
+        ('{"mode": "prediction", "width": 8, "flow": "raft"}', 'flow raft, .*another version'),
+    ):
+        save_file({'weight': torch.zeros(3)}, foreign, {'motion': settings})
+        with pytest.raises(SourceError, match=said):
+            LearnedMotion.load(foreign)
