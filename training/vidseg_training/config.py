@@ -21,7 +21,6 @@ _RANGES: Final[tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]] =
             'clip_norm',
             'checkpoint_steps',
             'validate_epochs',
-            'teacher_height',
             'distillation_weight',
             'unlabelled_step',
             'class_uniform_tile',
@@ -31,13 +30,23 @@ _RANGES: Final[tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]] =
         'must be above zero',
     ),
     (
-        ('auxiliary_weight', 'momentum', 'sample_pictures', 'workers'),
+        (
+            'auxiliary_weight',
+            'momentum',
+            'poly_power',
+            'restart_power',
+            'sample_pictures',
+            'warmup_steps',
+            'weight_decay',
+            'workers',
+        ),
         lambda value: value >= 0,
         'must be zero or above',
     ),
     (
         (
             'blur',
+            'color_jitter',
             'night',
             'relaxed_share',
             'class_uniform',
@@ -57,6 +66,8 @@ _RANGES: Final[tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]] =
         lambda value: 0 < value[0] <= value[1],
         'must be two rising numbers above zero',
     ),
+    (('teacher_height',), lambda value: value >= 8, 'must be 8 pixels or more'),
+    (('seed',), lambda value: 0 <= value < 2**32, 'must be from 0 to 4294967295'),
     (('rotation',), lambda value: 0 <= value <= 45, 'must be 0 to 45 degrees'),
     (('class_weight_offset',), lambda value: value > 1, 'must be above 1'),
 )

@@ -74,8 +74,12 @@ class MotionConfig:
                 msg = f'{name} must be 1 or more, not {getattr(self, name)}'
                 raise ParameterError(msg)
         for name in ('learning_rate', 'clip_norm'):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:  # NaN is not either
                 msg = f'{name} must be above zero, not {getattr(self, name)}'
+                raise ParameterError(msg)
+        for name in ('weight_decay', 'seed', 'workers'):
+            if not getattr(self, name) >= 0:
+                msg = f'{name} must be zero or above, not {getattr(self, name)}'
                 raise ParameterError(msg)
         if not self.clips:
             msg = 'clips: give at least one video or folder of frames'

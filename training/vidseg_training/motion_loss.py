@@ -46,7 +46,7 @@ class MotionLossWeights:
             ParameterError: If a weight is below zero, or no term compares pictures.
         """
         for name, value in vars(self).items():
-            if value < 0:
+            if not value >= 0:  # NaN is not either
                 msg = f'loss weight {name} must be zero or above, not {value}'
                 raise ParameterError(msg)
         if self.photometric + self.gradient + self.similarity == 0:

@@ -19,7 +19,7 @@ _OF_CLIPS: Final = ('pair_frames', 'multi_frame')
 
 def _check_weights(settings: object, names: tuple[str, ...]) -> None:
     for name in names:
-        if getattr(settings, name) < 0:
+        if not getattr(settings, name) >= 0:  # NaN is not either
             msg = f'{name} is a weight, zero or above, not {getattr(settings, name)}'
             raise ParameterError(msg)
 
@@ -128,7 +128,7 @@ class DistillationConfig:
             ParameterError: If a value is out of range or there is no teacher for a weight.
         """
         _check_weights(self, _TERMS)
-        if min(self.grid) < 1 or self.scale <= 0:
+        if min(self.grid) < 1 or not self.scale > 0:
             msg = f'grid and scale must be above zero, not {self.grid} and {self.scale}'
             raise ParameterError(msg)
 

@@ -1,0 +1,67 @@
+# Copyright 2026 The vidseg_ros developers
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+from math import nan
+from pathlib import Path
+import re
+
+import pytest
+
+from vidseg_ros.core.errors import ParameterError
+from vidseg_training.config import TrainConfig
+from vidseg_training.consistency.settings import ConsistencyConfig, DistillationConfig
+from vidseg_training.fitting import run
+from vidseg_training.motion_config import MotionConfig
+from vidseg_training.motion_loss import MotionLossWeights
+
+
+@pytest.mark.parametrize(
+    ('field', 'value', 'said'),
+    [
+        ('poly_power', -1.0, 'poly_power must be zero or above, not -1.0'),
+        ('restart_power', -0.5, 'restart_power must be zero or above, not -0.5'),
+        ('warmup_steps', -5, 'warmup_steps must be zero or above, not -5'),
+        ('weight_decay', -1.0, 'weight_decay must be zero or above, not -1.0'),
+        ('weight_decay', nan, 'weight_decay must be zero or above, not nan'),
+        ('color_jitter', 3.0, 'color_jitter is a share from 0 to 1, not 3.0'),
+        ('color_jitter', -0.1, 'color_jitter is a share from 0 to 1, not -0.1'),
+        ('teacher_height', 3, 'teacher_height must be 8 pixels or more, not 3'),
+        ('seed', -1, 'seed must be from 0 to 4294967295, not -1'),
+        ('seed', 2**32, 'seed must be from 0 to 4294967295, not 4294967296'),
+    ],
+)
+def test_values_out_of_range_are_named(
+    small_config: TrainConfig, field: str, value: float, said: str
+) -> None:
+    with pytest.raises(ParameterError, match=f'^{re.escape(said)}$'):
+        replace(small_config, **{field: value})
+
+
+def test_values_at_the_end_of_a_range_are_taken(small_config: TrainConfig) -> None:
+    """A power of zero is a constant learning rate."""
+    replace(small_config, poly_power=0, restart_power=0, warmup_steps=0, weight_decay=0)
+    replace(small_config, color_jitter=1, seed=2**32 - 1)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'values', 'said'),
+    [
+        (ConsistencyConfig, {'temporal': nan}, 'temporal is a weight, zero or above, not nan'),
+        (DistillationConfig, {'scale': nan}, 'grid and scale must be above zero'),
+        (MotionLossWeights, {'edge': nan}, 'loss weight edge must be zero or above, not nan'),
+        (MotionConfig, {'learning_rate': nan}, 'learning_rate must be above zero, not nan'),
+        (MotionConfig, {'weight_decay': -1.0}, 'weight_decay must be zero or above, not -1.0'),
+        (MotionConfig, {'seed': -1}, 'seed must be zero or above, not -1'),
+        (MotionConfig, {'workers': -2}, 'workers must be zero or above, not -2'),
+    ],
+)
+def test_blocks_and_motion_networks_are_checked_as_well(
+    kind: type, values: dict[str, float], said: str
+) -> None:
+    clips = {'clips': ('street:1',)} if kind is MotionConfig else {}
+    with pytest.raises(ParameterError, match=said):
+        kind(**clips, **values)
+
+
+def test_the_largest_seed_trains(small_config: TrainConfig, tmp_path: Path) -> None:
+    run(replace(small_config, seed=2**32 - 1, epochs=1), tmp_path)
