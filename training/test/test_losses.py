@@ -4,7 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from vidseg_training.distillation import distillation_loss
 from vidseg_training.losses import segmentation_loss
+from vidseg_training.relaxation import boundary_cross_entropy, relaxed_cross_entropy
 
 
 def test_the_loss_ignores_void_and_resizes_logits() -> None:
@@ -31,6 +33,41 @@ def test_plain_and_weighted_loss_are_those_of_torch() -> None:
     for of_class in (None, weights):
         expected = F.cross_entropy(logits, labels, of_class, ignore_index=255)
         torch.testing.assert_close(segmentation_loss(logits, labels, of_class), expected)
+
+
+@pytest.mark.parametrize('weighted', [False, True])
+@pytest.mark.parametrize('relaxed', [True, False, None])
+@pytest.mark.parametrize('kind', [torch.float16, torch.bfloat16])
+def test_half_logits_give_the_loss_and_gradient_of_whole_ones(
+    kind: torch.dtype, *, relaxed: bool | None, weighted: bool
+) -> None:
+    """Sums over the pixels of these crops are beyond the largest half."""
+    generator = torch.Generator().manual_seed(0)
+    half = (8 * torch.randn(2, 11, 360, 360, generator=generator)).to(kind).requires_grad_()
+    labels = torch.randint(0, 11, (2, 360, 360), generator=generator)
+    labels[:, :20] = 255
+    weights = torch.rand(11, generator=generator) + 0.5 if weighted else None
+    whole = half.detach().float().requires_grad_()
+    values = [segmentation_loss(x, labels, weights, relaxed=relaxed) for x in (half, whole)]
+    assert values[0].dtype == torch.float32
+    torch.testing.assert_close(*values, rtol=0, atol=0)
+    for value in values:
+        (1000 * value).backward()  # as the scaler of mixed precision does
+    assert half.grad is not None
+    assert whole.grad is not None
+    torch.testing.assert_close(half.grad, whole.grad.to(kind), rtol=0, atol=0)
+    for loss in (relaxed_cross_entropy, boundary_cross_entropy):
+        torch.testing.assert_close(
+            loss(half, labels, weights), loss(whole, labels, weights), rtol=0, atol=0
+        )
+
+
+def test_the_teacher_s_loss_of_half_logits_is_that_of_whole_ones() -> None:
+    half = (8 * torch.randn(2, 11, 360, 360, generator=torch.Generator().manual_seed(0))).half()
+    soft = torch.full(half.shape, 23, dtype=torch.uint8)
+    value = distillation_loss(half, soft)
+    torch.testing.assert_close(value, distillation_loss(half.float(), soft), rtol=0, atol=0)
+    assert value.isfinite()
 
 
 @pytest.mark.parametrize(('relaxed', 'share'), [(True, 0.0), (False, 2 / 6), (None, 1 / 4)])

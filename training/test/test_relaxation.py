@@ -1,5 +1,7 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -56,12 +58,24 @@ def test_inside_one_class_both_are_the_cross_entropy() -> None:
     torch.testing.assert_close(boundary_cross_entropy(logits, labels), expected)
 
 
-@pytest.mark.parametrize('loss', [relaxed_cross_entropy, boundary_cross_entropy])
-def test_the_gradient_is_right(loss: object) -> None:
+@pytest.mark.parametrize('weights', [None, (1.0, 3.0, 0.5)])
+@pytest.mark.parametrize(
+    ('loss', 'options'),
+    [
+        (relaxed_cross_entropy, {}),
+        (relaxed_cross_entropy, {'strict': [1]}),
+        (boundary_cross_entropy, {}),
+    ],
+)
+def test_the_gradient_is_right(
+    loss: Callable[..., torch.Tensor],
+    options: dict[str, list[int]],
+    weights: tuple[float, ...] | None,
+) -> None:
     labels = torch.tensor([[[0, 1, 255], [2, 2, 2]]])
-    assert callable(loss)
+    of_class = None if weights is None else torch.tensor(weights, dtype=torch.float64)
     assert torch.autograd.gradcheck(
-        lambda x: loss(x, labels), _logits((1, 3, 2, 3)).requires_grad_()
+        lambda x: loss(x, labels, of_class, **options), _logits((1, 3, 2, 3)).requires_grad_()
     )
 
 

@@ -31,6 +31,7 @@ from vidseg_training.consistency.teacher_cache import (
 from vidseg_training.data.footage import WithFootage
 from vidseg_training.networks import normalise
 from vidseg_training.processes import joint_mean
+from vidseg_training.relaxation import in_whole_precision
 from vidseg_training.starting_weights import published_fddwnet
 
 SOFT_LABELS: Final = 'teacher.npy'
@@ -127,6 +128,7 @@ def distillation_loss(logits: Tensor, soft: Tensor) -> Tensor:
     Returns:
         Scalar; 0 with a gradient of 0 if no pixel has any.
     """
+    logits = in_whole_precision(logits)
     if logits.shape[-2:] != soft.shape[-2:]:
         logits = F.interpolate(logits, size=soft.shape[-2:], mode='bilinear', align_corners=False)
     return soft_cross_entropy(logits, soft.to(logits.dtype) / 255)
@@ -142,4 +144,5 @@ def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     Returns:
         Scalar, see `vidseg_training.processes.joint_mean`.
     """
+    logits, target = in_whole_precision(logits), in_whole_precision(target)
     return joint_mean(-(target * logits.log_softmax(1)).sum(), target.sum())

@@ -17,7 +17,11 @@ from vidseg_training.data.label_statistics import class_weights
 from vidseg_training.data.sampling import LabelledImages
 from vidseg_training.networks.base import SegmentationNetwork
 from vidseg_training.processes import joint_mean
-from vidseg_training.relaxation import boundary_cross_entropy, relaxed_cross_entropy
+from vidseg_training.relaxation import (
+    boundary_cross_entropy,
+    in_whole_precision,
+    relaxed_cross_entropy,
+)
 
 
 def segmentation_loss(
@@ -31,7 +35,8 @@ def segmentation_loss(
     """Cross-entropy at label resolution.
 
     Args:
-        logits: (B, C, h, w) float at the network's own resolution.
+        logits: (B, C, h, w) float at the network's own resolution; half ones are computed with in
+            float32.
         labels: (B, H, W) int64 ids, 255 ignored.
         weights: (C,) float class weights, or None.
         relaxed: True: boundaries relaxed; False: boundaries counted twice, the phase after that
@@ -41,6 +46,7 @@ def segmentation_loss(
     Returns:
         Scalar, see `vidseg_training.processes.joint_mean`.
     """
+    logits = in_whole_precision(logits)
     if logits.shape[-2:] != labels.shape[-2:]:
         logits = F.interpolate(
             logits, size=labels.shape[-2:], mode='bilinear', align_corners=False

@@ -18,6 +18,14 @@ from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.processes import joint_mean
 
 
+def in_whole_precision(logits: Tensor) -> Tensor:
+    """Return logits in float32 where they are half or bfloat16, others as they are.
+
+    A sum over the pixels of a few crops is beyond the largest half, 65504.
+    """
+    return logits.float() if logits.dtype in {torch.float16, torch.bfloat16} else logits
+
+
 def neighbour_classes(labels: Tensor, classes: int) -> Tensor:
     """Return which classes occur in the 3x3 neighbourhood of each pixel.
 
@@ -48,7 +56,7 @@ def relaxed_cross_entropy(
     it cannot become NaN; a pixel's value depends on its own image only.
 
     Args:
-        logits: (B, C, H, W) float at label resolution.
+        logits: (B, C, H, W) float at label resolution; half ones are computed with in float32.
         labels: (B, H, W) int64 ids, 255 ignored.
         weights: (C,) float class weights, or None; a pixel has the mean weight of its classes.
         strict: Ids of classes, thin ones, whose own pixels keep their one label.
@@ -57,6 +65,7 @@ def relaxed_cross_entropy(
         Scalar, the weighted mean over the pixels that are not void (`processes.joint_mean`); 0
         with a gradient of 0 if there is none.
     """
+    logits = in_whole_precision(logits)
     classes = logits.shape[1]
     around = neighbour_classes(labels, classes)
     own = _one_hot(labels, classes)
@@ -67,7 +76,7 @@ def relaxed_cross_entropy(
     losses = logits.logsumexp(1) - logits.masked_fill(~allowed, -torch.inf).logsumexp(1)
     pixel_weights = valid.to(logits.dtype)
     if weights is not None:
-        of_set = torch.einsum('bchw,c->bhw', allowed.to(logits.dtype), weights)
+        of_set = torch.einsum('bchw,c->bhw', allowed.to(logits.dtype), weights.to(logits.dtype))
         pixel_weights = pixel_weights * of_set / allowed.sum(1)
     return joint_mean((losses * pixel_weights).sum(), pixel_weights.sum())
 
@@ -80,7 +89,7 @@ def boundary_cross_entropy(
     The official code ends its training so (`rlx_off_epoch`).
 
     Args:
-        logits: (B, C, H, W) float at label resolution.
+        logits: (B, C, H, W) float at label resolution; half ones are computed with in float32.
         labels: (B, H, W) int64 ids, 255 ignored.
         weights: (C,) float class weights, or None.
 
@@ -88,6 +97,7 @@ def boundary_cross_entropy(
         Scalar, the weighted mean over the pixels that are not void (`processes.joint_mean`); 0
         with a gradient of 0 if there is none.
     """
+    logits = in_whole_precision(logits)
     boundary = neighbour_classes(labels, logits.shape[1]).sum(1) > 1
     losses = F.cross_entropy(logits, labels, ignore_index=IGNORE_ID, reduction='none')
     pixel_weights = (1 + boundary.to(logits.dtype)) * (labels != IGNORE_ID)
