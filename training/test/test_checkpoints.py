@@ -92,7 +92,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
             write_weights(tmp_path / WEIGHTS, network, state.config, 1, classes=())
         (tmp_path / 'other').mkdir()
         with pytest.raises(OutputError, match=r'cannot write .*last\.ckpt.*one before it is unto'):
-            run(replace(small_config, epochs=1, validate_epochs=5), tmp_path / 'other')
+            run(replace(small_config, epochs=1, checkpoint_steps=1), tmp_path / 'other')
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert {name: (tmp_path / name).read_bytes() for name in before} == before

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from itertools import islice
 import json
 import math
 from pathlib import Path
@@ -72,6 +73,28 @@ def test_a_killed_run_resumes_on_the_same_loss_curve(
     expected = load_file(whole)
     for name, value in load_file(resumed).items():
         torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ('epochs', 'every', 'scored'), [(2, 5, [2]), (5, 2, [2, 4, 5]), (4, 2, [2, 4])]
+)
+def test_the_last_epoch_is_scored_in_any_case(
+    small_config: TrainConfig, tmp_path: Path, epochs: int, every: int, scored: list[int]
+) -> None:
+    """Also of a run that goes on, whose log has each score once."""
+    config = replace(small_config, epochs=epochs, validate_epochs=every)
+    run(config, tmp_path / 'whole')
+    train, val = TrainingSet(open_dataset(config, 'train')), open_dataset(config, 'val')
+    for _ in range(3 * epochs):  # the checkpoint stands at the step before the last one, or at it
+        part = Run(config, initial_network(config, CAMVID), train, tmp_path / 'parts', val)
+        list(islice(part.steps(), 2))
+    logs = [(tmp_path / name / 'log.jsonl').read_text('utf-8') for name in ('whole', 'parts')]
+    assert logs[0] == logs[1]
+    records = [json.loads(line) for line in logs[0].splitlines()]
+    assert [record['epoch'] for record in records if 'epoch' in record] == scored
+    assert (tmp_path / 'whole' / 'best.safetensors').is_file()
+    pictures = sorted(path.name for path in (tmp_path / 'whole' / 'samples').iterdir())
+    assert pictures == [f'epoch_{epoch:04}.png' for epoch in scored]
 
 
 def test_the_network_that_ships_is_the_one_that_is_scored(

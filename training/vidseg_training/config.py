@@ -207,7 +207,8 @@ class TrainConfig:
     """Steps between checkpoints, counted within an epoch, whose end has one as well; a killed run
     resumes at the last one, exactly."""
     validate_epochs: int = 4
-    """Epochs between scores on the validation set, with sample pictures and weights."""
+    """Epochs between scores on the validation set, with sample pictures and weights; the last one
+    has them in any case."""
     sample_pictures: int = 4
     """Images of the validation set whose prediction is drawn then; 0: none."""
     tensorboard: bool = False

@@ -288,9 +288,9 @@ class Run:
             raise ParameterError(msg)
 
     def _validate(self) -> None:
-        """Score, draw samples and write the weights."""
+        """Score, draw samples and write the weights; after the last epoch in any case."""
         images, config = self._validation, self.config
-        if images is None or self.epoch % config.validate_epochs:
+        if images is None or (self.epoch % config.validate_epochs and self.epoch < config.epochs):
             return
         weights = self._label_loss.class_weights
         network = without_class_weights(self._averaged(), config, weights)
