@@ -149,12 +149,16 @@ def test_a_class_that_no_image_shows_is_not_in_the_mean(
         cv2.imwrite(str(path), labels)
     result = evaluate(finished_run, folder)
     assert result.confusion.matrix[3].sum() == result.confusion.pixels > 0
-    shown = dict(line.split() for line in str(result).splitlines()[1:])
+    *lines, said = str(result).splitlines()[1:]
+    shown = dict(line.split() for line in lines)
     occurring = result.confusion.matrix.sum(axis=0) > 0
     occurring[3] = True
     assert occurring.sum() < 11
     for name, occurs in zip(result.labels.names, occurring, strict=True):
         assert (shown[name] == '-') != occurs
+    others = ', '.join(name for name in result.labels.names if name != 'road')
+    assert said == f'no image shows {others}: not in the mean, or with 0 where predicted'
+    assert 'no image shows' not in str(evaluate(finished_run))
 
 
 def test_what_a_loading_process_cannot_read_is_said_in_one_sentence(

@@ -376,8 +376,35 @@ def test_classes_of_no_training_image_are_named(
         labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         labels[np.isin(labels, (2, 9))] = 3
         cv2.imwrite(str(path), labels)
-    for settings in ({}, {'class_weight_offset': None, 'class_uniform': 0.5}):
+    for settings, said in (
+        ({}, 'no training image shows'),
+        ({'class_weight_offset': None, 'class_uniform': 0.5}, 'no training image shows'),
+        ({'class_weight_offset': None}, 'no crop of as many steps as an epoch has shows'),
+    ):
         caplog.clear()
-        config = replace(small_config, data=folder, epochs=1, **settings)
-        run(config, tmp_path / str(len(settings)))
-        assert 'no training image shows pole, pedestrian: not to be learned' in caplog.text
+        config = replace(small_config, data=folder, epochs=2, crop_size=(48, 64), **settings)
+        config = replace(config, scale_range=(1.0, 1.0))
+        run(config, tmp_path / str(len(said) + len(settings)))
+        assert caplog.text.count(f'{said} pole, pedestrian: ') == 1
+
+
+def test_classes_of_no_validation_image_are_named_once(
+    small_config: TrainConfig,
+    camvid_folder: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = shutil.copytree(camvid_folder, tmp_path / 'camvid')
+    for path in (folder / 'valannot').iterdir():
+        labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        labels[np.isin(labels, (2, 9))] = 3
+        cv2.imwrite(str(path), labels)
+    config = replace(small_config, data=folder, epochs=3, validate_epochs=1)
+    run(config, tmp_path / 'run')
+    said = (
+        'validation: no image shows pole, pedestrian: not in the mean, or with 0 where predicted'
+    )
+    assert caplog.text.count(said) == 1
+    caplog.clear()
+    run(replace(config, data=camvid_folder), tmp_path / 'other')
+    assert 'no image shows' not in caplog.text

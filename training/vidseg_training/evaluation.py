@@ -14,6 +14,7 @@ from vidseg_training.data import open_dataset, Split
 from vidseg_training.export import load_run
 from vidseg_training.networks import check_size, STRIDES
 from vidseg_training.scoring import DEPLOYED, on_fastest_device, predict, Protocol, score
+from vidseg_training.shown_classes import absence
 from vidseg_training.steadiness import score_video, Steadiness
 
 _DIGITS: Final = {'flips/s': 3}
@@ -36,7 +37,8 @@ class Evaluation:
     def __str__(self) -> str:
         """Return the scores of each class and overall, one a line; ``-``: does not occur.
 
-        IoU in %, and with `steadiness` TC, flips per second, VC8 and VC16 under a heading.
+        IoU in %, and with `steadiness` TC, flips per second, VC8 and VC16 under a heading. A last
+        line names the classes that no image shows.
         """
         columns = {'IoU': [*100 * self.confusion.iou(), 100 * self.confusion.miou()]}
         if self.steadiness is not None:
@@ -49,7 +51,8 @@ class Evaluation:
         ]
         if self.steadiness is not None:
             lines.insert(0, ' ' * width + ''.join(f' {heading:>7}' for heading in columns))
-        return '\n'.join([self.protocol, *lines])
+        absent = absence(self.confusion, self.labels.names)
+        return '\n'.join([self.protocol, *lines, *([absent] if absent else [])])
 
 
 def _cell(heading: str, value: float) -> str:

@@ -53,6 +53,7 @@ from vidseg_training.run_settings import settings_text
 from vidseg_training.sample_pictures import draw_samples
 from vidseg_training.schedule import build_optimizer, poly_learning_rate
 from vidseg_training.scoring import score
+from vidseg_training.shown_classes import absence
 
 _logger = logging.getLogger(__name__)
 
@@ -117,7 +118,8 @@ class Run:
             build_loader(train, config, self._sampler, self.fabric.world_size),
             use_distributed_sampler=False,
         )
-        self._label_loss = LabelLoss(config, train.images, self.fabric.device, folder)
+        device = self.fabric.device
+        self._label_loss = LabelLoss(config, train.images, device, self.batches, folder)
         self._clips = ClipBatches(lessons, config, self.batches, self.fabric)
         self._origin = origin(
             self._names,
@@ -294,7 +296,10 @@ class Run:
             return
         weights = self._label_loss.class_weights
         network = without_class_weights(self._averaged(), config, weights)
-        miou = score(network, images, config.input_size).miou()
+        confusion = score(network, images, config.input_size)
+        miou, absent = confusion.miou(), absence(confusion, self._label_set.names)
+        if self._leads and absent and not self.score:
+            _logger.warning('validation: %s', absent)
         self.score = f'validation mIoU {100 * miou:.1f}'
         if self._leads:
             self._log.write(self.step, epoch=self.epoch, validation_miou=miou)

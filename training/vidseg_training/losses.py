@@ -22,6 +22,7 @@ from vidseg_training.relaxation import (
     in_whole_precision,
     relaxed_cross_entropy,
 )
+from vidseg_training.shown_classes import ShownClasses
 
 
 def segmentation_loss(
@@ -122,6 +123,7 @@ class LabelLoss:
         config: TrainConfig,
         images: LabelledImages,
         device: torch.device,
+        steps: int,
         folder: Path | None = None,
     ) -> None:
         """Prepare class weights.
@@ -130,6 +132,7 @@ class LabelLoss:
             config: The settings.
             images: Training set, whose label maps are counted for the weights.
             device: Of the labels.
+            steps: Of an epoch; where no label maps are counted, those of its crops are watched.
             folder: Keeps the counts; None: nothing is kept.
 
         Raises:
@@ -144,6 +147,8 @@ class LabelLoss:
             weights = class_weights(images, config.class_weight_offset, folder)
             self.class_weights = weights.tolist()
             self._weights = torch.from_numpy(weights).to(device)
+        counted = config.class_weight_offset is not None or config.class_uniform
+        self._shown = None if counted else ShownClasses(names, steps, device)
 
     def __call__(self, outputs: Sequence[Tensor], labels: Tensor, epoch: int) -> Tensor:
         """Return the loss of a network's outputs.
@@ -156,6 +161,8 @@ class LabelLoss:
         Returns:
             Scalar: main loss and weighted auxiliary losses.
         """
+        if self._shown is not None:
+            self._shown.watch(labels)
         share = self._config.relaxed_share
         relaxed = epoch < self._config.epochs * share if share else None
         main, *auxiliary = (
