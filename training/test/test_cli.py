@@ -52,6 +52,49 @@ def test_help_is_for_users_and_the_version_is_the_package_s(
     assert 'not installed: run from its sources' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize('words', [['--help'], ['-h'], ['--out', 'folder', '--help']])
+@pytest.mark.parametrize('command', ['fit', 'cross-validate'])
+def test_a_training_helps_without_a_recipe(
+    command: str,
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv('COLUMNS', '300')
+    with pytest.raises(SystemExit, match='0'):
+        main([command, *words])
+    said, error = capsys.readouterr()
+    assert said.startswith(f'usage: vidseg-train {command} [--out OUT] recipe\n')
+    assert 'Train a recipe' in said
+    assert f'`vidseg-train {command} RECIPE --help`' in ' '.join(said.split())
+    assert error == ''
+
+
+@pytest.mark.parametrize(
+    'words', [['camvid_fddwnet', '--help'], ['--help', '--out', 'folder', 'camvid_fddwnet']]
+)
+def test_help_with_a_recipe_shows_its_options(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match='0'):
+        main(['fit', *words])
+    assert '--class-weight-offset' in capsys.readouterr().out
+
+
+def test_a_missing_argument_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, what in (
+        (['fit'], 'recipe'),
+        (['fit', '--epochs=3'], 'recipe'),
+        (['export'], 'run'),
+    ):
+        with pytest.raises(SystemExit, match='2'):
+            main(words)
+        assert f'the following arguments are required: {what}' in capsys.readouterr().err
+    with pytest.raises(SystemExit, match='0'):
+        main(['export', '--help'])
+    assert 'model file to write' in capsys.readouterr().out
+
+
 def _not_installed(name: str) -> str:
     raise metadata.PackageNotFoundError(name)
 

@@ -12,7 +12,7 @@ from importlib import metadata
 import logging
 from pathlib import Path
 import sys
-from typing import Final, get_args
+from typing import Any, Final, get_args, NoReturn
 
 from rich.console import Console
 import tyro
@@ -37,6 +37,27 @@ EXIT_ERROR: Final = 2
 EXIT_INTERRUPTED: Final = 130
 
 
+class _CommandParser(argparse.ArgumentParser):
+    """Helps where a required argument is missing as well.
+
+    Help with a recipe shows the recipe's options; so ``--help`` is no option of a training here.
+    """
+
+    _asked = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401  # as typeshed has it
+        """See the base class."""
+        self._asked = not {'-h', '--help'}.isdisjoint(args or ())
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """See the base class."""
+        if self._asked:
+            self.print_help()
+            self.exit()
+        super().error(message)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='vidseg-train',
@@ -44,12 +65,15 @@ def _parser() -> argparse.ArgumentParser:
         epilog='`vidseg-train COMMAND --help` says more; docs/training.md has the whole way.',
     )
     parser.add_argument('--version', action='version', version=f'vidseg-train {_version()}')
-    commands = parser.add_subparsers(dest='command', required=True)
+    commands = parser.add_subparsers(dest='command', required=True, parser_class=_CommandParser)
     for name, what in TRAININGS.items():
         training = commands.add_parser(
             name,
             add_help=False,
             help=f'{what}; every field of the configuration is an option (RECIPE --help)',
+            description=f'{what[0].upper()}{what[1:]}.',
+            epilog='Every field of the configuration is an option as well: '
+            f'`vidseg-train {name} RECIPE --help` shows them, with what the recipe has.',
         )
         training.add_argument('recipe', help='one of vidseg-train list')
         training.add_argument('--out', type=Path, help='folder, by default runs/RECIPE')
