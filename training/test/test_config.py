@@ -15,6 +15,30 @@ from vidseg_training.motion_config import MotionConfig
 from vidseg_training.motion_loss import MotionLossWeights
 
 
+@pytest.mark.parametrize('field', ['epochs', 'batch_size', 'learning_rate'])
+def test_settings_out_of_range_are_named(small_config: TrainConfig, field: str) -> None:
+    with pytest.raises(ParameterError, match=f'{field} must be above zero'):
+        replace(small_config, **{field: 0})
+
+
+@pytest.mark.parametrize('offset', [1.0, 0.5, -1.0])
+def test_a_class_weight_offset_that_turns_the_weights_round_is_refused(
+    small_config: TrainConfig, offset: float
+) -> None:
+    with pytest.raises(ParameterError, match='class_weight_offset must be above 1'):
+        replace(small_config, class_weight_offset=offset)
+
+
+def test_a_falling_scale_range_is_refused(small_config: TrainConfig) -> None:
+    with pytest.raises(ParameterError, match='scale_range'):
+        replace(small_config, scale_range=(2.0, 1.0))
+
+
+def test_an_auxiliary_weight_below_zero_is_refused(small_config: TrainConfig) -> None:
+    with pytest.raises(ParameterError, match='auxiliary_weight must be zero or above, not -1'):
+        replace(small_config, auxiliary_weight=-1)
+
+
 @pytest.mark.parametrize(
     ('field', 'value', 'said'),
     [

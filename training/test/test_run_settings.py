@@ -43,19 +43,20 @@ def test_settings_of_earlier_runs_have_the_defaults_of_what_came_later(
         ('turbo', 1, 'the settings turbo are unknown'),
         ('network', 'turbo', "network is 'turbo', not one of compact, dual_resolution, "),
         ('dataset', ['camvid'], r"dataset is \['camvid'\], not one of camvid, "),
-        ('epochs', 1.5, 'epochs is 1.5, not a int'),
-        ('epochs', True, 'epochs is True, not a int'),
-        ('epochs', None, 'epochs is None, not a int'),
+        ('epochs', 1.5, 'epochs is 1.5, not a whole number'),
+        ('epochs', True, 'epochs is True, not a whole number'),
+        ('epochs', None, 'epochs is None, not a whole number'),
         ('epochs', -1, 'epochs must be above zero, not -1'),
-        ('accumulate', 1, 'accumulate is 1, not a bool'),
-        ('learning_rate', 'fast', "learning_rate is 'fast', not a float"),
-        ('restart_share', 'half', "restart_share is 'half', not a float"),
-        ('init', 3, 'init is 3, not a Path'),
+        ('accumulate', 1, 'accumulate is 1, not true or false'),
+        ('learning_rate', 'fast', "learning_rate is 'fast', not a number"),
+        ('restart_share', 'half', "restart_share is 'half', not a number"),
+        ('unlabelled_licence', 3, 'unlabelled_licence is 3, not a text'),
+        ('init', 3, 'init is 3, not a path'),
         ('input_size', [48], r'input_size is \[48\], not a list as long as'),
         ('input_size', 48, 'input_size is 48, not a list as long as'),
         ('strict_classes', 'pole', "strict_classes is 'pole', not a list"),
-        ('consistency', None, r'consistency\. None should be settings by name'),
-        ('consistency', {'batch': 'two'}, r"consistency\.batch is 'two', not a int"),
+        ('consistency', None, r'consistency is None, not settings by name'),
+        ('consistency', {'batch': 'two'}, r"consistency\.batch is 'two', not a whole number"),
         ('consistency', {'dream': 2}, r'the settings consistency\.dream are unknown'),
     ],
 )
@@ -73,7 +74,7 @@ def test_what_is_no_settings_is_named() -> None:
         parse_settings('{"name": ', 'a file')
     with pytest.raises(SourceError, match='in a file: the setting network is not there'):
         parse_settings('{"name": "x", "dataset": "camvid"}', 'a file')
-    with pytest.raises(SourceError, match=r'settings in a file: they \[1\] should be settings by'):
+    with pytest.raises(SourceError, match=r'settings in a file: all is \[1\], not settings by'):
         parse_settings('[1]', 'a file')
 
 

@@ -208,7 +208,7 @@ def export(
         input_size: Height and width in pixels of the network's input; None: the run's.
 
     Raises:
-        SourceError: If the run is not there or not finished.
+        SourceError: If the run is not there, not finished or of another version.
         ParameterError: If the size does not fit the network.
         ModelError: If the file disagrees with the network, or the confidence costs too much.
     """

@@ -34,6 +34,15 @@ MOVABLE: Final = (
 )
 """Settings that name files: those may lie elsewhere in the next call, but not be others."""
 
+_KINDS: Final = {
+    bool: 'true or false',
+    float: 'a number',
+    int: 'a whole number',
+    Path: 'a path',
+    str: 'a text',
+}
+"""What settings are, for messages."""
+
 
 def settings_text(config: TrainConfig) -> str:
     """Write settings as JSON."""
@@ -79,7 +88,7 @@ def _parse(kind: type[_Settings], plain: Any, prefix: str = '') -> _Settings:  #
         ParameterError: If a value is out of range.
     """
     if not isinstance(plain, dict):
-        msg = f'{prefix or "they"} {plain!r} should be settings by name'
+        msg = f'{prefix[:-1] or "all"} is {plain!r}, not settings by name'
         raise ValueError(msg)  # noqa: TRY004  # translated by `parse_settings`
     hints = get_type_hints(kind)
     if unknown := sorted(set(plain) - set(hints)):
@@ -112,7 +121,7 @@ def _typed(hint: Any, value: Any, name: str) -> Any:  # noqa: ANN401  # JSON of 
     else:
         types: Any = {Path: str, float: (float, int)}.get(hint, hint)
         fits = isinstance(value, types) and (hint is bool or not isinstance(value, bool))
-        what = f'a {hint.__name__}'
+        what = _KINDS[hint]
     if not fits:
         msg = f'{name} is {value!r}, not {what}'
         raise ValueError(msg)
