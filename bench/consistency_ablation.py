@@ -204,17 +204,21 @@ def train_and_score(
     return result
 
 
-def table(runs: Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]) -> str:
+def table(
+    runs: Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]],
+    columns: Mapping[str, tuple[str, float, str]] = COLUMNS,
+) -> str:
     """Write the runs as a Markdown table: means, and for several seeds the spread of their means.
 
     Args:
         runs: By row, then by seed, the scores of both halves.
+        columns: Heading, factor and format of each score.
     """
-    headings = [heading for heading, _, _ in COLUMNS.values()]
+    headings = [heading for heading, _, _ in columns.values()]
     lines = [f'| setting | seeds | {" | ".join(headings)} |', '|---' * (len(headings) + 2) + '|']
     for row, by_seed in runs.items():
         cells = []
-        for name, (_, factor, style) in COLUMNS.items():
+        for name, (_, factor, style) in columns.items():
             means = [
                 factor * statistics.fmean(half[name] for half in halves)
                 for halves in by_seed.values()

@@ -4,23 +4,40 @@
 
 Usage::
 
-    python bench/consistency_street.py --teacher RUN
+    python bench/consistency_street.py --write-only
+    vidseg-train fit camvid_dual_resolution_small --network compact --dataset folder
+        --data runs/consistency_street/drives --out runs/consistency_street/teacher
+        --precision bf16-mixed --input-size 352 480 --crop-size 288 384 --scale-range 0.75 1.5
+        --learning-rate 2e-3 --weight-decay 1e-3 --epochs 200 --validate-epochs 100
+    python bench/consistency_street.py --teacher runs/consistency_street/teacher/last.safetensors
 
 Procedural street clips, 480x360 at 15 frames a second: one frame every two seconds has labels, the
 three before and after it have none, and other clips, all of whose frames have exact labels, score.
-The rows, their terms, the network and its size are those of `consistency_ablation.py`; every row
-goes on from the same weights, trained on the labelled frames alone. A killed run goes on where it
-stood, and what the result file has is not done again.
+Network, size and terms are those of `consistency_ablation.py`, the teacher sees twice the size.
+Every row goes on from the same weights, trained on the labelled frames alone. A killed run goes on
+where it stood, and what the result file has is not done again.
 """
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+import re
 from typing import Any, Final
 
 from ablation import baseline, put_into
-from consistency_ablation import Row, ROWS, START, table, train
+from consistency_ablation import (
+    COLUMNS,
+    MULTI_FRAME,
+    PAIR_FRAMES,
+    Row,
+    SINGLE_FRAME,
+    START,
+    START_RATE,
+    table,
+    TEMPORAL,
+    train,
+)
 import cv2
 from report import checksum, earlier_runs, RESULTS, surroundings
 from ruamel.yaml import YAML
@@ -39,8 +56,6 @@ from vidseg_training.fitting import run
 SCRIPT: Final = 'bench/consistency_street.py'
 SIZE: Final = (360, 480)
 TRAIN: Final = range(1000, 1012)
-MORE: Final = range(1100, 1148)
-"""Seeds of clips without labels."""
 TEST: Final = {'val': range(2000, 2006), 'test': range(3000, 3012)}
 """Seeds of the clips of each split; settings are chosen on val."""
 LABELLED: Final = range(15, 240, 30)
@@ -49,19 +64,28 @@ REACH: Final = 3
 SCORED: Final = range(60)
 """Frames of a clip that score: four seconds."""
 
+DISTILLATION: Final = {**SINGLE_FRAME, **PAIR_FRAMES, **MULTI_FRAME}
+ROWS: Final[dict[str, Row]] = {
+    'baseline': Row({}, {}),
+    '+ temporal loss': Row(TEMPORAL, {}),
+    "all terms, ETC's weights": Row({'temporal': 0.1}, dict.fromkeys(DISTILLATION, 0.1)),
+    'all terms, ours': Row(TEMPORAL, DISTILLATION),
+}
+"""With 0.1, the paper's weight of every term; ours are those of `consistency_ablation.py`."""
+SHOWN: Final = {name: column for name, column in COLUMNS.items() if name != 'test_miou'}
+"""Columns of the table."""
+
 
 def write_drives(folder: Path) -> Path:
     """Write the clips as a data set of one's own, unless they are there; return its folder."""
     if (folder / DESCRIPTION).exists():
         return folder
     wanted = [('train', seed, LABELLED, REACH) for seed in TRAIN]
-    wanted += [('more', seed, LABELLED, REACH) for seed in MORE]
     wanted += [(split, seed, SCORED, 0) for split, seeds in TEST.items() for seed in seeds]
     for split, seed, labelled, reach in wanted:
         clip = StreetClip(seed=seed, size=SIZE)
         places = {kind: folder / split / kind for kind in ('images', 'masks', 'clips')}
         places['clips'] /= f'{seed}'
-        places = {'clips': places['clips']} if split == 'more' else places
         for place in places.values():
             place.mkdir(parents=True, exist_ok=True)
         for middle in labelled:
@@ -69,7 +93,7 @@ def write_drives(folder: Path) -> Path:
                 frame, name = clip.frame(number), f'{seed}_{number:05d}.png'
                 picture = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
                 cv2.imwrite(str(places['clips'] / name), picture)
-                if number == middle and split != 'more':
+                if number == middle:
                     cv2.imwrite(str(places['images'] / name), picture)
                     cv2.imwrite(str(places['masks'] / name), frame.labels)
     description = {
@@ -90,16 +114,10 @@ def write_drives(folder: Path) -> Path:
 
 def configuration(row: Row, seed: int, args: argparse.Namespace) -> TrainConfig:
     """Return the settings of a run that goes on from the start."""
-    terms = {name: args.strength * weight for name, weight in row.consistency.items()}
-    lessons = {name: args.lessons * weight for name, weight in row.distillation.items()}
     clips: dict[str, Any] = {}
     if row.needs_clips:
-        parts = ('train', 'more') if args.more else ('train',)
-        folders = tuple(args.data / part / 'clips' for part in parts)
-        clips = {'clips': folders, 'licence': 'Apache-2.0', 'labelled_middle': not args.more}
-    if 'temporal' in terms:
-        clips['picture_error'] = args.picture_error
-    teacher = {'teacher': (str(args.teacher),), 'scale': args.scale} if lessons else {}
+        clips = {'clips': (args.data / 'train' / 'clips',), 'licence': 'Apache-2.0'}
+    teacher = {'teacher': (str(args.teacher),)} if row.distillation else {}
     return replace(
         baseline(args.data, args.epochs),
         name='consistency_street',
@@ -109,9 +127,11 @@ def configuration(row: Row, seed: int, args: argparse.Namespace) -> TrainConfig:
         precision='bf16-mixed',
         seed=seed,
         init=args.runs / START,
-        learning_rate=args.learning_rate,
-        consistency=ConsistencyConfig(**terms, **clips, max_gap=REACH),
-        distillation=DistillationConfig(**lessons, **teacher),
+        learning_rate=START_RATE,
+        consistency=ConsistencyConfig(
+            **row.consistency, **clips, labelled_middle=True, max_gap=REACH
+        ),
+        distillation=DistillationConfig(**row.distillation, **teacher),
     )
 
 
@@ -127,7 +147,7 @@ def train_start(args: argparse.Namespace) -> None:
 def train_and_score(row: Row, seed: int, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Do the run of a row and a seed, and score it on the clips of a split."""
     config = configuration(row, seed, args)
-    said = args.runs / f'answers{"_more" if args.more else ""}'
+    said = args.runs / 'answers'
     answers = {OF_IMAGES: said, OF_CLIPS: said}
     train(config, folder, answers if row.distillation else {})
     _, network, _ = load_run(folder)
@@ -135,23 +155,14 @@ def train_and_score(row: Row, seed: int, folder: Path, args: argparse.Namespace)
     clips = [range(first, first + len(SCORED)) for first in range(0, len(images), len(SCORED))]
     segment = PerFrame(network, config.input_size)
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    scores = score_clip(segment, images, *clips)
-    return {'test_miou': scores['miou'], 'parameters': parameters, **scores}
+    return {'parameters': parameters, **score_clip(segment, images, *clips)}
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
-    parser.add_argument('--teacher', type=Path, required=True, help='run, or weights')
-    parser.add_argument('--scale', type=float, default=1.0, help='of images for the teacher')
-    parser.add_argument(
-        '--picture-error', type=float, default=57.63, help='of the temporal loss, grey levels'
-    )
-    parser.add_argument('--more', action='store_true', help='clips without labels as well')
-    parser.add_argument('--strength', type=float, default=1.0, help='factor of consistency')
-    parser.add_argument('--lessons', type=float, default=1.0, help='factor of distillation')
-    parser.add_argument('--learning-rate', type=float, default=1e-3)
+    parser.add_argument('--teacher', type=Path, help='weights')
+    parser.add_argument('--write-only', action='store_true', help='the frames, for the teacher')
     parser.add_argument('--runs', type=Path, default=Path('runs/consistency_street'))
-    parser.add_argument('--data', type=Path, help='folder of the frames, by default beside runs')
     parser.add_argument('--start-epochs', type=int, default=200)
     parser.add_argument('--epochs', type=int, default=40, help='of every row')
     parser.add_argument('--seeds', type=int, default=3)
@@ -165,23 +176,19 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train what is missing; write the result after each run, the table at the end."""
     args = _arguments(argv)
-    args.data = write_drives(args.data or args.runs / 'drives')
+    args.data = write_drives(args.runs / 'drives')
+    if args.write_only:
+        return 0
+    if args.teacher is None:
+        print('give --teacher; the first lines of this file say how to train one')
+        return 2
     settings = {
-        name: getattr(args, name)
-        for name in (
-            'epochs',
-            'start_epochs',
-            'learning_rate',
-            'scale',
-            'strength',
-            'lessons',
-            'more',
-            'picture_error',
-            'split',
-        )
+        'epochs': args.epochs,
+        'start_epochs': args.start_epochs,
+        'split': args.split,
+        'teacher': [args.teacher.name, checksum(args.teacher)],
+        'rows': {name: row._asdict() for name, row in ROWS.items()},
     }
-    if args.teacher.exists():
-        settings['teacher'] = [args.teacher.name, checksum(args.teacher)]
     where = surroundings('torch', 'lightning')
     runs = earlier_runs(args.out, settings)
     result = {**where, **settings, 'runs': runs}
@@ -190,13 +197,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in args.rows:
             if str(seed) in runs.get(name, {}):
                 continue
-            folder = args.runs / f'{args.out.stem}-{name.strip("+ ").replace(" ", "_")}-{seed}'
+            plain = re.sub(r'\W+', '_', name).strip('_')
+            folder = args.runs / f'{args.out.stem}-{plain}-{seed}'
             scores = train_and_score(ROWS[name], seed, folder, args)
             runs.setdefault(name, {})[str(seed)] = [{**scores, 'on': where}]
             write_json(args.out, result)
-            print(f'{table(runs)}\n', flush=True)
+            print(f'{table(runs, SHOWN)}\n', flush=True)
     if args.table is not None:
-        put_into(args.table, table(runs), SCRIPT)
+        put_into(args.table, table(runs, SHOWN), SCRIPT)
     return 0
 
 

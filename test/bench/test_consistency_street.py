@@ -61,20 +61,17 @@ def test_what_is_written_is_not_written_again(street: ModuleType, tmp_path: Path
 
 
 def test_every_row_goes_on_from_the_start(street: ModuleType, tmp_path: Path) -> None:
-    arguments = Namespace(
-        data=tmp_path, runs=tmp_path, teacher=Path('t'), scale=1.0, picture_error=8.0
-    )
-    more = {'strength': 0.5, 'lessons': 0.1, 'learning_rate': 1e-3, 'epochs': 4}
-    vars(arguments).update(more)
+    arguments = Namespace(data=tmp_path, runs=tmp_path, teacher=Path('t'), epochs=4)
     for row in street.ROWS.values():
         config = street.configuration(row, 2, arguments)
         assert (config.init, config.epochs, config.seed) == (tmp_path / 'start', 4, 2)
         assert bool(config.consistency.clips) is row.needs_clips
         assert bool(config.distillation.teacher) is bool(row.distillation)
         assert config.consistency.labelled_middle
-    config = street.configuration(street.ROWS['all of these'], 2, arguments)
-    assert (config.consistency.temporal, config.consistency.picture_error) == (1.5, 8.0)
-    assert (config.distillation.pixel, config.distillation.pair) == (0.05, 0.1)
+    theirs = street.configuration(street.ROWS["all terms, ETC's weights"], 2, arguments)
+    said = theirs.distillation
+    weights = {said.pixel, said.pair, said.pair_frames, said.multi_frame}
+    assert weights == {theirs.consistency.temporal} == {0.1}
 
 
 def test_nothing_is_compared_across_two_clips(script: Callable[[str], ModuleType]) -> None:
