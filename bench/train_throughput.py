@@ -21,7 +21,7 @@ from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 import time
-from typing import Final
+from typing import Any, Final
 
 from report import finish, surroundings, Target
 import torch
@@ -175,9 +175,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--steps', type=int, default=50)
     parser.add_argument('--warm-up', type=int, default=3)
     parser.add_argument('--workers', type=int, default=0)
+    parser.add_argument('--crop-size', type=int, nargs=2, help='height and width, px')
+    parser.add_argument('--scale-range', type=float, nargs=2)
     parser.add_argument('--out', type=Path)
     args = parser.parse_args(argv)
     config = replace(find_recipe(args.recipe), data=args.data, workers=args.workers)
+    given = {'crop_size': args.crop_size, 'scale_range': args.scale_range}
+    changed: dict[str, Any] = {name: tuple(value) for name, value in given.items() if value}
+    config = replace(config, **changed)
     result = surroundings('torch', 'lightning')
     difference, waiting, rates = measure(config, args.steps, args.warm_up)
     if difference > EQUAL:
@@ -187,6 +192,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         'recipe': config.name,
         'batch_size': config.batch_size,
         'crop_size': config.crop_size,
+        'scale_range': config.scale_range,
         'workers': config.workers,
         'steps': args.steps,
         'loss_difference': difference,
