@@ -20,7 +20,7 @@ where it stood, and what the result file has is not done again.
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 import re
 from typing import Any, Final
@@ -186,6 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         'epochs': args.epochs,
         'start_epochs': args.start_epochs,
         'split': args.split,
+        'consistency': asdict(ConsistencyConfig(labelled_middle=True, max_gap=REACH)),
         'teacher': [args.teacher.name, checksum(args.teacher)],
         'rows': {name: row._asdict() for name, row in ROWS.items()},
     }

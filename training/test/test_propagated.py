@@ -197,7 +197,9 @@ def _carry_along(samples: Path, motion: str) -> None:
         ('dis', False),
         ('dis_flow', False),
         ('reconstruction-0a1b2c3d-dis', False),
-        ('reconstruction-0a1b2c3d', True),
+        ('reconstruction-0a1b2c3d', False),  # does not say what it starts from
+        ('reconstruction-0a1b2c3d-farneback', True),
+        ('prediction-0a1b2c3d-none', True),
         ('farneback', True),
     ],
 )

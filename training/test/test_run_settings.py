@@ -37,6 +37,14 @@ def test_settings_of_earlier_runs_have_the_defaults_of_what_came_later(
     assert parse_settings(json.dumps(plain), 'a file') == small_config
 
 
+def test_the_temporal_loss_of_earlier_runs_is_as_lenient_as_it_was() -> None:
+    for recipe, error in (('camvid_consistent', 57.63), ('camvid_fddwnet', 9.6)):
+        plain = json.loads(settings_text(RECIPES[recipe]()))
+        del plain['consistency']['picture_error']
+        parsed = parse_settings(json.dumps(plain), 'a file')
+        assert parsed.consistency.picture_error == error
+
+
 @pytest.mark.parametrize(
     ('name', 'value', 'said'),
     [

@@ -34,6 +34,9 @@ MOVABLE: Final = (
 )
 """Settings that name files: those may lie elsewhere in the next call, but not be others."""
 
+_PICTURE_ERROR_BEFORE: Final = 57.63
+"""`ConsistencyConfig.picture_error` of runs from before it could be given."""
+
 _KINDS: Final = {
     bool: 'true or false',
     float: 'a number',
@@ -50,7 +53,7 @@ def settings_text(config: TrainConfig) -> str:
 
 
 def parse_settings(text: str, origin: object) -> TrainConfig:
-    """Read `settings_text`; a setting that is not there has its default.
+    """Read `settings_text`; a setting that is not there has its default, or what it was then.
 
     Args:
         text: The settings.
@@ -65,6 +68,9 @@ def parse_settings(text: str, origin: object) -> TrainConfig:
     except ValueError as error:
         msg = f'the settings in {origin} are no JSON: the file is damaged, take a copy of it'
         raise SourceError(msg) from error
+    block = plain.get('consistency') if isinstance(plain, dict) else None
+    if isinstance(block, dict) and block.get('temporal'):
+        block.setdefault('picture_error', _PICTURE_ERROR_BEFORE)
     try:
         return _parse(TrainConfig, plain)
     except (ParameterError, ValueError) as error:

@@ -19,7 +19,7 @@ from vidseg_training.consistency.multi_frame import MultiFrameDependency
 from vidseg_training.consistency.settings import ConsistencyConfig, DistillationConfig
 from vidseg_training.consistency.teacher_cache import resize_probabilities
 from vidseg_training.consistency.teachers import MappedTeacher
-from vidseg_training.consistency.temporal_loss import temporal_loss
+from vidseg_training.consistency.temporal_loss import temporal_loss, USUAL_ERROR
 from vidseg_training.data.clip_triplets import Triplets
 from vidseg_training.distillation import soft_cross_entropy
 
@@ -124,7 +124,11 @@ class ConsistencyObjective(nn.Module):
         real = logits[: len(logits) - views]
         if step.view is not None:
             terms['equivariance'] = temporal_loss(
-                logits[:views], logits[len(real) :], step.view.pair, self._consistency.gradient
+                logits[:views],
+                logits[len(real) :],
+                step.view.pair,
+                self._consistency.gradient,
+                USUAL_ERROR,
             )
         if step.clips is not None and 'temporal' in self.weights:
             terms['temporal'] = self._along_clips(step.clips, real)

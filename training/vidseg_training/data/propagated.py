@@ -3,6 +3,7 @@
 """Propagated samples behind a labelled data set (Zhu et al., CVPR 2019)."""
 
 from pathlib import Path
+import re
 from typing import Any, Final, Literal
 
 import cv2
@@ -16,8 +17,9 @@ from vidseg_training.data.sampling import LabelledImages
 from vidseg_training.propagation.manifest import MANIFEST, read_manifest
 from vidseg_training.propagation.pictures import read_plane
 
-_DIS: Final = ('dis', 'dis_flow')
-"""What manifests call DIS, alone or behind the name of a motion network that starts from it."""
+_DIS: Final = re.compile(r'(.*-)?(dis|dis_flow)|(reconstruction|prediction)-[0-9a-f]{8}')
+"""Names in manifests. One of a network that does not say its first flow is of a version that did
+not write it; that was mostly DIS."""
 
 
 class WithPropagated:
@@ -109,8 +111,8 @@ def motions_of(folder: Path) -> list[str]:
 
 
 def is_dis(motion: str) -> bool:
-    """Whether a motion of `motions_of` is DIS, or that of a network which starts from it."""
-    return motion.rpartition('-')[2] in _DIS
+    """Whether a motion of `motions_of` may be DIS, or that of a network which starts from it."""
+    return _DIS.fullmatch(motion) is not None
 
 
 def _choose(folder: Path, mode: str, least: int, most: int) -> list[tuple[Path, dict[str, Any]]]:

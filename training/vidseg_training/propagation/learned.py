@@ -12,7 +12,7 @@ import torch
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.fleet.record import file_digest
-from vidseg_ros.core.motion import dis_flow, FlowMethod
+from vidseg_ros.core.motion import FlowMethod
 from vidseg_training.data.clips import Window
 from vidseg_training.data.motion_windows import first_guess, to_batch, to_flow
 from vidseg_training.motion_weights import read_motion, WEIGHTS
@@ -64,11 +64,10 @@ class LearnedMotion:
         network.to('cuda' if torch.cuda.is_available() else 'cpu')
         name = f'{network.mode}-{file_digest(path).hex()[:8]}'
         recorded = FLOW_METHODS.get(stored_flow)
+        start = stored_flow
         if flow is not None and flow is not recorded:  # of which the file does not tell
-            name = f'{name}-{function_name(flow)}'
-        elif recorded is dis_flow:
-            name = f'{name}-{stored_flow}'
-        return cls(name, network, flow or recorded)
+            start = function_name(flow)
+        return cls(f'{name}-{start}', network, flow or recorded)
 
     def backward_flow(
         self, target: ClipFrame, source: ClipFrame, past: Sequence[ClipFrame]
