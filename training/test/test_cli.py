@@ -127,7 +127,7 @@ def test_network_and_model_file_have_the_same_score(
     assert main(['evaluate', str(finished_run), '--consistency']) == 0
     shown = capsys.readouterr().out
     assert 'epoch 12 of 12, CamVid test (6 images), network input 96x64, one scale' in shown
-    mean = re.search(r' mean +([\d.]+) +([\d.]+) +([\d.]+) ', shown)
+    mean = re.search(r' overall +([\d.]+) +([\d.]+) +([\d.]+) ', shown)
     assert mean is not None
     model = tmp_path / 'model.onnx'
     export(finished_run, model)
@@ -166,19 +166,28 @@ def test_a_split_that_is_a_video_has_its_steadiness_scored(
     assert main(['evaluate', str(finished_run), '--split', 'val']) == 0
     plain = capsys.readouterr().out.splitlines()
     assert main(['evaluate', str(finished_run), '--split', 'val', '--consistency']) == 0
-    words, heading, *rows = capsys.readouterr().out.splitlines()
+    words, heading, *rows, note = capsys.readouterr().out.splitlines()
     assert words.endswith('one scale, no flip, as video of 15 frames/s')
     assert heading.split() == ['IoU', 'TC', 'flips/s', 'VC8', 'VC16']
-    assert [row.split()[:2] for row in rows] == [row.split() for row in plain[1:]]
+    shown = [row.split()[:2] for row in rows]
+    assert [*shown[:-1], ['mean', shown[-1][1]]] == [row.split() for row in plain[1:]]
+    assert shown[-1][0] == 'overall', 'flips and VC are over all pixels, no mean of the classes'
+    assert note.startswith('the images of a clip are taken to be 1/15 s apart; if they are not')
     mean = rows[-1].split()
     assert 0 <= float(mean[2]) < 100
     assert float(mean[3]) > 0
     assert mean[4:] == ['-', '-'], 'six images have no window of eight'
     options = ['--split', 'val', '--consistency', '--fps', '30']
     assert main(['evaluate', str(finished_run), *options]) == 0
-    flips = float(capsys.readouterr().out.splitlines()[-1].split()[3])
-    assert main(['evaluate', str(finished_run), '--consistency', '--fps', '0']) == 2
-    assert '--fps must be above zero, frames a second, not 0' in capsys.readouterr().err
+    overall, note = capsys.readouterr().out.splitlines()[-2:]
+    flips = float(overall.split()[3])
+    assert '1/30 s apart' in note
+    for fps in ('0', '-3', 'inf', 'nan'):
+        assert main(['evaluate', str(finished_run), '--consistency', '--fps', fps]) == 2
+        said = f'--fps must be a finite number above zero, frames a second, not {fps}'
+        assert said in capsys.readouterr().err
+    assert main(['evaluate', str(finished_run), '--fps', '15']) == 2
+    assert '--fps is for --consistency: give that as well' in capsys.readouterr().err
     assert flips == pytest.approx(2 * float(mean[3]), abs=0.002)
 
 

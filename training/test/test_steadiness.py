@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 import pytest
 
 from vidseg_ros.core.consistency import TemporalConsistency, VideoConsistency
+from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import CAMVID
 from vidseg_training.steadiness import consecutive, score_video
 
@@ -36,6 +37,16 @@ def test_names_say_what_follows_what() -> None:
     assert consecutive(['seed 20 frame 10', 'seed 20 frame 9']) == [[1, 0]]
     assert consecutive(['0016E5_07961.png', '0016E5_07959.png', '0001TP_1.png']) == [[2], [1, 0]]
     assert consecutive(['two', 'one']) == [[1, 0]], 'without numbers in the order of the names'
+    cityscapes = [f'frankfurt_000000_{number:06d}_leftImg8bit.png' for number in (295, 294)]
+    assert consecutive(cityscapes) == [[1, 0]], 'a digit within a word numbers no frame'
+    assert consecutive(['7/one.jpg', '8/one.jpg', '7/two.jpg']) == [[0, 2], [1]]
+
+
+def test_images_of_no_video_are_refused() -> None:
+    names = ['aachen_000000_000019_leftImg8bit.png', 'aachen_000001_000019_leftImg8bit.png']
+    match = 'no two images are frames of one video .* aachen_000000_000019.*: leave --consistency'
+    with pytest.raises(ParameterError, match=match):
+        consecutive(names)
 
 
 def test_the_scores_are_those_of_the_core() -> None:

@@ -17,7 +17,8 @@ from typing import Any, Final, get_args, NoReturn
 from rich.console import Console
 import tyro
 
-from vidseg_ros.core.errors import VidsegError
+from vidseg_ros.core.errors import ParameterError, VidsegError
+from vidseg_ros.core.image_codec import FOLDER_FPS
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import Split
 from vidseg_training.propagation.command import add_arguments as add_propagation_arguments
@@ -99,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument('--scales', type=float, nargs='+', default=[1.0], metavar='FACTOR')
     check.add_argument('--flip', action='store_true', help='look at the mirror image as well')
     check.add_argument('--consistency', action='store_true', help='TC, flips and VC of a video')
-    check.add_argument('--fps', type=float, default=15.0, help='with that: %(default)s by default')
+    check.add_argument('--fps', type=float, help=f'with that: {FOLDER_FPS} by default')
     check.add_argument('--sliding-window', type=int, nargs=2, metavar=size, help='pixels')
     for command in (ship, check):
         command.add_argument(
@@ -157,10 +158,15 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from vidseg_training.evaluation import evaluate  # noqa: PLC0415
     from vidseg_training.scoring import Protocol  # noqa: PLC0415
 
+    fps = arguments.fps
+    if arguments.consistency and fps is None:
+        fps = FOLDER_FPS
+    elif fps is not None and not arguments.consistency:
+        msg = '--fps is for --consistency: give that as well, or leave --fps out'
+        raise ParameterError(msg)
     window = arguments.sliding_window and tuple(arguments.sliding_window)
     protocol = Protocol(scales=tuple(arguments.scales), flip=arguments.flip, window=window)
     size = arguments.input_size and tuple(arguments.input_size)
-    fps = arguments.fps if arguments.consistency else None
     print(evaluate(arguments.run, arguments.data, arguments.split, protocol, size, fps=fps))
 
 

@@ -3,7 +3,7 @@
 """The score of a run on a split of its data set."""
 
 from dataclasses import dataclass, replace
-from math import isnan
+from math import isfinite, isnan
 from pathlib import Path
 from typing import Final
 
@@ -33,17 +33,19 @@ class Evaluation:
     """What was scored, and how, in words."""
     steadiness: Steadiness | None = None
     """How steady the label maps are, if that was asked for."""
+    fps: float | None = None
+    """With that: frames a second that the images were taken for."""
 
     def __str__(self) -> str:
         """Return the scores of each class and overall, one a line; ``-``: does not occur.
 
-        IoU in %, and with `steadiness` TC, flips per second, VC8 and VC16 under a heading. A last
-        line names the classes that no image shows.
+        IoU in %, and with `steadiness` TC, flips per second, VC8 and VC16 under a heading. Last
+        lines say when those mean nothing, and name the classes that no image shows.
         """
         columns = {'IoU': [*100 * self.confusion.iou(), 100 * self.confusion.miou()]}
         if self.steadiness is not None:
             columns |= self.steadiness.columns()
-        names = (*self.labels.names, 'mean')
+        names = (*self.labels.names, 'mean' if self.steadiness is None else 'overall')
         width = max(map(len, names))
         lines = [
             f'{name:>{width}} ' + ' '.join(map(_cell, columns, values))
@@ -51,6 +53,11 @@ class Evaluation:
         ]
         if self.steadiness is not None:
             lines.insert(0, ' ' * width + ''.join(f' {heading:>7}' for heading in columns))
+        if self.fps is not None:
+            lines.append(
+                f'the images of a clip are taken to be 1/{self.fps:g} s apart; if they are not '
+                'consecutive frames, TC and flips mean nothing'
+            )
         absent = absence(self.confusion, self.labels.names)
         return '\n'.join([self.protocol, *lines, *([absent] if absent else [])])
 
@@ -80,10 +87,11 @@ def evaluate(  # noqa: PLR0913  # the last by name
 
     Raises:
         SourceError: If the run or its data cannot be read.
-        ParameterError: If a size does not fit the network, or there are no frames a second.
+        ParameterError: If a size does not fit the network, there are no frames a second, or no
+            two images are of one video.
     """
-    if fps is not None and not fps > 0:
-        msg = f'--fps must be above zero, frames a second, not {fps:g}'
+    if fps is not None and not (isfinite(fps) and fps > 0):
+        msg = f'--fps must be a finite number above zero, frames a second, not {fps:g}'
         raise ParameterError(msg)
     trained, network, test = load_run(path, data)
     config = trained.config
@@ -109,4 +117,4 @@ def evaluate(  # noqa: PLR0913  # the last by name
     )
     if fps is not None:
         words += f', as video of {fps:g} frames/s'
-    return Evaluation(confusion, images.label_set, words, steadiness)
+    return Evaluation(confusion, images.label_set, words, steadiness, fps)

@@ -15,10 +15,11 @@ from vidseg_ros.cli.argument_types import count
 from vidseg_ros.cli.parser import Parser
 from vidseg_ros.cli.progress import progress_bar
 from vidseg_ros.core.errors import ImageError, OutputError, SourceError
+from vidseg_ros.core.image_codec import FOLDER_FPS
 from vidseg_ros.core.resources import find_model
 from vidseg_ros.evaluation.lookahead import segment_ahead
 from vidseg_ros.evaluation.side_by_side import SideBySide
-from vidseg_ros.evaluation.sources import FOLDER_FPS, open_source, Source
+from vidseg_ros.evaluation.sources import open_source, Source
 from vidseg_ros.evaluation.writers import OverlayVideoWriter, writing
 from vidseg_ros.inference.engine import CHOICES, create_engine
 from vidseg_ros.inference.engine_settings import EngineSettings

@@ -17,12 +17,13 @@ from vidseg_ros.cli.parser import Parser
 from vidseg_ros.cli.progress import progress_bar
 from vidseg_ros.cli.ros_hint import load_replay_live
 from vidseg_ros.core.errors import EngineError, SourceError
+from vidseg_ros.core.image_codec import FOLDER_FPS
 from vidseg_ros.core.labels import LabelSet, STREET
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.core.street import StreetClip
 from vidseg_ros.evaluation.replay import MASKS, Outputs, ReplayResults, SHEET, SUMMARY, VIDEO
 from vidseg_ros.evaluation.results_folder import claim_folder
-from vidseg_ros.evaluation.sources import FOLDER_FPS, open_source, Source
+from vidseg_ros.evaluation.sources import open_source, Source
 from vidseg_ros.evaluation.summary import ReplaySummary
 from vidseg_ros.evaluation.true_labels import LabelDirectory
 from vidseg_ros.evaluation.writers import LABEL_MAP_TOPIC, MaskBagWriter, MaskPngWriter

@@ -18,6 +18,7 @@ from vidseg_ros.cli.parser import Parser
 from vidseg_ros.cli.progress import progress_bar
 from vidseg_ros.cli.ros_hint import load_replay_live
 from vidseg_ros.core.errors import SourceError
+from vidseg_ros.core.image_codec import FOLDER_FPS
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.evaluation.replay import (
     MaskFormat,
@@ -27,13 +28,7 @@ from vidseg_ros.evaluation.replay import (
     RESULTS,
 )
 from vidseg_ros.evaluation.results_folder import found_results, write_json
-from vidseg_ros.evaluation.sources import (
-    FOLDER_FPS,
-    open_source,
-    Source,
-    SourceFrame,
-    STILLS,
-)
+from vidseg_ros.evaluation.sources import open_source, Source, SourceFrame, STILLS
 from vidseg_ros.evaluation.summary import ReplaySummary
 from vidseg_ros.evaluation.true_labels import LabelDirectory
 from vidseg_ros.inference.engine import CHOICES, create_engine

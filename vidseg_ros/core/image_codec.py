@@ -26,6 +26,9 @@ BytesLike: TypeAlias = 'bytes | bytearray | memoryview | array[int] | NDArray[np
 IMAGE_TYPES: Final = ('.png', '.jpg', '.jpeg')
 """Suffixes of image files, in lower case."""
 
+FOLDER_FPS: Final = 15
+"""Frames a second that image files without stamps stand for."""
+
 MAX_PIXELS: Final = 2**30
 """A picture with more pixels is a broken header, not a camera frame (also OpenCV's limit)."""
 

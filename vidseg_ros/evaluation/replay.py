@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vidseg_ros.core.consistency import EVALUATION_SIZE
 from vidseg_ros.core.errors import ImageError, SourceError
+from vidseg_ros.core.image_codec import FOLDER_FPS
 from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import LabelSet
 from vidseg_ros.core.metrics import Confusion
@@ -28,7 +29,7 @@ from vidseg_ros.evaluation.consistency import Consistency, ConsistencyMeter
 from vidseg_ros.evaluation.frame_clock import FrameClock
 from vidseg_ros.evaluation.lookahead import segment_ahead
 from vidseg_ros.evaluation.results_folder import claim_folder, write_json
-from vidseg_ros.evaluation.sources import FOLDER_FPS, Source, SourceFrame
+from vidseg_ros.evaluation.sources import Source, SourceFrame
 from vidseg_ros.evaluation.summary import ReplaySummary, Scores, StageLatency
 from vidseg_ros.evaluation.tally import blame_the_model
 from vidseg_ros.evaluation.true_labels import check_aspect, LabelDirectory

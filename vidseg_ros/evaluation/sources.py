@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from vidseg_ros.bag_io import BagImage, BagReader, is_bag_file
 from vidseg_ros.core.errors import ImageError, SourceError
-from vidseg_ros.core.image_codec import ColorOrder, decode_compressed, IMAGE_TYPES
+from vidseg_ros.core.image_codec import ColorOrder, decode_compressed, FOLDER_FPS, IMAGE_TYPES
 from vidseg_ros.core.video_file import decode_frame, VideoFile
 
 VIDEO_TYPES: Final = ('.mp4', '.mov', '.m4v', '.mkv', '.avi', '.webm', '.mpg', '.mpeg', '.ts')
@@ -34,9 +34,6 @@ ACCEPTED: Final = (
     f'a rosbag2 folder or file (.mcap .db3, also .zstd), a video ({" ".join(VIDEO_TYPES)}) '
     f'or a folder of images ({" ".join(IMAGE_TYPES)})'
 )
-
-FOLDER_FPS: Final = 15
-"""Rate that the stamps of an image folder stand for, frames/s."""
 
 STILLS: Final = (
     f'the frames of a folder are taken to be 1/{FOLDER_FPS} s apart; if they are not consecutive, '

@@ -23,7 +23,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from vidseg_ros.bag_io import COMPRESSED_TYPE, IMAGE_TYPE
 from vidseg_ros.bag_io.messages import check_complete, restamp, serialize_image
 from vidseg_ros.core.errors import ImageError, ParameterError
-from vidseg_ros.evaluation.sources import FOLDER_FPS, open_source, Source, SourceFrame
+from vidseg_ros.core.image_codec import FOLDER_FPS
+from vidseg_ros.evaluation.sources import open_source, Source, SourceFrame
 from vidseg_ros.nodes.command import run_command
 from vidseg_ros.nodes.replay_clock import ReplayClock
 
