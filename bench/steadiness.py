@@ -19,17 +19,12 @@ import torch
 from torch import nn, Tensor
 from torch.nn.functional import interpolate
 
-from vidseg_ros.core.consistency import TemporalConsistency, VideoConsistency
-from vidseg_ros.core.label_map import resize_labels
 from vidseg_ros.core.labels import IGNORE_ID
-from vidseg_ros.core.metrics import Confusion
 from vidseg_ros.core.motion import warp_labels
 from vidseg_training.data.sampling import LabelledImages
 from vidseg_training.networks import normalise
 from vidseg_training.propagation.motion import farneback_flow
-
-FRAME_NS: Final = 10**9 // 15
-"""The dense clip of CamVid has 15 frames a second, ns."""
+from vidseg_training.steadiness import score_video
 
 HALVES: Final = (range(45), range(56, 101))
 """Protocol ``clip_halves``: of one half the images may train, the other half scores."""
@@ -102,7 +97,7 @@ def _label_map(probabilities: Tensor) -> NDArray[np.uint8]:
 def score_clip(
     segment: Segmenter, images: LabelledImages, *clips: Iterable[int]
 ) -> dict[str, Any]:
-    """Run over consecutive frames of a clip, or of several.
+    """Run over consecutive frames, 15 a second, of a clip or of several.
 
     Args:
         segment: The next frame in, label map out.
@@ -112,28 +107,20 @@ def score_clip(
     Returns:
         Scores from 0 to 1, label flips per second, and the times of a frame, ms.
     """
-    classes = len(images.label_set)
-    confusion, steadiness = Confusion(classes), TemporalConsistency(classes)
-    windows = {length: VideoConsistency(length) for length in (8, 16)}
     times = []
-    for clip in clips:
-        steadiness.cut()
-        for index in clip:
-            image, truth = images[index]
-            start = time.perf_counter()
-            labels = segment(image)
-            times.append(1000 * (time.perf_counter() - start))
-            shown = resize_labels(labels, truth.shape)
-            confusion.add(truth, shown)
-            steadiness.add(image, labels, index * FRAME_NS)
-            for window in windows.values():
-                window.add(truth, shown)
-        for window in windows.values():
-            window.end_clip()
+
+    def timed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        start = time.perf_counter()
+        labels = segment(image)
+        times.append(1000 * (time.perf_counter() - start))
+        return labels
+
+    confusion, steadiness = score_video(timed, images, clips=clips)
+    windows = {score.window: score for score in steadiness.video}
     return {
         'miou': confusion.miou(),
-        'tc': steadiness.tc(),
-        'flips_per_s': steadiness.flips(),
+        'tc': steadiness.temporal.tc(),
+        'flips_per_s': steadiness.temporal.flips(),
         **{f'vc{length}': window.correct_consistency() for length, window in windows.items()},
         **{f'vc{length}_self': window.self_consistency() for length, window in windows.items()},
         'ms_mean': float(np.mean(times[1:])),
