@@ -65,4 +65,13 @@ def test_no_room_is_said(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> No
             FrameStore((6, 8)).append(_frames()[0])
     monkeypatch.setattr(tempfile, 'tempdir', str(temporary / 'nowhere'))
     with pytest.raises(OutputError, match='temporary files: No such file or directory; make room'):
-        FrameStore((6, 8))
+        FrameStore((6, 8)).append(_frames()[0])
+
+
+def test_without_frames_there_is_no_file(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a run without videos needs no folder for temporary files."""
+    monkeypatch.setattr(tempfile, 'tempdir', str(temporary / 'nowhere'))
+    for store in (FrameStore((6, 8)), pickle.loads(pickle.dumps(FrameStore((6, 8))))):  # noqa: S301  # our own
+        assert len(store) == 0
+        with pytest.raises(IndexError):
+            store[0]

@@ -29,18 +29,22 @@ class FrameStore:
             size: Height and width of the frames, pixels.
             place: Of the other process's file.
             count: Number of frames in it.
-
-        Raises:
-            OutputError: If there is no folder for temporary files.
         """
         self._size, self._count = size, count
         self._frames: NDArray[np.uint8] | None = None
-        self._stream = _nameless_file() if place is None else Path(place).open('rb')  # noqa: SIM115  # closed with the store
-        weakref.finalize(self, self._stream.close)
+        self._stream: BinaryIO | None = None  # from the first frame on
+        if place is not None:
+            self._keep(Path(place).open('rb'))  # noqa: SIM115  # closed with the store
 
-    def __reduce__(self) -> tuple[type['FrameStore'], tuple[tuple[int, int], str, int]]:
+    def _keep(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        weakref.finalize(self, stream.close)
+
+    def __reduce__(self) -> tuple[type['FrameStore'], tuple[tuple[int, int], str | None, int]]:
         """Say how another process gets it, while this one runs."""
-        place = f'/proc/{os.getpid()}/fd/{self._stream.fileno()}'
+        place = None
+        if self._stream is not None:
+            place = f'/proc/{os.getpid()}/fd/{self._stream.fileno()}'
         return FrameStore, (self._size, place, self._count)
 
     def __len__(self) -> int:
@@ -54,10 +58,13 @@ class FrameStore:
             image: (H, W, 3) uint8 RGB.
 
         Raises:
-            OutputError: If there is no room.
+            OutputError: If there is no room, or no folder for temporary files.
         """
         assert image.shape == (*self._size, 3)
         try:
+            if self._stream is None:
+                self._keep(cast('BinaryIO', tempfile.TemporaryFile()))  # noqa: SIM115  # closed with the store
+            assert self._stream is not None
             self._stream.write(image.tobytes())
             self._stream.flush()
         except OSError as error:
@@ -71,18 +78,13 @@ class FrameStore:
         Raises:
             IndexError: If there is no such frame.
         """
+        if self._stream is None or not self._count:  # an empty file cannot be mapped
+            raise IndexError(index)
         if self._frames is None:
             shape = (self._count, *self._size, 3)
             self._frames = np.asarray(np.memmap(self._stream, np.uint8, 'r', shape=shape))
         frame: NDArray[np.uint8] = self._frames[index]
         return frame
-
-
-def _nameless_file() -> BinaryIO:
-    try:
-        return cast('BinaryIO', tempfile.TemporaryFile())
-    except OSError as error:
-        raise _no_room(error) from error
 
 
 def _no_room(error: OSError) -> OutputError:
