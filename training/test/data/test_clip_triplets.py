@@ -15,6 +15,7 @@ from vidseg_ros.core.street import StreetClip
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.settings import ConsistencyConfig
 from vidseg_training.consistency.temporal_loss import photometric_weight
+from vidseg_training.data import clip_triplets
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.clip_frames import ClipFrames
 from vidseg_training.data.clip_triplets import (
@@ -234,6 +235,22 @@ def test_across_a_scene_cut_nothing_is_visible(
     triplet = AugmentedTriplets(frames, config)[TripletDraw(0, 0, 1, 1)]
     assert triplet.visible[0].float().mean() > 0.5
     assert not triplet.visible[1].any()
+
+
+def test_with_nothing_between_two_frames_they_are_judged_once(
+    tmp_path: Path, camvid_folder: Path, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [_texture(), 255 - _texture(40), _texture()]
+    frames = ClipFrames([_write(tmp_path / 'cut', pictures)], CamVid(camvid_folder, 'train'))
+    judged = []
+
+    def unlike(earlier: np.ndarray, later: np.ndarray) -> bool:
+        judged.append((earlier, later))
+        return True
+
+    monkeypatch.setattr(clip_triplets, '_unlike', unlike)
+    assert not AugmentedTriplets(frames, config)[TripletDraw(0, 0, 1, 1)].visible.any()
+    assert len(judged) == 2
 
 
 def test_loading_processes_have_the_frames_of_a_video(

@@ -234,7 +234,7 @@ class AugmentedTriplets(Dataset[Triplets]):
             for frame in range(frames[0] + 1, frames[1])
             if self._frames.has(frame)
         ]
-        return any(starmap(_unlike, pairwise([ends[0], *between, ends[1]])))
+        return not between or any(starmap(_unlike, pairwise([ends[0], *between, ends[1]])))
 
 
 def _unlike(earlier: NDArray[np.uint8], later: NDArray[np.uint8]) -> bool:
