@@ -15,17 +15,16 @@ from vidseg_ros.core.errors import SourceError
 from vidseg_ros.evaluation.index_png import read_ids
 
 
-def palette_png(ids: NDArray[np.uint8], bits: int) -> bytes:
-    """Write a PNG with a palette, which OpenCV cannot."""
+def index_png(ids: NDArray[np.uint8], bits: int, *, palette: bool = True) -> bytes:
+    """Write a PNG with a palette, or of less than 8 bits a pixel, which OpenCV cannot."""
     height, width = ids.shape
     digits = (ids[..., None] >> np.arange(bits - 1, -1, -1, dtype=np.uint8)) & 1
     rows = np.packbits(digits.reshape(height, -1), axis=1)
     pixels = b''.join(b'\0' + row.tobytes() for row in rows)
     colors = np.random.default_rng(0).integers(0, 256, 3 << bits, np.uint8).tobytes()
     chunks = {
-        b'IHDR': struct.pack('>2I5B', width, height, bits, 3, 0, 0, 0),
-        b'PLTE': colors,
-        b'tRNS': b'\0',  # the first colour is transparent
+        b'IHDR': struct.pack('>2I5B', width, height, bits, 3 if palette else 0, 0, 0, 0),
+        **({b'PLTE': colors, b'tRNS': b'\0'} if palette else {}),  # the first is transparent
         b'IDAT': zlib.compress(pixels),
         b'IEND': b'',
     }
@@ -41,13 +40,21 @@ def palette_png(ids: NDArray[np.uint8], bits: int) -> bytes:
 @pytest.mark.parametrize('bits', [1, 2, 4, 8])
 def test_ids_are_the_indices_of_a_palette(tmp_path: Path, bits: int) -> None:
     ids = np.random.default_rng(1).integers(0, 1 << bits, (13, 17), np.uint8)
-    (tmp_path / 'a.png').write_bytes(palette_png(ids, bits))
+    (tmp_path / 'a.png').write_bytes(index_png(ids, bits))
     colors = cv2.imread(str(tmp_path / 'a.png'), cv2.IMREAD_COLOR)
     assert colors is not None
     assert colors.std(axis=2).max() > 10
     found = read_ids(tmp_path / 'a.png')
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, ids)
+
+
+@pytest.mark.parametrize('bits', [1, 2, 4, 8])
+def test_grey_values_of_few_bits_are_not_spread(tmp_path: Path, bits: int) -> None:
+    """OpenCV makes 255 of the largest one, which is void."""
+    ids = np.random.default_rng(1).integers(0, 1 << bits, (13, 17), np.uint8)
+    (tmp_path / 'a.png').write_bytes(index_png(ids, bits, palette=False))
+    np.testing.assert_array_equal(read_ids(tmp_path / 'a.png'), ids)
 
 
 def test_ids_are_grey_values(tmp_path: Path) -> None:
@@ -67,7 +74,7 @@ def test_labels_that_are_no_ids_are_refused(
         read_ids(tmp_path / 'a.png')
 
 
-WHOLE = palette_png(np.ones((40, 50), np.uint8), 4)
+WHOLE = index_png(np.ones((40, 50), np.uint8), 4)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
 from pathlib import Path
+import zlib
 
 import cv2
 import numpy as np
@@ -48,3 +49,19 @@ def test_other_channels_are_refused(tmp_path: Path) -> None:
         read_colors(path)
     cv2.imwrite(str(path), np.full((8, 8, 3), (1, 2, 3), np.uint8))
     assert read_colors(path)[0, 0].tolist() == [3, 2, 1]
+
+
+@pytest.mark.parametrize('bits', [1, 2, 4])
+def test_grey_values_of_few_bits_are_not_spread(tmp_path: Path, bits: int) -> None:
+    """Pillow writes only palettes of few bits: the kind of colours is set to grey behind it."""
+    ids = np.random.default_rng(1).integers(0, 1 << bits, (13, 17), np.uint8)
+    path = tmp_path / 'ids.png'
+    image = Image.fromarray(ids)
+    image.putpalette(bytes(3 << bits))
+    image.save(path, bits=bits)
+    data = bytearray(path.read_bytes())
+    assert (data[24], data[25]) == (bits, 3)
+    data[25] = 0
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, 'big')
+    path.write_bytes(data)
+    np.testing.assert_array_equal(read_ids(path), ids)

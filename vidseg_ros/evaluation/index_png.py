@@ -21,6 +21,7 @@ _DEPTH, _COLORS = 24, 25
 """Where the bits a pixel and the kind of colours are."""
 
 _GREY, _PALETTE = b'\0', b'\3'
+_INDICES: Final = (_GREY, _PALETTE)
 
 _CHECKSUM, _CHUNKS = 29, 33
 """Where the checksum of the header and the chunks behind it begin."""
@@ -44,7 +45,7 @@ def read_ids(file: Path) -> NDArray[np.uint8]:
         msg = f'cannot read label file {file}: {error.strerror}'
         raise SourceError(msg) from error
     ids, step = None, 1
-    if data.startswith(_START) and data[_COLORS:][:1] == _PALETTE and data[_DEPTH] in _STEPS:
+    if data.startswith(_START) and data[_COLORS:][:1] in _INDICES and data[_DEPTH] in _STEPS:
         data, step = _without_palette(data), _STEPS[data[_DEPTH]]
     with suppress(cv2.error):
         ids = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

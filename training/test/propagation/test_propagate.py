@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 import pytest
 
 from vidseg_ros.core.errors import OutputError, ParameterError, SourceError
@@ -201,9 +202,20 @@ def test_labels_of_another_size_are_refused(job: Job, label_folder: Path) -> Non
         propagate_clip(job())
 
 
+def test_labels_may_have_a_palette(job: Job, label_folder: Path) -> None:
+    propagate_clip(grey := job(offset=1))
+    file = label_folder / 'drive_0014.png'
+    image = Image.fromarray(cv2.imread(str(file), cv2.IMREAD_UNCHANGED))
+    image.putpalette([*range(255, -1, -1)] * 3)
+    image.save(file)
+    propagate_clip(colored := replace(grey, out=grey.out / 'colored'))
+    name = 'drive_0014_+01'
+    np.testing.assert_array_equal(*(plane(this, 'labels', name) for this in (grey, colored)))
+
+
 def test_labels_that_are_none_are_refused(job: Job, label_folder: Path) -> None:
     cv2.imwrite(str(label_folder / 'drive_0014.png'), np.zeros((40, 60, 3), np.uint8))
-    with pytest.raises(SourceError, match=r'drive_0014\.png is no readable 8-bit grey PNG'):
+    with pytest.raises(SourceError, match=r'drive_0014\.png has the mode RGB; expected one 8-bit'):
         propagate_clip(job())
 
 

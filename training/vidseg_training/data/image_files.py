@@ -4,6 +4,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from PIL import Image
 
 from vidseg_ros.core.errors import ImageError, SourceError
 from vidseg_ros.core.image_codec import decode_compressed
+
+_SPREAD: Final = {'L;2': 85, 'L;4': 17}
+"""What Pillow multiplies grey values of 2 and 4 bits with, by its name for such pixels."""
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -27,12 +31,14 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def read_ids(path: Path) -> NDArray[np.uint8]:
-    """Read a mask: (H, W) uint8 ids, grey values or the indices of a palette.
+    """Read a mask: (H, W) uint8 ids, grey values or the indices of a palette, of 8 bits or less.
 
     Raises:
         SourceError: If it is missing, cut short, or not of one 8-bit channel.
     """
-    return _read_mask(path, ('L', 'P'), 'one 8-bit channel of class ids, grey or with a palette')
+    return _read_mask(
+        path, ('1', 'L', 'P'), 'one 8-bit channel of class ids, grey or with a palette'
+    )
 
 
 def read_colors(path: Path) -> NDArray[np.uint8]:
@@ -52,6 +58,7 @@ def _read_mask(
     try:
         with Image.open(path) as image:
             mode = image.mode
+            spread = max((_SPREAD.get(tile[3], 1) for tile in image.tile), default=1)
             pixels = np.asarray(image.convert(as_mode or mode)) if mode in modes else None
     except (OSError, SyntaxError) as error:  # a syntax error: what Pillow calls a broken chunk
         msg = f'cannot read the mask {path}: {error}'
@@ -59,7 +66,8 @@ def _read_mask(
     if pixels is None:
         msg = f'the mask {path} has the mode {mode}; expected {expected}'
         raise SourceError(msg)
-    return pixels.astype(np.uint8, copy=False)
+    ids = pixels.astype(np.uint8, copy=False)
+    return ids if spread == 1 else ids // spread
 
 
 def translate_ids(

@@ -7,13 +7,13 @@ import hashlib
 from pathlib import Path
 from typing import Final, final, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.fleet.record import file_digest
 from vidseg_ros.core.labels import IGNORE_ID
+from vidseg_training.data.image_files import read_ids
 from vidseg_training.propagation.clip import Clip, ClipReference, StreetSequence
 
 STREET_LABEL_STEP: Final = 30
@@ -77,12 +77,7 @@ class LabelFolder:
 
     def read(self, position: int) -> NDArray[np.uint8]:
         """See `SparseLabels`."""
-        file = self._files[position]
-        ids = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-        if ids is None or ids.ndim != 2 or ids.dtype != np.uint8:
-            msg = f'label map {file} is no readable 8-bit grey PNG of class ids; replace it'
-            raise SourceError(msg)
-        labels = ids.astype(np.uint8, copy=True)
+        labels = read_ids(self._files[position]).copy()
         labels[np.isin(labels, self._void)] = IGNORE_ID
         return labels
 
