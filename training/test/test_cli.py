@@ -90,6 +90,13 @@ def test_a_missing_argument_is_an_error(capsys: pytest.CaptureFixture[str]) -> N
         with pytest.raises(SystemExit, match='2'):
             main(words)
         assert f'the following arguments are required: {what}' in capsys.readouterr().err
+    for words, what in (
+        (['masks', '--fold', 'x', '--help'], 'argument --fold: invalid int value'),
+        (['fit', '--out', '--help'], 'argument --out: expected one argument'),
+    ):
+        with pytest.raises(SystemExit, match='2'):
+            main(words)
+        assert what in capsys.readouterr().err
     with pytest.raises(SystemExit, match='0'):
         main(['export', '--help'])
     assert 'model file to write' in capsys.readouterr().out

@@ -5,6 +5,7 @@
 from collections.abc import Callable, Iterable
 import json
 from pathlib import Path
+import shlex
 from typing import Any, Final
 
 import cv2
@@ -161,12 +162,16 @@ def _evaluated(sources: list[Path], labels: Path, classes: LabelSet) -> Confusio
 def test_both_packages_score_alike(
     dataset: str, split: Split, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data, out = tmp_path / 'data', tmp_path / 'new' / 'masks'
+    data, out = tmp_path / 'my data', tmp_path / 'new' / 'masks'
     LAYOUTS[dataset](data)
     options = ['--dataset', dataset, '--data', str(data), '--split', split, '--out', str(out)]
     assert main(['masks', *options]) == 0
     images = open_masks(dataset, data, split)
-    assert f'{len(images)} masks of {images.title}; to score' in capsys.readouterr().out
+    said, command = capsys.readouterr().out.splitlines()
+    assert said.startswith(f'{len(images)} masks of {images.title}; to score')
+    folders = dict.fromkeys(str(path.parent) for path in images.image_files)
+    words = ['vidseg', 'evaluate', *folders, '--labels', str(out), '--model', 'MODEL']
+    assert shlex.split(command) == [*words, '--out', 'SCORES']
     assert sum(path.is_file() for path in out.rglob('*')) == len(images)
     classes = len(images.label_set)
     expected = score_predictions(lambda image: _guess(image, classes), images)

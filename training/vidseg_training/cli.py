@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib import metadata
 import logging
 from pathlib import Path
+import shlex
 import sys
 from typing import Any, Final, get_args, NoReturn
 
@@ -39,7 +40,7 @@ EXIT_INTERRUPTED: Final = 130
 
 
 class _CommandParser(argparse.ArgumentParser):
-    """Helps where a required argument is missing as well.
+    """Helps where the recipe is missing as well.
 
     Help with a recipe shows the recipe's options; so ``--help`` is no option of a training here.
     """
@@ -53,7 +54,7 @@ class _CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """See the base class."""
-        if self._asked:
+        if self._asked and message.endswith(': recipe'):
             self.print_help()
             self.exit()
         super().error(message)
@@ -175,10 +176,10 @@ def _masks(arguments: argparse.Namespace) -> None:
 
     images = open_masks(arguments.dataset, arguments.data, arguments.split, arguments.fold)
     write_masks(images, arguments.out)
-    folders = [str(path) for path in dict.fromkeys(path.parent for path in images.image_files)]
-    sources = ' '.join(folders[:3]) + (f' ... ({len(folders)} folders)' if folders[3:] else '')
+    folders = dict.fromkeys(str(path.parent) for path in images.image_files)
+    command = ['vidseg', 'evaluate', *folders, '--labels', str(arguments.out)]
     print(f'{len(images)} masks of {images.title}; to score a model against them:')
-    print(f'vidseg evaluate {sources} --labels {arguments.out} --model MODEL --out SCORES')
+    print(f'{shlex.join(command)} --model MODEL --out SCORES')
 
 
 def _export(arguments: argparse.Namespace) -> None:
