@@ -44,12 +44,12 @@ def _teacher() -> MappedTeacher:
 
 
 def _labelled(count: int = 2) -> list[Tensor]:
-    """Return images of 8x12, labels and no probabilities."""
+    """Return images of 8x12, labels, and that the picture is everywhere."""
     torch.manual_seed(0)
     return [
         torch.randint(0, 256, (count, 3, 8, 12)).to(torch.uint8),
         torch.randint(0, 3, (count, 8, 12)),
-        torch.zeros(count, 0, 8, 12, dtype=torch.uint8),
+        torch.full((count, 1, 8, 12), 255, dtype=torch.uint8),
     ]
 
 

@@ -33,8 +33,7 @@ class StepImages(NamedTuple):
     """(N + 3 B, H, W) int64 ids, 255 void; of the clips only if one of them has a label."""
     soft: Tensor
     """(N + 3 B, C, H, W) uint8 probabilities of the teacher, 255 = 1; C = 1: it is to be asked,
-    255 where the picture is; C = 0: it is to be asked, the picture is everywhere. Only of the N
-    labelled images where the objective has no teacher."""
+    255 where the picture is. Without a teacher C = 0, and only of the N labelled images."""
     clips: Triplets | None
     """The clips."""
     view: View | None
@@ -78,7 +77,7 @@ class ConsistencyObjective(nn.Module):
 
         Args:
             labelled: Images (N, 3, H, W) uint8 RGB, labels (N, H, W) int64, 255 void, and
-                probabilities (N, C, H, W) uint8; C of 1 and 0 as in `StepImages`.
+                probabilities (N, C, H, W) uint8; C as in `StepImages`.
             clips: Frames of clips, or None.
         """
         images, labels, soft = labelled
@@ -156,7 +155,7 @@ class ConsistencyObjective(nn.Module):
             said = kept
         else:
             said = resize_probabilities(teacher.probabilities(step.images[: len(logits)]), size)
-            said = said * kept if kept.shape[1] else said
+            said = said * kept
         ours, said = spoken_of(logits, said, known)
         if settings.pixel:
             terms['pixel'] = soft_cross_entropy(logits[:, known], said)
