@@ -72,7 +72,7 @@ def test_settings_of_another_version_are_named(
     small_config: TrainConfig, name: str, value: object, said: str
 ) -> None:
     plain = json.loads(settings_text(small_config))
-    match = f'^cannot use the settings in a file: {said}.*The run is of another version of vidseg-'
+    match = f'^cannot use the settings in a file: {said}.*of another version .*, or damaged: use'
     with pytest.raises(SourceError, match=match):
         parse_settings(json.dumps({**plain, name: value}), 'a file')
 

@@ -76,7 +76,7 @@ def parse_settings(text: str, origin: object) -> TrainConfig:
     except (ParameterError, ValueError) as error:
         msg = (
             f'cannot use the settings in {origin}: {error}. The run is of another version of '
-            'vidseg-train: use that one, or train again'
+            'vidseg-train, or damaged: use that version, or train again'
         )
         raise SourceError(msg) from error
 
