@@ -1,7 +1,7 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import replace
-from math import nan
+from math import inf, nan
 from pathlib import Path
 import re
 
@@ -34,6 +34,11 @@ def test_a_falling_scale_range_is_refused(small_config: TrainConfig) -> None:
         replace(small_config, scale_range=(2.0, 1.0))
 
 
+def test_an_endless_scale_range_is_refused(small_config: TrainConfig) -> None:
+    with pytest.raises(ParameterError, match='scale_range must be two rising numbers'):
+        replace(small_config, scale_range=(1.0, inf))
+
+
 def test_an_auxiliary_weight_below_zero_is_refused(small_config: TrainConfig) -> None:
     with pytest.raises(ParameterError, match='auxiliary_weight must be zero or above, not -1'):
         replace(small_config, auxiliary_weight=-1)
@@ -47,6 +52,7 @@ def test_an_auxiliary_weight_below_zero_is_refused(small_config: TrainConfig) ->
         ('warmup_steps', -5, 'warmup_steps must be zero or above, not -5'),
         ('weight_decay', -1.0, 'weight_decay must be zero or above, not -1.0'),
         ('weight_decay', nan, 'weight_decay must be zero or above, not nan'),
+        ('weight_decay', inf, 'weight_decay must be a finite number, not inf'),
         ('color_jitter', 3.0, 'color_jitter is a share from 0 to 1, not 3.0'),
         ('color_jitter', -0.1, 'color_jitter is a share from 0 to 1, not -0.1'),
         ('teacher_height', 3, 'teacher_height must be 8 pixels or more, not 3'),
@@ -76,6 +82,13 @@ def test_values_at_the_end_of_a_range_are_taken(small_config: TrainConfig) -> No
         (MotionConfig, {'learning_rate': nan}, 'learning_rate must be above zero, not nan'),
         (MotionConfig, {'weight_decay': -1.0}, 'weight_decay must be zero or above, not -1.0'),
         (MotionConfig, {'seed': -1}, 'seed must be zero or above, not -1'),
+        (MotionConfig, {'seed': 2**32}, 'seed must be from 0 to 4294967295, not 4294967296'),
+        (MotionConfig, {'learning_rate': inf}, 'learning_rate must be a finite number, not inf'),
+        (
+            MotionConfig,
+            {'loss': MotionLossWeights(edge=inf)},
+            'edge must be a finite number, not inf',
+        ),
         (MotionConfig, {'workers': -2}, 'workers must be zero or above, not -2'),
     ],
 )

@@ -4,6 +4,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -63,7 +64,7 @@ _RANGES: Final[tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]] =
     ),
     (
         ('scale_range',),
-        lambda value: 0 < value[0] <= value[1],
+        lambda value: 0 < value[0] <= value[1] < inf,
         'must be two rising numbers above zero',
     ),
     (('teacher_height',), lambda value: value >= 8, 'must be 8 pixels or more'),
@@ -72,6 +73,21 @@ _RANGES: Final[tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]] =
     (('class_weight_offset',), lambda value: value > 1, 'must be above 1'),
 )
 """Settings, what a value must fulfil unless it is None, and how to say so."""
+
+
+def check_finite(settings: object) -> None:
+    """Refuse numbers that are infinite.
+
+    Args:
+        settings: A dataclass.
+
+    Raises:
+        ParameterError: If there is one; the message names it.
+    """
+    for name, value in vars(settings).items():
+        if isinstance(value, float) and not isfinite(value):
+            msg = f'{name} must be a finite number, not {value}'
+            raise ParameterError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +248,7 @@ class TrainConfig:
                 if value is not None and not allowed(value):
                     msg = f'{name} {words}, not {value}'
                     raise ParameterError(msg)
+        check_finite(self)
         if self.boost_classes and not (self.dataset == 'cityscapes' and self.class_uniform):
             msg = 'boost_classes needs class_uniform crops, and the coarse images of cityscapes'
             raise ParameterError(msg)

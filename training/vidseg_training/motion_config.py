@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vidseg_ros.core.errors import ParameterError
+from vidseg_training.config import check_finite
 from vidseg_training.motion_loss import MotionLossWeights
 from vidseg_training.networks.motion import MotionMode
 
@@ -60,6 +61,21 @@ class MotionConfig:
         Raises:
             ParameterError: If a value is out of range; the message names it.
         """
+        self._check_numbers()
+        check_finite(self)
+        check_finite(self.loss)
+        if not self.clips:
+            msg = 'clips: give at least one video or folder of frames'
+            raise ParameterError(msg)
+        if min(self.crop_size) < 64:
+            msg = f'crop_size must be 64 px or more along both sides, not {self.crop_size}'
+            raise ParameterError(msg)
+        if self.windows % self.batch_size:
+            msg = f'windows must be a multiple of batch_size {self.batch_size}, not {self.windows}'
+            raise ParameterError(msg)
+
+    def _check_numbers(self) -> None:
+        """Check what is a number by itself."""
         least_one = (
             'width',
             'height',
@@ -81,12 +97,6 @@ class MotionConfig:
             if not getattr(self, name) >= 0:
                 msg = f'{name} must be zero or above, not {getattr(self, name)}'
                 raise ParameterError(msg)
-        if not self.clips:
-            msg = 'clips: give at least one video or folder of frames'
-            raise ParameterError(msg)
-        if min(self.crop_size) < 64:
-            msg = f'crop_size must be 64 px or more along both sides, not {self.crop_size}'
-            raise ParameterError(msg)
-        if self.windows % self.batch_size:
-            msg = f'windows must be a multiple of batch_size {self.batch_size}, not {self.windows}'
+        if self.seed >= 2**32:
+            msg = f'seed must be from 0 to {2**32 - 1}, not {self.seed}'
             raise ParameterError(msg)
