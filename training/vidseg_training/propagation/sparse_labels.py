@@ -77,7 +77,7 @@ class LabelFolder:
 
     def read(self, position: int) -> NDArray[np.uint8]:
         """See `SparseLabels`."""
-        labels = read_ids(self._files[position]).copy()
+        labels: NDArray[np.uint8] = read_ids(self._files[position]).copy()
         labels[np.isin(labels, self._void)] = IGNORE_ID
         return labels
 
