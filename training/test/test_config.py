@@ -76,7 +76,11 @@ def test_values_at_the_end_of_a_range_are_taken(small_config: TrainConfig) -> No
 @pytest.mark.parametrize(
     ('kind', 'values', 'said'),
     [
-        (ConsistencyConfig, {'temporal': nan}, 'temporal is a weight, zero or above, not nan'),
+        (
+            ConsistencyConfig,
+            {'temporal': nan},
+            'temporal is a weight, a number from zero up, not nan',
+        ),
         (DistillationConfig, {'scale': nan}, 'grid and scale must be above zero'),
         (MotionLossWeights, {'edge': nan}, 'loss weight edge must be zero or above, not nan'),
         (MotionConfig, {'learning_rate': nan}, 'learning_rate must be above zero, not nan'),

@@ -12,13 +12,15 @@ from vidseg_training.consistency.settings import ConsistencyConfig, Distillation
 @pytest.mark.parametrize(
     ('values', 'message'),
     [
-        ({'temporal': -1}, 'temporal is a weight, zero or above, not -1'),
-        ({'equivariance': -0.5}, 'equivariance is a weight, zero or above, not -0.5'),
+        ({'temporal': -1}, 'temporal is a weight, a number from zero up, not -1'),
+        ({'equivariance': -0.5}, 'equivariance is a weight, a number from zero up, not -0.5'),
         ({'batch': 0}, 'batch and max_gap must be 1 or more, not 0 and 3'),
         ({'max_gap': 0}, 'batch and max_gap must be 1 or more, not 2 and 0'),
         ({'ramp': 1.5}, 'ramp is a share from 0 to 1, not 1.5'),
-        ({'picture_error': 0.0}, 'picture_error must be above zero, grey levels, not 0'),
-        ({'picture_error': float('nan')}, 'picture_error must be above zero'),
+        ({'picture_error': 0.0}, 'picture_error is a number above zero, grey levels, not 0'),
+        ({'picture_error': float('nan')}, 'picture_error is a number above zero'),
+        ({'picture_error': float('inf')}, 'picture_error is a number above zero'),
+        ({'temporal': float('inf')}, 'temporal is a weight, a number from zero up, not inf'),
         ({'motion': 'dis'}, 'dis is what temporal consistency is measured with'),
     ],
 )
@@ -32,7 +34,7 @@ def test_consistency_settings_that_do_not_fit_are_refused(
 @pytest.mark.parametrize(
     ('values', 'message'),
     [
-        ({'pixel': -1}, 'pixel is a weight, zero or above, not -1'),
+        ({'pixel': -1}, 'pixel is a weight, a number from zero up, not -1'),
         ({'grid': (0, 4)}, 'grid and scale must be above zero'),
         ({'scale': 0}, 'grid and scale must be above zero'),
     ],

@@ -3,6 +3,7 @@
 """What a run learns from neighbouring frames and from a teacher; all of it is off by default."""
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -19,8 +20,8 @@ _OF_CLIPS: Final = ('pair_frames', 'multi_frame')
 
 def _check_weights(settings: object, names: tuple[str, ...]) -> None:
     for name in names:
-        if not getattr(settings, name) >= 0:  # NaN is not either
-            msg = f'{name} is a weight, zero or above, not {getattr(settings, name)}'
+        if not 0 <= getattr(settings, name) < inf:  # NaN is not either
+            msg = f'{name} is a weight, a number from zero up, not {getattr(settings, name)}'
             raise ParameterError(msg)
 
 
@@ -71,8 +72,8 @@ class ConsistencyConfig:
         if not 0 <= self.ramp <= 1:
             msg = f'ramp is a share from 0 to 1, not {self.ramp}'
             raise ParameterError(msg)
-        if not self.picture_error > 0:
-            msg = f'picture_error must be above zero, grey levels, not {self.picture_error}'
+        if not 0 < self.picture_error < inf:
+            msg = f'picture_error is a number above zero, grey levels, not {self.picture_error}'
             raise ParameterError(msg)
         if self.motion == 'dis':
             msg = (
