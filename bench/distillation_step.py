@@ -50,12 +50,12 @@ def draw_batch(images: int, clips: int, size: tuple[int, int]) -> tuple[list[Ten
     labelled = [
         torch.randint(0, 256, (images, 3, height, width)).to(torch.uint8),
         torch.randint(0, len(CAMVID), (images, height, width)),
-        torch.zeros(images, 0, height, width, dtype=torch.uint8),
+        torch.full((images, 1, height, width), 255, dtype=torch.uint8),  # all is picture
     ]
     triplets = Triplets(
         torch.randint(0, 256, (clips, 3, 3, height, width)).to(torch.uint8),
         torch.full((clips, 3, height, width), 255),
-        torch.zeros(clips, 3, 0, height, width, dtype=torch.uint8),
+        torch.full((clips, 3, 1, height, width), 255, dtype=torch.uint8),
         4 * torch.randn(clips, 2, 2, height, width),
         torch.rand(clips, 2, height, width) < 0.9,
     )
