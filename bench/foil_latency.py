@@ -83,8 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     where: dict[str, Any] = surroundings('torch')
-    (config, plain, _), (_, steady, _) = load_run(args.plain), load_run(args.steady)
-    size = config.input_size
+    (trained, plain, _), (_, steady, _) = load_run(args.plain), load_run(args.steady)
+    size = trained.config.input_size
     counts = [sum(p.numel() for p in network.parameters()) for network in (plain, steady)]
     ways: Ways = {
         PLAIN: lambda: PerFrame(plain, size),
