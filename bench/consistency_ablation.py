@@ -230,6 +230,29 @@ def table(
     return '\n'.join(lines)
 
 
+def add_options(
+    parser: argparse.ArgumentParser, name: str, rows: Mapping[str, Row], epochs: int, start: int
+) -> None:
+    """Add the options that the ablations of consistency have in common.
+
+    Args:
+        parser: Gets them.
+        name: Of the script, for folder and file.
+        rows: That there are.
+        epochs: Usual ones of a row.
+        start: Usual epochs of the weights that rows start from.
+    """
+    parser.add_argument('--runs', type=Path, default=Path('runs') / name)
+    parser.add_argument('--epochs', type=int, default=epochs, help='of every row')
+    parser.add_argument(
+        '--start-epochs', type=int, default=start, help='of the weights that all rows start from'
+    )
+    parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument('--rows', nargs='+', choices=rows, default=list(rows))
+    parser.add_argument('--out', type=Path, default=RESULTS / f'{name}.json')
+    parser.add_argument('--table', type=Path, help='document that gets the table')
+
+
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
     parser.add_argument('data', type=Path, help='folder of CamVid (SegNet split)')
@@ -243,15 +266,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--strength', type=float, default=1.0, help='factor of all weights')
     parser.add_argument('--motion', default='farneback', help='farneback or a motion network')
-    parser.add_argument('--runs', type=Path, default=Path('runs/consistency_ablation'))
-    parser.add_argument('--epochs', type=int, default=24, help='of every row')
-    parser.add_argument(
-        '--start-epochs', type=int, default=0, help='of the weights that all rows start from'
-    )
-    parser.add_argument('--seeds', type=int, default=3)
-    parser.add_argument('--rows', nargs='+', choices=ROWS, default=list(ROWS))
-    parser.add_argument('--out', type=Path, default=RESULTS / 'consistency_ablation.json')
-    parser.add_argument('--table', type=Path, help='document that gets the table')
+    add_options(parser, 'consistency_ablation', ROWS, epochs=24, start=0)
     return parser.parse_args(argv)
 
 

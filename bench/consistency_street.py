@@ -27,6 +27,7 @@ from typing import Any, Final
 
 from ablation import baseline, put_into
 from consistency_ablation import (
+    add_options,
     COLUMNS,
     MULTI_FRAME,
     PAIR_FRAMES,
@@ -39,7 +40,7 @@ from consistency_ablation import (
     train,
 )
 import cv2
-from report import checksum, earlier_runs, RESULTS, surroundings
+from report import checksum, earlier_runs, surroundings
 from ruamel.yaml import YAML
 from steadiness import PerFrame, score_clip
 
@@ -162,14 +163,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
     parser.add_argument('--teacher', type=Path, help='weights')
     parser.add_argument('--write-only', action='store_true', help='the frames, for the teacher')
-    parser.add_argument('--runs', type=Path, default=Path('runs/consistency_street'))
-    parser.add_argument('--start-epochs', type=int, default=200)
-    parser.add_argument('--epochs', type=int, default=40, help='of every row')
-    parser.add_argument('--seeds', type=int, default=3)
     parser.add_argument('--split', choices=TEST, default='test', help='that scores')
-    parser.add_argument('--rows', nargs='+', choices=ROWS, default=list(ROWS))
-    parser.add_argument('--out', type=Path, default=RESULTS / 'consistency_street.json')
-    parser.add_argument('--table', type=Path, help='document that gets the table')
+    add_options(parser, 'consistency_street', ROWS, epochs=40, start=200)
     return parser.parse_args(argv)
 
 
