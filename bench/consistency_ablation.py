@@ -20,6 +20,7 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+import re
 import statistics
 from typing import Any, Final, NamedTuple
 
@@ -62,9 +63,13 @@ class Row(NamedTuple):
 
 
 TEMPORAL: Final = {'temporal': 3.0}
+EQUIVARIANCE: Final = {'equivariance': 1.0}
 SINGLE_FRAME: Final = {'pixel': 0.5, 'pair': 1.0}
 PAIR_FRAMES: Final = {'pair_frames': 1.0}
 MULTI_FRAME: Final = {'multi_frame': 1.0}
+ALL_LESSONS: Final = {**SINGLE_FRAME, **PAIR_FRAMES, **MULTI_FRAME}
+OF_ETC: Final = Row({'temporal': 0.1}, dict.fromkeys(ALL_LESSONS, 0.1), matters=True)
+"""All terms of the paper, each with its weight there."""
 
 ROWS: Final[dict[str, Row]] = {
     'baseline': Row({}, {}, matters=True),
@@ -72,8 +77,10 @@ ROWS: Final[dict[str, Row]] = {
     '+ single frame (SF)': Row({}, SINGLE_FRAME),
     '+ pair-wise frames (PF)': Row({}, PAIR_FRAMES),
     '+ multi-frame (MF)': Row({}, MULTI_FRAME),
-    'all of these': Row(TEMPORAL, {**SINGLE_FRAME, **PAIR_FRAMES, **MULTI_FRAME}, matters=True),
-    '+ equivariance': Row({'equivariance': 1.0}, {}, matters=True),
+    'all of these': Row(TEMPORAL, ALL_LESSONS, matters=True),
+    "all of these, ETC's weights": OF_ETC,
+    '+ equivariance': Row(EQUIVARIANCE, {}, matters=True),
+    'temporal loss, SF, equivariance': Row(TEMPORAL | EQUIVARIANCE, SINGLE_FRAME, matters=True),
 }
 
 FOILS: Final[dict[str, Callable[[PerFrame, tuple[int, int]], Segmenter]]] = {
@@ -117,6 +124,11 @@ def configuration(row: Row, clip: Path, seed: int, args: argparse.Namespace) -> 
         distillation=DistillationConfig(**lessons, **teacher),
         **start,
     )
+
+
+def folder_name(row: str) -> str:
+    """Return the name of a row without what file names should not have."""
+    return re.sub(r'\W+', '_', row).strip('_')
 
 
 def train_start(args: argparse.Namespace) -> None:
@@ -261,8 +273,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--picture-error',
         type=float,
-        default=57.63,
-        help='of the temporal loss, grey levels (recipes: 9.6)',
+        default=ConsistencyConfig.picture_error,
+        help='of the temporal loss, grey levels',
     )
     parser.add_argument('--strength', type=float, default=1.0, help='factor of all weights')
     parser.add_argument('--motion', default='farneback', help='farneback or a motion network')
@@ -291,7 +303,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in (row for row in args.rows if seed == 0 or ROWS[row].matters):
             if str(seed) in runs.get(name, {}):
                 continue
-            folder = args.runs / f'{name.strip("+ ").replace(" ", "_")}-{seed}'
+            folder = args.runs / f'{folder_name(name)}-{seed}'
             for way, halves in train_and_score(ROWS[name], seed, folder, args).items():
                 row = name if way == 'alone' else way
                 runs.setdefault(row, {})[str(seed)] = [{**half, 'on': where} for half in halves]

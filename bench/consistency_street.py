@@ -22,17 +22,16 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-import re
 from typing import Any, Final
 
 from ablation import baseline, put_into
 from consistency_ablation import (
     add_options,
+    ALL_LESSONS,
     COLUMNS,
-    MULTI_FRAME,
-    PAIR_FRAMES,
+    folder_name,
+    OF_ETC,
     Row,
-    SINGLE_FRAME,
     START,
     START_RATE,
     table,
@@ -65,12 +64,11 @@ REACH: Final = 3
 SCORED: Final = range(60)
 """Frames of a clip that score: four seconds."""
 
-DISTILLATION: Final = {**SINGLE_FRAME, **PAIR_FRAMES, **MULTI_FRAME}
 ROWS: Final[dict[str, Row]] = {
     'baseline': Row({}, {}),
     '+ temporal loss': Row(TEMPORAL, {}),
-    "all terms, ETC's weights": Row({'temporal': 0.1}, dict.fromkeys(DISTILLATION, 0.1)),
-    'all terms, ours': Row(TEMPORAL, DISTILLATION),
+    "all terms, ETC's weights": OF_ETC._replace(matters=False),
+    'all terms, ours': Row(TEMPORAL, ALL_LESSONS),
 }
 """With 0.1, the paper's weight of every term; ours are those of `consistency_ablation.py`."""
 SHOWN: Final = {name: column for name, column in COLUMNS.items() if name != 'test_miou'}
@@ -193,8 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in args.rows:
             if str(seed) in runs.get(name, {}):
                 continue
-            plain = re.sub(r'\W+', '_', name).strip('_')
-            folder = args.runs / f'{args.out.stem}-{plain}-{seed}'
+            folder = args.runs / f'{args.out.stem}-{folder_name(name)}-{seed}'
             scores = train_and_score(ROWS[name], seed, folder, args)
             runs.setdefault(name, {})[str(seed)] = [{**scores, 'on': where}]
             write_json(args.out, result)

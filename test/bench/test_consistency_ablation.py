@@ -50,7 +50,7 @@ def _arguments(**values: object) -> Namespace:
 
 
 def test_every_row_is_a_valid_configuration(ablation: ModuleType) -> None:
-    assert len(ablation.ROWS) == 7
+    assert len(ablation.ROWS) == 9
     for row in ablation.ROWS.values():
         config = ablation.configuration(row, Path('half0'), 3, _arguments())
         assert config.seed == 3
@@ -67,7 +67,15 @@ def test_every_row_is_a_valid_configuration(ablation: ModuleType) -> None:
         '+ pair-wise frames (PF)',
         '+ multi-frame (MF)',
         'all of these',
+        "all of these, ETC's weights",
+        'temporal loss, SF, equivariance',
     ]
+
+
+def test_folders_of_rows_have_plain_names(ablation: ModuleType) -> None:
+    names = [ablation.folder_name(row) for row in ablation.ROWS]
+    assert len(set(names)) == len(names)
+    assert {'temporal_loss', 'all_of_these', 'all_of_these_ETC_s_weights'} < set(names)
 
 
 def test_all_rows_may_go_on_from_one_trained_start(

@@ -212,13 +212,7 @@ def test_an_engine_that_fails_leaves_the_node_unconfigured_and_ready_for_another
     peer.wait_for(lambda: node._engine is None, 'error processing')
     assert peer.state() == 'unconfigured'
     assert not workers()
-    peer.wait_for(
-        lambda: (
-            peer.statuses['segmentation: engine'].level == ERROR
-            and str(error) in peer.statuses['segmentation: engine'].message
-        ),
-        'diagnostic',
-    )
+    peer.wait_for(lambda: peer.reported('segmentation: engine', ERROR, str(error)), 'diagnostic')
     peer.wait_for(lambda: any(str(error) in log for log in peer.logs), 'log')
 
     assert peer.change('CONFIGURE')
