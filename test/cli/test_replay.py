@@ -104,12 +104,26 @@ def test_labels_give_scores(drive: Path, replay: Replay, golden: Golden) -> None
     Path('labels').mkdir()
     for index in (0, 4):
         cv2.imwrite(f'labels/{index * STEP_NS}.png', golden(index))
-    status, out, _ = replay(drive, '--labels', 'labels')
-    assert status == 0
+    status, out, err = replay(drive, '--labels', 'labels')
+    assert (status, err) == (0, '')
     assert 'IoU on 2 labelled frames, %' in out
     scores = json.loads(Path('replay_drive/summary.json').read_text())['scores']
     assert scores['miou'] == 1
     assert [item['name'] for item in scores['classes']] == ['red', 'green', 'blue']
+
+
+def test_an_id_without_a_class_is_named_and_not_scored(
+    drive: Path, replay: Replay, golden: Golden
+) -> None:
+    Path('labels').mkdir()
+    ids = golden(0)
+    ids[:2, :5], ids[2:4] = 3, 255
+    cv2.imwrite('labels/0.png', ids)
+    status, _, err = replay(drive, '--labels', 'labels')
+    assert status == 0
+    assert err == 'vidseg: id 3 of the labels has no class: 10 pixels are taken as void\n'
+    scores = json.loads(Path('replay_drive/summary.json').read_text())['scores']
+    assert scores['miou'] == 1
 
 
 def test_steadiness_of_stills_comes_with_a_warning(replay: Replay, golden: Golden) -> None:

@@ -164,6 +164,16 @@ def test_labels_of_other_footage(
     assert Path('replay_drive/summary.json').exists(), 'it might have been a stamp'
 
 
+def test_labels_of_other_classes(
+    drive: Path, replay: Replay, golden: Golden, refused: Refused
+) -> None:
+    Path('labels').mkdir()
+    cv2.imwrite('labels/0.png', golden(0) + 2)
+    message = refused(replay(drive, '--labels', 'labels'))
+    assert message.startswith('the labels of frame 0')
+    assert 'in labels have ids without a class: 3, 4; vidseg evaluate scores them' in message
+
+
 def test_bad_models(drive: Path, replay: Replay, tiny_model: Path, refused: Refused) -> None:
     Path('cut.onnx').write_bytes(tiny_model.read_bytes()[:500])
     foreign = onnx.load(tiny_model)

@@ -44,6 +44,16 @@ def test_labels_are_found_by_name_and_void_is_ignored(tmp_path: Path) -> None:
     assert found.dtype == np.uint8
     assert found.tolist() == [[0, 10], [255, 255]]
     assert labels.get(frame_named('000002')) is None
+    assert labels.foreign == {11: 1}
+
+
+def test_two_ids_without_a_class_are_labels_of_something_else(tmp_path: Path) -> None:
+    for name, number in (('1', 11), ('2', 19)):
+        cv2.imwrite(str(tmp_path / f'{name}.png'), np.full((2, 2), number, np.uint8))
+    labels = LabelDirectory(tmp_path, CAMVID)
+    assert labels.get(frame_named('1')) is not None
+    with pytest.raises(SourceError, match=r'frame 2 in .* have ids without a class: 11, 19; vid'):
+        labels.get(frame_named('2'))
 
 
 def test_real_labels(data_dir: Path) -> None:

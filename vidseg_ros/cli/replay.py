@@ -30,7 +30,7 @@ from vidseg_ros.evaluation.replay import (
 from vidseg_ros.evaluation.results_folder import found_results, write_json
 from vidseg_ros.evaluation.sources import open_source, Source, SourceFrame, STILLS
 from vidseg_ros.evaluation.summary import ReplaySummary
-from vidseg_ros.evaluation.true_labels import LabelDirectory
+from vidseg_ros.evaluation.true_labels import describe_foreign, LabelDirectory
 from vidseg_ros.inference.engine import CHOICES, create_engine
 from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.model_file import read_model
@@ -84,6 +84,8 @@ def main(argv: Sequence[str]) -> int:
             sys.stderr.write(f'vidseg: {_left(outputs.folder)}\n')
             raise
     _report(summary, args.json, outputs.folder)
+    for note in describe_foreign(truth.foreign) if truth is not None else ():
+        sys.stderr.write(f'vidseg: {note}\n')
     if args.consistency and source.kind == 'images':
         sys.stderr.write(f'vidseg: {STILLS}\n')
     if summary.error:

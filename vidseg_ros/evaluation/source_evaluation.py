@@ -26,7 +26,7 @@ from vidseg_ros.evaluation.tally import (
     ModelTally,
     motion_tracker,
 )
-from vidseg_ros.evaluation.true_labels import SourceTruth
+from vidseg_ros.evaluation.true_labels import describe_foreign, SourceTruth
 
 MODEL_KEYS: Final = ('a', 'b')
 """What the models of an evaluation are called in its results."""
@@ -304,10 +304,7 @@ class SourceEvaluation(AbstractContextManager['SourceEvaluation']):
             )
         problems += self._clock.problems()
         if self._truth is not None:
-            problems += [
-                f'id {number} of the labels has no class: {pixels} pixels are taken as void'
-                for number, pixels in self._truth.foreign.items()
-            ]
+            problems += describe_foreign(self._truth.foreign)
             if not self._labelled:
                 problems.append('no frame has labels')
             elif self._labelled < self._segmented:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """True labels of footage: a folder of index PNGs, or a topic of label maps in a bag."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +48,9 @@ class LabelDirectory:
     """True labels as index PNGs: the class id as grey value, or as index of a palette.
 
     A file is named like its frame (the stamp in ns where that comes from a bag), or by its stamp.
+
+    Attributes:
+        foreign: Pixels with an id that has no class and is not 255, by id, as `get` found them.
     """
 
     def __init__(self, path: str | Path, labels: LabelSet) -> None:
@@ -63,6 +66,7 @@ class LabelDirectory:
         self._path = Path(path)
         self._classes = len(labels)
         self._used: set[str] = set()
+        self.foreign: dict[int, int] = {}
         try:
             self._names = {file.stem for file in self._path.glob('*.png')}
         except OSError as error:
@@ -94,11 +98,21 @@ class LabelDirectory:
             (H, W) uint8 class ids; every id without a class (void) is ``IGNORE_ID``.
 
         Raises:
-            SourceError: If the file is damaged, or no index PNG.
+            SourceError: If the file is damaged, no index PNG, or of another list of classes: more
+                than one id has no class.
         """
         ids = self.read(frame)
         if ids is None:
             return None
+        known = np.arange(256) < self._classes
+        known[IGNORE_ID] = True
+        if found := _count_foreign(ids, known, self.foreign):
+            msg = (
+                f'the labels of frame {frame.name} in {self._path} have ids without a class: '
+                f'{found}; vidseg evaluate scores them once it is told what they stand for '
+                '(--label-classes, --class-map, --void)'
+            )
+            raise SourceError(msg)
         return np.where(ids < self._classes, ids, IGNORE_ID).astype(np.uint8)
 
     def read(self, frame: SourceFrame) -> NDArray[np.uint8] | None:
@@ -283,12 +297,7 @@ class SourceTruth:
         if ids is None:
             return None
         check_aspect(frame.name, ids.shape, size)
-        counts = np.bincount(ids.ravel(), minlength=256)
-        strange = np.flatnonzero((counts > 0) & (self._table == IGNORE_ID) & ~self._void)
-        for number in strange.tolist():
-            self.foreign[number] = self.foreign.get(number, 0) + int(counts[number])
-        if len(self.foreign) > MOST_FOREIGN_IDS:
-            found = ', '.join(map(str, sorted(self.foreign)))
+        if found := _count_foreign(ids, (self._table != IGNORE_ID) | self._void, self.foreign):
             msg = (
                 f'the labels of frame {frame.name} have ids without a class: {found}; name their '
                 'classes (--label-classes, --class-map), or list those that are void (--void)'
@@ -312,6 +321,33 @@ class SourceTruth:
     def unused(self) -> int:
         """Return how many label maps belong to no frame, once all frames were asked for."""
         return self._reader.unused()
+
+
+def _count_foreign(
+    ids: NDArray[np.uint8], known: NDArray[np.bool_], foreign: dict[int, int]
+) -> str:
+    """Add the pixels of ids that are not known to a count.
+
+    Args:
+        ids: (H, W) uint8.
+        known: (256,) whether an id has a class, or is void.
+        foreign: Pixels by id; is added to.
+
+    Returns:
+        All of these ids, if they are more than labels may have, else nothing.
+    """
+    counts = np.bincount(ids.ravel(), minlength=256)
+    for number in np.flatnonzero((counts > 0) & ~known).tolist():
+        foreign[number] = foreign.get(number, 0) + int(counts[number])
+    return ', '.join(map(str, sorted(foreign))) if len(foreign) > MOST_FOREIGN_IDS else ''
+
+
+def describe_foreign(foreign: Mapping[int, int]) -> list[str]:
+    """Say of each id without a class how many pixels had it."""
+    return [
+        f'id {number} of the labels has no class: {pixels} pixels are taken as void'
+        for number, pixels in foreign.items()
+    ]
 
 
 def check_aspect(name: str, truth: tuple[int, ...], image: tuple[int, ...]) -> None:
