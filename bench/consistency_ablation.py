@@ -17,7 +17,7 @@ averages. A killed run goes on where it stood, and what the result file has is n
 """
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 import re
@@ -87,6 +87,9 @@ FOILS: Final[dict[str, Callable[[PerFrame, tuple[int, int]], Segmenter]]] = {
     'baseline, key frames (every 5th, flow between)': KeyFrames,
     'baseline, mean of 3 frames': lambda frame, _: FrameAverage(frame),
 }
+
+Scores = dict[str, list[dict[str, Any]]]
+"""By row of the table; each of a list counts the same."""
 
 COLUMNS: Final = {
     'test_miou': ('mIoU test', 100, '.1f'),
@@ -188,16 +191,15 @@ def train(config: TrainConfig, folder: Path, answers: Mapping[str, Path]) -> Non
         share_answers(name, folder, kept)
 
 
-def train_and_score(
-    row: Row, seed: int, folder: Path, args: argparse.Namespace
-) -> dict[str, list[dict[str, Any]]]:
+def train_and_score(row_name: str, seed: int, args: argparse.Namespace) -> Scores:
     """Do the runs of a row and a seed: one, or one for each half of the clip that trains.
 
     Returns:
-        For ``alone`` and, of the baseline, each foil: scores for both scored halves.
+        For the row and, of the baseline, each foil: scores for both scored halves.
     """
+    row, folder = ROWS[row_name], args.runs / f'{folder_name(row_name)}-{seed}'
     clip = CamVid(args.data, 'val')
-    ways = {'alone': lambda frame, _: frame, **(FOILS if row == ROWS['baseline'] else {})}
+    ways = {row_name: lambda frame, _: frame, **(FOILS if row_name == 'baseline' else {})}
     result: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     for half in (0, 1) if row.needs_clips else (0,):
         config = configuration(row, lend_clip(args.data / 'val', half, args.runs), seed, args)
@@ -282,6 +284,38 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def fill_table(
+    args: argparse.Namespace,
+    settings: Mapping[str, Any],
+    wanted: Iterable[tuple[str, int]],
+    measure: Callable[[str, int], Scores],
+    columns: Mapping[str, tuple[str, float, str]] = COLUMNS,
+) -> dict[str, Any]:
+    """Do the runs that the result file lacks; write it, and print the table, after each.
+
+    Args:
+        args: With `add_options`.
+        settings: Plain types that all runs have in common.
+        wanted: Row and seed of the runs.
+        measure: Gives what a run brings for the table.
+        columns: Of the table.
+
+    Returns:
+        The runs, by row, then by seed.
+    """
+    where = surroundings('torch', 'lightning')
+    runs = earlier_runs(args.out, settings)
+    result = {**where, **settings, 'runs': runs}
+    for name, seed in wanted:
+        if str(seed) in runs.get(name, {}):
+            continue
+        for row, scores in measure(name, seed).items():
+            runs.setdefault(row, {})[str(seed)] = [{**part, 'on': where} for part in scores]
+        write_json(args.out, result)
+        print(f'{table(runs, columns)}\n', flush=True)
+    return runs
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Train what is missing; write the result after each row, the table at the end."""
     args = _arguments(argv)
@@ -295,20 +329,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         'picture_error': args.picture_error,
         'rows': {name: row._asdict() for name, row in ROWS.items()},
     }
-    where = surroundings('torch', 'lightning')
-    runs = earlier_runs(args.out, settings)
-    result = {**where, **settings, 'runs': runs}
+    wanted = [
+        (name, seed)
+        for seed in range(args.seeds)
+        for name in args.rows
+        if seed == 0 or ROWS[name].matters
+    ]
     train_start(args)
-    for seed in range(args.seeds):
-        for name in (row for row in args.rows if seed == 0 or ROWS[row].matters):
-            if str(seed) in runs.get(name, {}):
-                continue
-            folder = args.runs / f'{folder_name(name)}-{seed}'
-            for way, halves in train_and_score(ROWS[name], seed, folder, args).items():
-                row = name if way == 'alone' else way
-                runs.setdefault(row, {})[str(seed)] = [{**half, 'on': where} for half in halves]
-            write_json(args.out, result)
-            print(f'{table(runs)}\n', flush=True)
+    runs = fill_table(args, settings, wanted, lambda name, seed: train_and_score(name, seed, args))
     if args.table is not None:
         put_into(args.table, table(runs), SCRIPT)
     return 0

@@ -29,9 +29,11 @@ from consistency_ablation import (
     add_options,
     ALL_LESSONS,
     COLUMNS,
+    fill_table,
     folder_name,
     OF_ETC,
     Row,
+    Scores,
     START,
     START_RATE,
     table,
@@ -39,13 +41,12 @@ from consistency_ablation import (
     train,
 )
 import cv2
-from report import checksum, earlier_runs, surroundings
+from report import checksum
 from ruamel.yaml import YAML
 from steadiness import PerFrame, score_clip
 
 from vidseg_ros.core.labels import STREET
 from vidseg_ros.core.street import StreetClip
-from vidseg_ros.evaluation.results_folder import write_json
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.lessons import OF_CLIPS, OF_IMAGES
 from vidseg_training.consistency.settings import ConsistencyConfig, DistillationConfig
@@ -143,8 +144,9 @@ def train_start(args: argparse.Namespace) -> None:
     run(config, args.runs / START)
 
 
-def train_and_score(row: Row, seed: int, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+def train_and_score(row_name: str, seed: int, args: argparse.Namespace) -> Scores:
     """Do the run of a row and a seed, and score it on the clips of a split."""
+    row, folder = ROWS[row_name], args.runs / f'{args.out.stem}-{folder_name(row_name)}-{seed}'
     config = configuration(row, seed, args)
     said = args.runs / 'answers'
     answers = {OF_IMAGES: said, OF_CLIPS: said}
@@ -154,7 +156,7 @@ def train_and_score(row: Row, seed: int, folder: Path, args: argparse.Namespace)
     clips = [range(first, first + len(SCORED)) for first in range(0, len(images), len(SCORED))]
     segment = PerFrame(network, config.input_size)
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return {'parameters': parameters, **score_clip(segment, images, *clips)}
+    return {row_name: [{'parameters': parameters, **score_clip(segment, images, *clips)}]}
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -183,19 +185,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         'teacher': [args.teacher.name, checksum(args.teacher)],
         'rows': {name: row._asdict() for name, row in ROWS.items()},
     }
-    where = surroundings('torch', 'lightning')
-    runs = earlier_runs(args.out, settings)
-    result = {**where, **settings, 'runs': runs}
+    wanted = [(name, seed) for seed in range(args.seeds) for name in args.rows]
     train_start(args)
-    for seed in range(args.seeds):
-        for name in args.rows:
-            if str(seed) in runs.get(name, {}):
-                continue
-            folder = args.runs / f'{args.out.stem}-{folder_name(name)}-{seed}'
-            scores = train_and_score(ROWS[name], seed, folder, args)
-            runs.setdefault(name, {})[str(seed)] = [{**scores, 'on': where}]
-            write_json(args.out, result)
-            print(f'{table(runs, SHOWN)}\n', flush=True)
+    runs = fill_table(
+        args, settings, wanted, lambda name, seed: train_and_score(name, seed, args), SHOWN
+    )
     if args.table is not None:
         put_into(args.table, table(runs, SHOWN), SCRIPT)
     return 0

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from argparse import Namespace
 from collections.abc import Callable
+from functools import partial
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +17,7 @@ pytest.importorskip('vidseg_training', reason='the training package is not insta
 import torch
 from torch import nn
 
+from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.labels import CAMVID
 
 
@@ -189,3 +192,26 @@ def test_the_plot_has_each_setting_at_its_mean(script: Callable[[str], ModuleTyp
     means = [one.get_offsets()[0].tolist() for one in axes.collections[1::2]]
     assert means[0] == pytest.approx([0.5, 41])
     assert means[1] == pytest.approx([0.3, 39])
+
+
+def test_a_table_grows_by_what_its_file_lacks(ablation: ModuleType, tmp_path: Path) -> None:
+    arguments = Namespace(out=tmp_path / 'table.json')
+    measured: list[tuple[str, int]] = []
+
+    def measure(name: str, seed: int) -> dict[str, list[dict[str, Any]]]:
+        measured.append((name, seed))
+        return {name: [{'miou': 0.5 + 0.1 * seed}], f'{name}, averaged': [{'miou': 0.25}]}
+
+    columns = {'miou': ablation.COLUMNS['miou']}
+    fill = partial(ablation.fill_table, arguments, {'epochs': 3}, measure=measure, columns=columns)
+    fill([('plain', 0)])
+    runs = fill([('plain', 0), ('plain', 1)])
+    assert measured == [('plain', 0), ('plain', 1)]
+    kept = json.loads((tmp_path / 'table.json').read_text())
+    assert kept['epochs'] == 3
+    assert kept['runs'] == runs
+    assert runs['plain']['1'][0]['miou'] == pytest.approx(0.6)
+    assert set(runs['plain']['1'][0]['on']) >= {'date', 'machine', 'versions'}
+    assert '| plain | 2 | 55.0 ±5.0 |' in ablation.table(runs, columns)
+    with pytest.raises(ParameterError, match='runs of other settings'):
+        ablation.fill_table(arguments, {'epochs': 4}, [], measure)
