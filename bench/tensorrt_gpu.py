@@ -10,16 +10,20 @@ Usage::
 A model in fp32, and converted to fp16 and, with ``--calibration``, to int8: each is built for
 several cameras, which serves one as well, compared with ONNX Runtime on the same frames, then
 timed with all cameras and with one as `vidseg benchmark` does. The engines stay in the cache. The
-result is written after every run, and what fails does not keep the rest from running.
+result is written after every run, and what fails does not keep the rest from running. With
+``--network-size 544x960`` the network computes at that size, as those of peers do; only networks
+that are convolutions throughout can.
 """
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
+import onnx
+from onnx import numpy_helper
 from report import finish, surroundings, Target, write_result
 
 from vidseg_ros.cli.arguments import (
@@ -30,15 +34,18 @@ from vidseg_ros.cli.arguments import (
     parse_with_check,
 )
 from vidseg_ros.cli.convert import CALIBRATION_FRAMES
+from vidseg_ros.core.errors import EngineError, ParameterError
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.core.timing import LatencySummary
 from vidseg_ros.evaluation.benchmark import Benchmark, run_benchmark
 from vidseg_ros.evaluation.samples import footage_samples
 from vidseg_ros.inference.agreement import Sample, street_frames
 from vidseg_ros.inference.engine_settings import EngineSettings
-from vidseg_ros.inference.model_file import read_model
+from vidseg_ros.inference.conversion import is_network
+from vidseg_ros.inference.model_file import read_model, write_card
 from vidseg_ros.inference.precision import convert_to_fp16
 from vidseg_ros.inference.quantization import convert_to_int8
+from vidseg_ros.inference.tensorrt_api import load_tensorrt
 
 COPIES: Final = 1.3
 """What end to end may take of the copies, besides the computation."""
@@ -51,6 +58,8 @@ BATCH_COST: Final = 3.0
 
 MIOU_LOSS: Final = 1.0
 """How much lower the mIoU of int8 may be than that of fp32, points of a hundred."""
+
+PRECISIONS: Final = ('fp32', 'fp16', 'int8')
 
 Runs = dict[str, dict[str, Benchmark]]
 """By precision, then 'all' and 'one' cameras."""
@@ -68,9 +77,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     add('--seconds', type=float, default=10.0, help='for each run; default: %(default)s')
     add('--out', type=Path, help='JSON file for the result')
     add('--calibration', type=Path, metavar='SOURCE', help='real frames: measures int8 as well')
+    add('--precisions', nargs='+', choices=PRECISIONS, help='in this order; default: all')
+    add('--network-size', type=image_size, metavar='HxW', help="default: the model's own")
+    add('--files', type=Path, metavar='DIR', help='model files made are kept and found there')
     add_check_arguments(parser)
     args = parse_with_check(parser, argv)
-    result = surroundings('numpy', 'onnxruntime', 'tensorrt', 'cuda-python', 'nvidia-ml-py')
+    if 'int8' in (args.precisions or ()) and not args.calibration:
+        parser.error('int8 needs --calibration')
+    result = surroundings('numpy', 'onnxruntime', 'cuda-python', 'nvidia-ml-py')
+    result['versions']['tensorrt'] = _tensorrt_version()
+    result['network_size'] = args.network_size
     runs, errors = Runs(), Errors()
     for precision, name, found in measure(args):
         if isinstance(found, Benchmark):
@@ -99,10 +115,14 @@ def measure(args: argparse.Namespace) -> Iterator[tuple[str, str, Benchmark | Ex
     samples = check_samples(args, card) or [
         Sample(image=image) for image in street_frames(card.input_order)
     ]
-    with TemporaryDirectory() as folder:
-        for precision in ('fp32', 'fp16', 'int8') if args.calibration else ('fp32', 'fp16'):
+    with TemporaryDirectory() as temporary:
+        folder = args.files or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        if args.network_size:
+            source = resize_network(source, args.network_size, folder)
+        for precision in args.precisions or (PRECISIONS if args.calibration else PRECISIONS[:2]):
             try:
-                model = convert(source, precision, Path(folder), args, samples)
+                model = convert(source, precision, folder, args, samples)
             except Exception as error:  # noqa: BLE001  # whatever it is, the others shall run
                 yield precision, 'conversion', error
                 continue
@@ -129,6 +149,8 @@ def convert(
     target = folder / f'{source.stem}_{precision}.onnx'
     if precision == 'fp32':
         return source
+    if target.is_file():
+        return target
     if precision == 'fp16':
         convert_to_fp16(source, target, samples)
         return target
@@ -136,6 +158,44 @@ def convert(
     frames = footage_samples(args.calibration, args.topic, order, most=CALIBRATION_FRAMES)
     convert_to_int8(source, target, [item.image for item in frames], samples)
     return target
+
+
+def resize_network(source: Path, size: tuple[int, int], folder: Path) -> Path:
+    """Write a model file whose network computes at another size, and return its path.
+
+    Args:
+        source: Model file in fp32.
+        size: Height and width of the network's input, px.
+        folder: For the new file.
+
+    Raises:
+        ParameterError: If the network has something that is made for one size.
+    """
+    model, card = onnx.load(source), read_model(source).card
+    fixed = {'AveragePool', 'Expand', 'Reshape', 'Resize', 'Slice'}
+    if found := fixed & {node.op_type for node in model.graph.node if is_network(node)}:
+        msg = f'{source}: its network has {", ".join(sorted(found))}, made for one size'
+        raise ParameterError(msg)
+    for weight in model.graph.initializer:
+        if weight.name.endswith('network_size'):
+            array: Any = numpy_helper.to_array(weight).copy()
+            array[:] = size
+            weight.CopyFrom(numpy_helper.from_array(array, weight.name))
+    for output in model.graph.output:
+        for side, length in zip(output.type.tensor_type.shape.dim[1:], size, strict=True):
+            side.dim_value = length
+    del model.graph.value_info[:]
+    target = folder / f'{source.stem}_{size[0]}x{size[1]}.onnx'
+    onnx.save(model, target)
+    write_card(target, replace(card, input_size=size))
+    return target
+
+
+def _tensorrt_version() -> str | None:
+    try:
+        return str(load_tensorrt().__version__)
+    except EngineError:
+        return None
 
 
 def judge(runs: Runs) -> list[Target]:

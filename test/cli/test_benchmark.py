@@ -35,6 +35,7 @@ def test_a_table_and_its_json(
         'latency',
         'pinned_latency',
         'stages',
+        'enqueued_stages',
         'frames_per_second',
         'host_peak_bytes',
         'gpu_used_bytes',
@@ -45,7 +46,8 @@ def test_a_table_and_its_json(
     assert plain['schema'] == 1
     assert plain['frames'] == {'source': 'made-up streets', 'cameras': 2, 'size': [12, 16]}
     assert plain['model']['input_size'] == [12, 16]
-    assert plain['stages'] is plain['pinned_latency'] is plain['power_w'] is None
+    assert plain['stages'] is plain['enqueued_stages'] is plain['pinned_latency'] is None
+    assert plain['power_w'] is None
 
 
 def test_tensorrt_has_more_rows(

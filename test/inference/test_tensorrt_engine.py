@@ -210,6 +210,9 @@ def test_stages_are_timed_on_the_gpu(fake_gpu: Any, tiny_model: Path) -> None:
             assert calls['cudaMemcpyAsync'] == 3, 'one frame up, labels and confidence down'
             assert calls['cudaGraphLaunch'] == 1, 'the network alone'
         assert not calls['cudaStreamBeginCapture'], 'recorded once'
+        before = fake_gpu.calls.copy()
+        assert min(vars(engine.measure_stages([scene()[0]], recorded=False)).values()) > 0
+        assert not (fake_gpu.calls - before)['cudaGraphLaunch'], 'enqueued'
     assert (
         fake_gpu.calls['cudaGraphExecDestroy'] == fake_gpu.calls['cudaGraphInstantiateWithFlags']
     )

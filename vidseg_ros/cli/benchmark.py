@@ -185,6 +185,7 @@ def _latencies(plain: dict[str, Any]) -> Table:
         **{f'the same, {other["engine"]["name"]}': other['latency'] for other in plain['against']},
         'from pinned frames': plain['pinned_latency'],
         **{name.replace('_', ' '): item for name, item in (plain['stages'] or {}).items()},
+        'compute, no CUDA graph': (plain['enqueued_stages'] or {}).get('compute'),
     }
     for name, item in rows.items():
         if item is not None:

@@ -50,6 +50,8 @@ class Benchmark:
     """The same from page-locked memory; None where the engine has none for such a batch."""
     stages: dict[str, LatencySummary] | None
     """Copy in, compute and copy out by events on the GPU; None where they cannot be separated."""
+    enqueued_stages: dict[str, LatencySummary] | None
+    """The same with the network enqueued layer by layer instead of as a CUDA graph."""
     frames_per_second: float
     """Frames of all cameras, of `latency`'s calls one after the other."""
     host_peak_bytes: int
@@ -107,6 +109,9 @@ def run_benchmark(  # noqa: PLR0913
             latency=summarize(latencies),
             pinned_latency=_pinned(gpu, batches[0], seconds) if gpu else None,
             stages=_stages(gpu, batches, len(latencies)) if gpu else None,
+            enqueued_stages=(
+                _stages(gpu, batches, len(latencies), recorded=False) if gpu else None
+            ),
             frames_per_second=len(latencies) * settings.cameras / (sum(latencies) / 1e9),
             host_peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             gpu_used_bytes=gpu.gpu_memory_used() if gpu else None,
@@ -170,9 +175,16 @@ def _pinned(
 
 
 def _stages(
-    engine: TensorRtEngine, batches: Sequence[Sequence[NDArray[np.uint8]]], calls: int
+    engine: TensorRtEngine,
+    batches: Sequence[Sequence[NDArray[np.uint8]]],
+    calls: int,
+    *,
+    recorded: bool = True,
 ) -> dict[str, LatencySummary]:
-    times = [engine.measure_stages(batches[index % len(batches)]) for index in range(calls)]
+    times = [
+        engine.measure_stages(batches[index % len(batches)], recorded=recorded)
+        for index in range(calls)
+    ]
     names = ('copy_in', 'compute', 'copy_out')
     return {
         name: summarize([round(getattr(item, f'{name}_ms') * _NS_PER_MS) for item in times])

@@ -171,11 +171,14 @@ class TensorRtEngine:
         """
         return self._lane(shape).frames.array
 
-    def measure_stages(self, frames: Sequence[NDArray[np.uint8]]) -> StageTimes:
+    def measure_stages(
+        self, frames: Sequence[NDArray[np.uint8]], *, recorded: bool = True
+    ) -> StageTimes:
         """Run frames as one batch and time the stages on the GPU, one after the other.
 
         Args:
             frames: (H, W, 3) uint8, as many and as large as the engine was built for.
+            recorded: Whether the network runs as a CUDA graph, where graphs work.
 
         Raises:
             EngineError: If the engine is closed, was not built for the shape, or fails.
@@ -184,7 +187,7 @@ class TensorRtEngine:
         self._gpu.use()
         lane = self._lane(Shape(len(frames), height, width))
         lane.fill(frames)
-        return lane.measure()
+        return lane.measure(recorded=recorded)
 
     def close(self) -> None:
         """Free everything; a second call does nothing, and a lost GPU is no error here."""

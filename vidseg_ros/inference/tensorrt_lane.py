@@ -39,7 +39,7 @@ class StageTimes:
     copy_in_ms: float
     """Pinned frames to the GPU."""
     compute_ms: float
-    """The network, with resizing and argmax; as a CUDA graph of its own where there are graphs."""
+    """The network, with resizing and argmax."""
     copy_out_ms: float
     """Label maps (and confidence) to pinned memory."""
 
@@ -136,10 +136,12 @@ class Lane:
         """Return what the engine inspector says of all layers, as JSON text."""
         return self._context.describe_layers()
 
-    def measure(self) -> StageTimes:
-        """Run once and time the stages, the network as a CUDA graph where graphs work.
+    def measure(self, *, recorded: bool = True) -> StageTimes:
+        """Run once and time the stages.
 
-        Enqueued layer by layer, a small network would take as long as the host needs for that.
+        Args:
+            recorded: Whether the network runs as a CUDA graph of its own, where graphs work.
+                Enqueued layer by layer, a small one takes as long as the host needs for that.
 
         Raises:
             GpuError: If the GPU failed.
@@ -151,7 +153,7 @@ class Lane:
         self._stream.record(begin)
         self._stream.upload(self._input, self.frames)
         self._stream.record(uploaded)
-        if self._network is not None:
+        if recorded and self._network is not None:
             self._stream.launch(self._network)
         else:
             self._context.enqueue()

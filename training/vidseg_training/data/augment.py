@@ -16,6 +16,10 @@ _BLUR_SIGMAS: Final = (0.15, 1.3)
 """Least and largest blur, px (official code of Zhu et al., CVPR 2019)."""
 
 
+_GREY: Final = (0.299, 0.587, 0.114)
+"""Share of red, green and blue in the brightness of a colour (ITU-R BT.601)."""
+
+
 class SoftLabels(Protocol):
     """What a teacher says of each image of a set."""
 
@@ -150,13 +154,11 @@ def jitter_colors(
         (H, W, 3) uint8 RGB.
     """
     brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3)
-    pixels = image.astype(np.float32) * brightness
-    mean = pixels.mean()
-    pixels = (pixels - mean) * contrast + mean
-    grey = (pixels @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]  # H W 1
-    pixels = (pixels - grey) * saturation + grey
-    result: NDArray[np.uint8] = np.clip(pixels, 0, 255).astype(np.uint8)
-    return result
+    # All three are linear, and so is one after the other: a matrix and an offset for each pixel.
+    mix = saturation * np.eye(3) + (1 - saturation) * np.array(_GREY)
+    offset = np.full((3, 1), (1 - contrast) * brightness * np.mean(cv2.mean(image)[:3]))
+    matrix = np.hstack([contrast * brightness * mix, offset])  # 3 4
+    return cv2.transform(image, matrix).astype(np.uint8, copy=False)
 
 
 def darken(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
