@@ -257,6 +257,7 @@ def test_steps_without_a_finite_loss_are_skipped_counted_and_named(
     names = {*skipped[0]['images'], *skipped[1]['images']}
     assert len(names) == 4
     assert names < set(train.images.names)
+    run_.save()
     assert Run(config, initial_network(config, CAMVID), train, tmp_path).skipped == 2
 
 

@@ -3,6 +3,7 @@
 """The training loop: one readable pass, exact resume after a kill, one or many devices."""
 
 from collections.abc import Iterator
+from itertools import islice
 import logging
 from math import inf, isfinite
 from pathlib import Path
@@ -37,6 +38,7 @@ from vidseg_training.data.sampling import (
     EpochSampler,
     image_of,
     LabelledImages,
+    RestOfRun,
     TrainingSet,
 )
 from vidseg_training.distillation import distillation_loss
@@ -116,7 +118,9 @@ class Run:
             )
             raise ParameterError(msg)
         self._loader = self.fabric.setup_dataloaders(
-            build_loader(train, config, self._sampler, self.fabric.world_size),
+            build_loader(
+                train, config, RestOfRun(self._sampler, config.epochs), self.fabric.world_size
+            ),
             use_distributed_sampler=False,
         )
         device = self.fabric.device
@@ -291,9 +295,9 @@ class Run:
             raise ParameterError(msg)
 
     def _validate(self) -> None:
-        """Score, draw samples and write the weights; after the last epoch in any case."""
+        """Score, draw samples and write the weights."""
         images, config = self._validation, self.config
-        if images is None or (self.epoch % config.validate_epochs and self.epoch < config.epochs):
+        if images is None:
             return
         weights = self._label_loss.class_weights
         network = without_class_weights(self._averaged(), config, weights)
@@ -317,10 +321,13 @@ class Run:
         """Train from the current position to the end; yield the loss of each step."""
         config = self.config
         self.network.train()
+        self._sampler.epoch, self._sampler.first_batch = self.epoch, self.batch
+        labelled = iter(self._loader)  # of all epochs: loading goes on while one ends
         while self.epoch < config.epochs:
-            self._sampler.epoch, self._sampler.first_batch = self.epoch, self.batch
+            self._sampler.epoch = self.epoch
             clips_of = self._clips.rest(self.epoch, self.batch)
-            for batch, clips in zip(self._loader, clips_of):  # noqa: B905  # may be endless
+            batches = islice(labelled, self.batches - self.batch)
+            for batch, clips in zip(batches, clips_of):  # noqa: B905  # may be endless
                 rate = poly_learning_rate(self.step, self.total_steps, config)
                 for group in self._optimizer.param_groups:
                     group['lr'] = rate
@@ -334,10 +341,14 @@ class Run:
                 if self._leads and isfinite(loss):
                     self._log.write(self.step, loss=loss, learning_rate=rate, **parts)
                 self.batch += 1
+                scores = False
                 if self.batch == self.batches:
                     self.epoch, self.batch = self.epoch + 1, 0
+                    scores = self.epoch % config.validate_epochs == 0
+                    scores = scores or self.epoch == config.epochs
+                if scores:
                     self._validate()
-                if self.batch % config.checkpoint_steps == 0:
+                if scores or self.step % config.checkpoint_steps == 0:
                     self.save()
                 yield loss
 

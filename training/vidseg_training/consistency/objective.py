@@ -76,7 +76,7 @@ class ConsistencyObjective(nn.Module):
         """Put together what the network looks at.
 
         Args:
-            labelled: Images (N, 3, H, W) uint8 RGB, labels (N, H, W) int64, 255 void, and
+            labelled: Images (N, 3, H, W) uint8 RGB, labels (N, H, W) uint8, 255 void, and
                 probabilities (N, C, H, W) uint8; C as in `StepImages`.
             clips: Frames of clips, or None.
         """
@@ -94,7 +94,7 @@ class ConsistencyObjective(nn.Module):
         view = move_camera(images) if 'equivariance' in self.weights else None
         if view is not None:
             parts.append(view.altered)
-        return StepImages(torch.cat(parts), labels, soft, clips, view)
+        return StepImages(torch.cat(parts), labels.long(), soft, clips, view)
 
     def weighted_terms(
         self, step: StepImages, logits: Tensor, progress: float = 1.0

@@ -48,7 +48,7 @@ class Triplets(NamedTuple):
     frames: Tensor
     """(B, 3, 3, H, W) uint8 RGB; the second dimension is time."""
     labels: Tensor
-    """(B, 3, H, W) int64 ids, 255 void: all of it where a frame has no label map."""
+    """(B, 3, H, W) uint8 ids, 255 void: all of it where a frame has no label map."""
     soft: Tensor
     """(B, 3, C, H, W) uint8 probabilities of a teacher, 255 = 1; C = 0 without them."""
     motion: Tensor
@@ -203,7 +203,7 @@ class AugmentedTriplets(Dataset[Triplets]):
         soft_maps = [empty if sample.soft is None else sample.soft for sample in samples]
         return Triplets(
             torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2),  # 3 3 H W
-            torch.from_numpy(np.stack([sample.labels for sample in samples])).long(),
+            torch.from_numpy(np.stack([sample.labels for sample in samples])),
             torch.from_numpy(np.stack(soft_maps)).permute(0, 3, 1, 2),  # 3 C H W
             torch.from_numpy(np.stack(flows)).permute(0, 3, 1, 2),  # 2 2 H W
             torch.from_numpy(seen),

@@ -105,33 +105,62 @@ class EpochSampler(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         """Yield the samples of this process."""
+        return self.samples(self.epoch, self.first_batch)
+
+    def samples(self, epoch: int, first_batch: int) -> Iterator[Draw]:
+        """Yield the samples of this process of an epoch, from a batch on."""
         batch = self._config.batch_size
         share = batch // self._processes
-        drawn = self._draw()
-        for start in range(self.first_batch * batch, len(self), batch):
+        drawn = self._draw(epoch)
+        for start in range(first_batch * batch, len(self), batch):
             first = start + self._process * share
             yield from drawn[first : first + share]
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of a batch, of all processes."""
+        return self._config.batch_size
 
     def joint_batch(self, number: int) -> list[Draw]:
         """Return the samples of one batch of the epoch, those of all processes."""
         batch = self._config.batch_size
-        return self._draw()[number * batch : (number + 1) * batch]
+        return self._draw(self.epoch)[number * batch : (number + 1) * batch]
 
-    def _draw(self) -> list[Draw]:
+    def _draw(self, epoch: int) -> list[Draw]:
         config = self._config
-        rng = np.random.default_rng((config.seed, self.epoch))
-        uniform = self.epoch < config.epochs * config.class_uniform_share
+        rng = np.random.default_rng((config.seed, epoch))
+        uniform = epoch < config.epochs * config.class_uniform_share
         share = config.class_uniform if uniform else 0.0
         centroids = self._centroids
-        if self._real is not None and without_propagated(self.epoch, config):
+        if self._real is not None and without_propagated(epoch, config):
             centroids = leave_boosted(centroids, self._real, ())
         drawn = draw_epoch(centroids, self._size, share, rng)[: len(self)]
         return [
-            Draw(self.epoch, position, sample)
+            Draw(epoch, position, sample)
             if isinstance(sample, int)
-            else Draw(self.epoch, position, sample.image, (sample.y, sample.x))
+            else Draw(epoch, position, sample.image, (sample.y, sample.x))
             for position, sample in enumerate(drawn)
         ]
+
+
+class RestOfRun(Sampler[Draw]):
+    """The samples of one epoch after the other, so that who loads them need not wait between."""
+
+    def __init__(self, of_epoch: EpochSampler, epochs: int) -> None:
+        """Sample from the epoch and batch at which ``of_epoch`` then stands up to ``epochs``."""
+        self._of_epoch, self._epochs = of_epoch, epochs
+
+    def __len__(self) -> int:
+        """Return the number of samples that are left, of all processes."""
+        sampler = self._of_epoch
+        behind = sampler.first_batch * sampler.batch_size
+        return (self._epochs - sampler.epoch) * len(sampler) - behind
+
+    def __iter__(self) -> Iterator[Draw]:
+        """Yield the samples of this process."""
+        first, first_batch = self._of_epoch.epoch, self._of_epoch.first_batch
+        for epoch in range(first, self._epochs):
+            yield from self._of_epoch.samples(epoch, first_batch if epoch == first else 0)
 
 
 class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -147,7 +176,7 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
         """Return the augmented sample.
 
         Returns:
-            Image (3, h, w) uint8 RGB, labels (h, w) int64, and the teacher's probabilities
+            Image (3, h, w) uint8 RGB, labels (h, w) uint8, and the teacher's probabilities
             (C, h, w) uint8; of a teacher that is still to see the crop (1, h, w), which pixels are
             in the picture; without a teacher (0, h, w).
         """
@@ -165,7 +194,7 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
             soft = np.zeros((*labels.shape, 0), np.uint8)
         return (
             torch.from_numpy(image).permute(2, 0, 1),  # 3 h w
-            torch.from_numpy(labels).long(),
+            torch.from_numpy(labels),
             torch.from_numpy(soft).permute(2, 0, 1),  # C h w
         )
 
