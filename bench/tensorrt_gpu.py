@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import onnx
 from onnx import numpy_helper
-from report import finish, surroundings, Target, write_result
+from report import checksum, finish, surroundings, Target, write_result
 
 from vidseg_ros.cli.arguments import (
     add_check_arguments,
@@ -40,8 +40,8 @@ from vidseg_ros.core.timing import LatencySummary
 from vidseg_ros.evaluation.benchmark import Benchmark, run_benchmark
 from vidseg_ros.evaluation.samples import footage_samples
 from vidseg_ros.inference.agreement import Sample, street_frames
-from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.conversion import is_network
+from vidseg_ros.inference.engine_settings import EngineSettings
 from vidseg_ros.inference.model_file import read_model, write_card
 from vidseg_ros.inference.precision import convert_to_fp16
 from vidseg_ros.inference.quantization import convert_to_int8
@@ -146,7 +146,7 @@ def convert(
     samples: Sequence[Sample],
 ) -> Path:
     """Return a model file of a precision; fp32 is the source itself."""
-    target = folder / f'{source.stem}_{precision}.onnx'
+    target = folder / f'{source.stem}_{precision}_{checksum(source)[:8]}.onnx'
     if precision == 'fp32':
         return source
     if target.is_file():

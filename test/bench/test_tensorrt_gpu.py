@@ -3,6 +3,7 @@
 """The benchmark of a GPU goes through on a fake one, and its targets are computed by hand."""
 
 from collections.abc import Callable
+from contextlib import closing
 import json
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -12,20 +13,30 @@ import cv2
 import numpy as np
 import pytest
 
-from vidseg_ros.core.errors import ModelError
+from vidseg_ros.core.errors import ModelError, ParameterError
+from vidseg_ros.core.resources import find_model
 from vidseg_ros.core.timing import LatencySummary
 from vidseg_ros.evaluation.benchmark import run_benchmark
+from vidseg_ros.inference.model_file import read_model
+from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 
 Load = Callable[[str], ModuleType]
 
 
-def test_all_precisions_with_one_and_several_cameras(
-    fake_gpu: Any, script: Load, layered_model: Path, tmp_path: Path
-) -> None:
-    out, drive = tmp_path / 'result.json', tmp_path / 'drive'
-    drive.mkdir()
+@pytest.fixture
+def drive(tmp_path: Path) -> Path:
+    """Return a folder with one frame."""
+    folder = tmp_path / 'drive'
+    folder.mkdir()
     noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
-    cv2.imwrite(str(drive / '0.png'), noise)
+    cv2.imwrite(str(folder / '0.png'), noise)
+    return folder
+
+
+def test_all_precisions_with_one_and_several_cameras(
+    fake_gpu: Any, script: Load, layered_model: Path, drive: Path
+) -> None:
+    out = drive.parent / 'result.json'
     options = ['--model', str(layered_model), '--size', '12x16', '--cameras', '2']
     options += ['--calibration', str(drive), '--check', str(drive)]
     options += ['--seconds', '0.001', '--out', str(out)]
@@ -49,12 +60,13 @@ def test_all_precisions_with_one_and_several_cameras(
 
 
 def test_what_fails_is_written_down_and_the_rest_runs(
-    fake_gpu: Any, script: Load, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake_gpu: Any,
+    script: Load,
+    tiny_model: Path,
+    drive: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    out, drive = tmp_path / 'result.json', tmp_path / 'drive'
-    drive.mkdir()
-    noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
-    cv2.imwrite(str(drive / '0.png'), noise)
+    out = drive.parent / 'result.json'
     bench = script('tensorrt_gpu')
     written: list[list[str]] = []
 
@@ -85,6 +97,42 @@ def test_what_fails_is_written_down_and_the_rest_runs(
     assert list(plain['runs']['fp16']) == ['all', 'one']
     assert len(plain['targets']) == 3, 'of fp16 alone'
     assert fake_gpu.builds == 2
+
+
+@pytest.mark.usefixtures('fake_gpu')
+def test_precisions_are_chosen_and_their_files_kept(
+    script: Load,
+    layered_model: Path,
+    drive: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bench, out = script('tensorrt_gpu'), drive.parent / 'result.json'
+    options = ['--model', str(layered_model), '--size', '12x16', '--seconds', '0.001']
+    options += ['--check', str(drive)]
+    options += ['--cameras', '1', '--out', str(out), '--files', str(drive.parent / 'files')]
+    for attempt in ('converted', 'found'):
+        bench.main([*options, '--precisions', 'fp16'])
+        plain = json.loads(out.read_text())
+        assert list(plain['runs']) == ['fp16'], attempt
+        assert plain['versions']['tensorrt'] == '11.4.0.106'
+        monkeypatch.setattr(bench, 'convert_to_fp16', lambda *_: pytest.fail('made again'))
+    with pytest.raises(SystemExit):
+        bench.main([*options, '--precisions', 'int8'])
+    assert 'int8 needs --calibration' in capsys.readouterr().err
+
+
+def test_a_network_of_convolutions_computes_at_another_size(script: Load, tmp_path: Path) -> None:
+    resize = script('tensorrt_gpu').resize_network
+    small = resize(find_model('camvid_fddwnet_fast'), (96, 160), tmp_path)
+    model = read_model(small)
+    assert model.card.input_size == (96, 160)
+    assert model.outputs[0].shape == ('N', '96', '160')
+    frame = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
+    with closing(OnnxRuntimeEngine(small)) as engine:
+        assert engine.infer([frame]).labels.shape == (1, 96, 160)
+    with pytest.raises(ParameterError, match='AveragePool, Resize, made for one size'):
+        resize(find_model('camvid_dual_resolution_small'), (96, 160), tmp_path)
 
 
 def latency(p50_ms: float, p99_ms: float = 9.0) -> LatencySummary:

@@ -24,9 +24,13 @@ from vidseg_training.checkpoints import (
 )
 from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.settings import DistillationConfig
+from vidseg_training.data import open_dataset
+from vidseg_training.data.sampling import TrainingSet
 from vidseg_training.export import load_run
 from vidseg_training.fitting import run
+from vidseg_training.loop import Run
 from vidseg_training.networks import NETWORKS
+from vidseg_training.starting_weights import initial_network
 from vidseg_training.tensor_files import read_safetensors
 
 
@@ -226,3 +230,15 @@ def test_a_run_goes_on_with_its_teacher_only(small_config: TrainConfig, tmp_path
     run(replace(small_config, epochs=1, seed=9), tmp_path / 'teacher')
     with pytest.raises(ParameterError, match=r'began with another distillation\.teacher'):
         run(config, tmp_path / 'run')
+
+
+def test_checkpoints_are_counted_over_the_run_and_follow_scores(
+    small_config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(small_config, checkpoint_steps=4, validate_epochs=2)
+    train = TrainingSet(open_dataset(config, 'train'))
+    run_ = Run(config, initial_network(config, CAMVID), train, tmp_path)
+    saved: list[int] = []
+    monkeypatch.setattr(run_, 'save', lambda: saved.append(run_.step))
+    assert len(list(run_.steps())) == 9
+    assert saved == [4, 6, 8, 9], 'every fourth step, after two of three epochs, at the end'

@@ -25,7 +25,13 @@ from vidseg_training.data.augment import (
 )
 from vidseg_training.data.camvid import CamVid
 from vidseg_training.data.class_uniform import Centroid
-from vidseg_training.data.sampling import AugmentedImages, Draw, EpochSampler, TrainingSet
+from vidseg_training.data.sampling import (
+    AugmentedImages,
+    Draw,
+    EpochSampler,
+    RestOfRun,
+    TrainingSet,
+)
 from vidseg_training.data.street import Street
 
 
@@ -140,6 +146,21 @@ def test_jitter_of_zero_changes_nothing_and_of_one_quarter_stays_in_range() -> N
     assert (changed != image).mean() > 0.5
 
 
+def test_jitter_is_brightness_then_contrast_then_saturation() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (50, 70, 3)).astype(np.uint8)
+    for seed in range(9):
+        brightness, contrast, saturation = np.random.default_rng(seed).uniform(0.6, 1.4, 3)
+        pixels = image * brightness
+        pixels = (pixels - pixels.mean()) * contrast + pixels.mean()
+        grey = (pixels * (0.299, 0.587, 0.114)).sum(axis=-1, keepdims=True)
+        expected = np.clip((pixels - grey) * saturation + grey, 0, 255)
+        jittered = jitter_colors(image, 0.4, np.random.default_rng(seed))
+        assert np.abs(jittered - expected).max() < 1
+        assert jittered.std() > 20
+        mirrored = jitter_colors(image[:, ::-1], 0.4, np.random.default_rng(seed))
+        np.testing.assert_array_equal(mirrored, jittered[:, ::-1])
+
+
 def test_darkness_leaves_light_on_the_road_only() -> None:
     image = np.full((60, 80, 3), 200, np.uint8)
     for seed in range(10):
@@ -250,6 +271,20 @@ def test_the_sampler_continues_in_the_middle_of_an_epoch(small_config: TrainConf
     assert list(sampler) == whole[6:]
     sampler.epoch, sampler.first_batch = 5, 0
     assert [draw.image for draw in sampler] != [draw.image for draw in whole]
+
+
+def test_the_rest_of_a_run_is_one_epoch_after_the_other(small_config: TrainConfig) -> None:
+    sampler = EpochSampler(11, small_config)
+    epochs = {}
+    for sampler.epoch in (4, 5):
+        epochs[sampler.epoch] = list(sampler)
+    sampler.epoch, sampler.first_batch = 4, 3
+    rest = RestOfRun(sampler, epochs=6)
+    assert len(rest) == 14
+    samples = iter(rest)
+    first = next(samples)
+    sampler.epoch, sampler.first_batch = 5, 0  # who trains has gone on
+    assert [first, *samples] == epochs[4][6:] + epochs[5]
 
 
 def test_the_last_epochs_are_not_class_uniform(small_config: TrainConfig) -> None:

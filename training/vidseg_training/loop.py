@@ -117,10 +117,9 @@ class Run:
                 f'{len(train.images)} training images do not fill one batch of {config.batch_size}'
             )
             raise ParameterError(msg)
-        self._loader = self.fabric.setup_dataloaders(
-            build_loader(
-                train, config, RestOfRun(self._sampler, config.epochs), self.fabric.world_size
-            ),
+        rest = RestOfRun(self._sampler, config.epochs)
+        self._loader: Any = self.fabric.setup_dataloaders(
+            build_loader(train, config, rest, self.fabric.world_size),
             use_distributed_sampler=False,
         )
         device = self.fabric.device
@@ -198,8 +197,7 @@ class Run:
             self._average.load_state_dict(checkpoint['average'])
         self.fabric.strategy.precision.load_state_dict(checkpoint.get('precision', {}))
         self.epoch, self.batch = checkpoint['epoch'], checkpoint['batch']
-        # Runs from before these two were counted go on as well.
-        self.skipped = checkpoint.get('skipped', 0)
+        self.skipped = checkpoint.get('skipped', 0)  # not counted once, nor was the best
         self._best = checkpoint.get('best', -inf)
 
     def save(self) -> None:
@@ -277,7 +275,7 @@ class Run:
         """Count a step without a finite gradient or with terms that are not; name what it saw."""
         self.skipped += 1
         self._skipped_in_a_row += 1
-        draws = self._sampler.joint_batch(self.batch)
+        draws = self._sampler.joint_batch(self.epoch, self.batch)
         images = [self._names[image_of(draw, self.config, self._real)] for draw in draws]
         what = f'loss ({", ".join(terms)})' if terms else 'gradient'
         seen = self._clips.seen(terms, self.batch, images)
@@ -324,7 +322,6 @@ class Run:
         self._sampler.epoch, self._sampler.first_batch = self.epoch, self.batch
         labelled = iter(self._loader)  # of all epochs: loading goes on while one ends
         while self.epoch < config.epochs:
-            self._sampler.epoch = self.epoch
             clips_of = self._clips.rest(self.epoch, self.batch)
             batches = islice(labelled, self.batches - self.batch)
             for batch, clips in zip(batches, clips_of):  # noqa: B905  # may be endless
@@ -341,12 +338,10 @@ class Run:
                 if self._leads and isfinite(loss):
                     self._log.write(self.step, loss=loss, learning_rate=rate, **parts)
                 self.batch += 1
-                scores = False
                 if self.batch == self.batches:
                     self.epoch, self.batch = self.epoch + 1, 0
-                    scores = self.epoch % config.validate_epochs == 0
-                    scores = scores or self.epoch == config.epochs
-                if scores:
+                due = self.epoch == config.epochs or self.epoch % config.validate_epochs == 0
+                if scores := due and self.batch == 0:
                     self._validate()
                 if scores or self.step % config.checkpoint_steps == 0:
                     self.save()

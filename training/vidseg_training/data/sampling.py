@@ -121,10 +121,10 @@ class EpochSampler(Sampler[Draw]):
         """Samples of a batch, of all processes."""
         return self._config.batch_size
 
-    def joint_batch(self, number: int) -> list[Draw]:
-        """Return the samples of one batch of the epoch, those of all processes."""
+    def joint_batch(self, epoch: int, number: int) -> list[Draw]:
+        """Return the samples of one batch of an epoch, those of all processes."""
         batch = self._config.batch_size
-        return self._draw(self.epoch)[number * batch : (number + 1) * batch]
+        return self._draw(epoch)[number * batch : (number + 1) * batch]
 
     def _draw(self, epoch: int) -> list[Draw]:
         config = self._config
