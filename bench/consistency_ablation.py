@@ -19,6 +19,7 @@ averages. A killed run goes on where it stood, and what the result file has is n
 import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 import re
 import statistics
@@ -284,34 +285,38 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def fill_table(
-    args: argparse.Namespace,
+def fill_table(  # noqa: PLR0913  # the last by name
+    out: Path,
     settings: Mapping[str, Any],
     wanted: Iterable[tuple[str, int]],
     measure: Callable[[str, int], Scores],
+    *,
+    prepare: Callable[[], None],
     columns: Mapping[str, tuple[str, float, str]] = COLUMNS,
 ) -> dict[str, Any]:
     """Do the runs that the result file lacks; write it, and print the table, after each.
 
     Args:
-        args: With `add_options`.
+        out: The result file.
         settings: Plain types that all runs have in common.
         wanted: Row and seed of the runs.
         measure: Gives what a run brings for the table.
+        prepare: Makes what all runs need, once the result file is known to fit.
         columns: Of the table.
 
     Returns:
         The runs, by row, then by seed.
     """
     where = surroundings('torch', 'lightning')
-    runs = earlier_runs(args.out, settings)
+    runs = earlier_runs(out, settings)
+    prepare()
     result = {**where, **settings, 'runs': runs}
     for name, seed in wanted:
         if str(seed) in runs.get(name, {}):
             continue
         for row, scores in measure(name, seed).items():
             runs.setdefault(row, {})[str(seed)] = [{**part, 'on': where} for part in scores]
-        write_json(args.out, result)
+        write_json(out, result)
         print(f'{table(runs, columns)}\n', flush=True)
     return runs
 
@@ -335,8 +340,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in args.rows
         if seed == 0 or ROWS[name].matters
     ]
-    train_start(args)
-    runs = fill_table(args, settings, wanted, lambda name, seed: train_and_score(name, seed, args))
+    measure = partial(train_and_score, args=args)
+    runs = fill_table(args.out, settings, wanted, measure, prepare=partial(train_start, args))
     if args.table is not None:
         put_into(args.table, table(runs), SCRIPT)
     return 0

@@ -21,6 +21,7 @@ where it stood, and what the result file has is not done again.
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,7 +69,7 @@ SCORED: Final = range(60)
 ROWS: Final[dict[str, Row]] = {
     'baseline': Row({}, {}),
     '+ temporal loss': Row(TEMPORAL, {}),
-    "all terms, ETC's weights": OF_ETC._replace(matters=False),
+    "all terms, ETC's weights": OF_ETC._replace(matters=False),  # as the result file has it
     'all terms, ours': Row(TEMPORAL, ALL_LESSONS),
 }
 """With 0.1, the paper's weight of every term; ours are those of `consistency_ablation.py`."""
@@ -186,10 +187,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         'rows': {name: row._asdict() for name, row in ROWS.items()},
     }
     wanted = [(name, seed) for seed in range(args.seeds) for name in args.rows]
-    train_start(args)
-    runs = fill_table(
-        args, settings, wanted, lambda name, seed: train_and_score(name, seed, args), SHOWN
-    )
+    measure, prepare = partial(train_and_score, args=args), partial(train_start, args)
+    runs = fill_table(args.out, settings, wanted, measure, prepare=prepare, columns=SHOWN)
     if args.table is not None:
         put_into(args.table, table(runs, SHOWN), SCRIPT)
     return 0

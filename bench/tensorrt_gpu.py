@@ -17,11 +17,14 @@ that are convolutions throughout can.
 
 import argparse
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
+import hashlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
+import numpy as np
 import onnx
 from onnx import numpy_helper
 from report import checksum, finish, surroundings, Target, write_result
@@ -35,6 +38,7 @@ from vidseg_ros.cli.arguments import (
 )
 from vidseg_ros.cli.convert import CALIBRATION_FRAMES
 from vidseg_ros.core.errors import EngineError, ParameterError
+from vidseg_ros.core.model_card import METADATA_KEY
 from vidseg_ros.core.resources import DEFAULT_MODEL, find_model
 from vidseg_ros.core.timing import LatencySummary
 from vidseg_ros.evaluation.benchmark import Benchmark, run_benchmark
@@ -42,7 +46,8 @@ from vidseg_ros.evaluation.samples import footage_samples
 from vidseg_ros.inference.agreement import Sample, street_frames
 from vidseg_ros.inference.conversion import is_network
 from vidseg_ros.inference.engine_settings import EngineSettings
-from vidseg_ros.inference.model_file import read_model, write_card
+from vidseg_ros.inference.model_file import read_model, replaced_when_whole
+from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 from vidseg_ros.inference.precision import convert_to_fp16
 from vidseg_ros.inference.quantization import convert_to_int8
 from vidseg_ros.inference.tensorrt_api import load_tensorrt
@@ -60,6 +65,10 @@ MIOU_LOSS: Final = 1.0
 """How much lower the mIoU of int8 may be than that of fp32, points of a hundred."""
 
 PRECISIONS: Final = ('fp32', 'fp16', 'int8')
+ANY_SIZE: Final = {'Add', 'Concat', 'Conv', 'ConvTranspose', 'MaxPool', 'Relu'}
+"""Operators of a network that do not know its size."""
+NETWORK_SIZE: Final = 'vidseg.network_size'
+"""Constant of the model file that the frames are resized to."""
 
 Runs = dict[str, dict[str, Benchmark]]
 """By precision, then 'all' and 'one' cameras."""
@@ -77,9 +86,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add('--seconds', type=float, default=10.0, help='for each run; default: %(default)s')
     add('--out', type=Path, help='JSON file for the result')
     add('--calibration', type=Path, metavar='SOURCE', help='real frames: measures int8 as well')
-    add('--precisions', nargs='+', choices=PRECISIONS, help='in this order; default: all')
+    add(
+        '--precisions', nargs='+', choices=PRECISIONS, help='in this order; default: all there are'
+    )
     add('--network-size', type=image_size, metavar='HxW', help="default: the model's own")
-    add('--files', type=Path, metavar='DIR', help='model files made are kept and found there')
+    add('--files', type=Path, metavar='DIR', help='converted models are kept and found there')
     add_check_arguments(parser)
     args = parse_with_check(parser, argv)
     if 'int8' in (args.precisions or ()) and not args.calibration:
@@ -120,7 +131,8 @@ def measure(args: argparse.Namespace) -> Iterator[tuple[str, str, Benchmark | Ex
         folder.mkdir(parents=True, exist_ok=True)
         if args.network_size:
             source = resize_network(source, args.network_size, folder)
-        for precision in args.precisions or (PRECISIONS if args.calibration else PRECISIONS[:2]):
+        possible = PRECISIONS if args.calibration else PRECISIONS[:2]
+        for precision in dict.fromkeys(args.precisions or possible):
             try:
                 model = convert(source, precision, folder, args, samples)
             except Exception as error:  # noqa: BLE001  # whatever it is, the others shall run
@@ -145,10 +157,17 @@ def convert(
     args: argparse.Namespace,
     samples: Sequence[Sample],
 ) -> Path:
-    """Return a model file of a precision; fp32 is the source itself."""
-    target = folder / f'{source.stem}_{precision}_{checksum(source)[:8]}.onnx'
+    """Return a model file of a precision; fp32 is the source itself.
+
+    One in the folder that was made of the same file on the same footage is not made again.
+    """
     if precision == 'fp32':
         return source
+    footage = args.calibration if precision == 'int8' else ''
+    made_of = hashlib.sha256(
+        f'{checksum(source)} {footage} {args.check} {args.topic} {args.check_frames}'.encode()
+    )
+    target = folder / f'{source.stem}_{precision}_{made_of.hexdigest()[:8]}.onnx'
     if target.is_file():
         return target
     if precision == 'fp16':
@@ -169,25 +188,27 @@ def resize_network(source: Path, size: tuple[int, int], folder: Path) -> Path:
         folder: For the new file.
 
     Raises:
-        ParameterError: If the network has something that is made for one size.
+        ParameterError: If the network has something that may be made for one size.
+        EngineError: If it does not run at that size.
     """
     model, card = onnx.load(source), read_model(source).card
-    fixed = {'AveragePool', 'Expand', 'Reshape', 'Resize', 'Slice'}
-    if found := fixed & {node.op_type for node in model.graph.node if is_network(node)}:
-        msg = f'{source}: its network has {", ".join(sorted(found))}, made for one size'
+    operators = {node.op_type for node in model.graph.node if is_network(node)}
+    if fixed := operators - ANY_SIZE:
+        msg = f'{source}: its network has {", ".join(sorted(fixed))}, which may be for one size'
         raise ParameterError(msg)
-    for weight in model.graph.initializer:
-        if weight.name.endswith('network_size'):
-            array: Any = numpy_helper.to_array(weight).copy()
-            array[:] = size
-            weight.CopyFrom(numpy_helper.from_array(array, weight.name))
+    (weight,) = (item for item in model.graph.initializer if item.name == NETWORK_SIZE)
+    weight.CopyFrom(numpy_helper.from_array(np.array(size, np.int64), NETWORK_SIZE))
     for output in model.graph.output:
         for side, length in zip(output.type.tensor_type.shape.dim[1:], size, strict=True):
             side.dim_value = length
     del model.graph.value_info[:]
+    resized = replace(card, input_size=size).to_json()
+    onnx.helper.set_model_props(model, {METADATA_KEY: resized})
     target = folder / f'{source.stem}_{size[0]}x{size[1]}.onnx'
-    onnx.save(model, target)
-    write_card(target, replace(card, input_size=size))
+    with replaced_when_whole(target) as partial:
+        onnx.save(model, partial)
+        with closing(OnnxRuntimeEngine(partial)) as engine:
+            engine.infer([np.zeros((*size, 3), np.uint8)])
     return target
 
 

@@ -15,10 +15,11 @@ delivers more images than the training takes.
 """
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
+import sys
 from tempfile import TemporaryDirectory
 import time
 from typing import Any, Final
@@ -32,7 +33,7 @@ from vidseg_ros.core.errors import VidsegError
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.data.label_statistics import class_weights
-from vidseg_training.data.sampling import build_loader, EpochSampler, TrainingSet
+from vidseg_training.data.sampling import build_loader, EpochSampler, RestOfRun, TrainingSet
 from vidseg_training.loop import Run
 from vidseg_training.networks import normalise
 from vidseg_training.recipe_list import find_recipe
@@ -48,25 +49,22 @@ EQUAL: Final = 1e-3
 
 
 def batches(
-    config: TrainConfig, train: TrainingSet, epochs: Iterable[int], waits: list[float]
+    config: TrainConfig, train: TrainingSet, epochs: int, waits: list[float]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Load the augmented batches of epochs.
 
     Args:
         config: Gives batch size, augmentation and workers.
         train: Training set.
-        epochs: Numbers of the epochs.
+        epochs: How many.
         waits: Gets the seconds that were waited for each batch.
     """
-    sampler = EpochSampler(len(train.images), config)
-    loader = build_loader(train, config, sampler)
-    for epoch in epochs:
-        sampler.epoch = epoch
+    draws = RestOfRun(EpochSampler(len(train.images), config), epochs)
+    start = time.perf_counter()
+    for batch in build_loader(train, config, draws):
+        waits.append(time.perf_counter() - start)
+        yield batch
         start = time.perf_counter()
-        for batch in loader:
-            waits.append(time.perf_counter() - start)
-            yield batch
-            start = time.perf_counter()
 
 
 def bare_steps(
@@ -87,10 +85,10 @@ def bare_steps(
     )
     network.train()
     total = config.epochs * (len(train.images) // config.batch_size)
-    loaded = batches(config, train, range(config.epochs), waits)
+    loaded = batches(config, train, config.epochs, waits)
     for step, (on_host, labels_on_host, _) in enumerate(loaded):
         images = on_host.to(device, non_blocking=True)
-        labels = labels_on_host.to(device, non_blocking=True)
+        labels = labels_on_host.to(device, non_blocking=True).long()
         optimizer.param_groups[0]['lr'] = poly_learning_rate(step, total, config)
         outputs = network(normalise(images))
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
@@ -112,7 +110,7 @@ def bare_steps(
 
 def loading_rate(config: TrainConfig, train: TrainingSet, number: int) -> float:
     """Return how many images a second the loader delivers while nobody trains."""
-    loaded = batches(config, train, count(), [])
+    loaded = batches(config, train, sys.maxsize, [])
     next(loaded)  # starts workers
     start = time.perf_counter()
     for _ in islice(loaded, number):

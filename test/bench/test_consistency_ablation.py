@@ -195,17 +195,19 @@ def test_the_plot_has_each_setting_at_its_mean(script: Callable[[str], ModuleTyp
 
 
 def test_a_table_grows_by_what_its_file_lacks(ablation: ModuleType, tmp_path: Path) -> None:
-    arguments = Namespace(out=tmp_path / 'table.json')
-    measured: list[tuple[str, int]] = []
+    out, measured, prepared = tmp_path / 'table.json', list[tuple[str, int]](), list[str]()
 
     def measure(name: str, seed: int) -> dict[str, list[dict[str, Any]]]:
         measured.append((name, seed))
         return {name: [{'miou': 0.5 + 0.1 * seed}], f'{name}, averaged': [{'miou': 0.25}]}
 
     columns = {'miou': ablation.COLUMNS['miou']}
-    fill = partial(ablation.fill_table, arguments, {'epochs': 3}, measure=measure, columns=columns)
-    fill([('plain', 0)])
-    runs = fill([('plain', 0), ('plain', 1)])
+    fill = partial(ablation.fill_table, out, measure=measure, columns=columns)
+    fill({'epochs': 3}, [('plain', 0)], prepare=lambda: prepared.append('first'))
+    runs = fill(
+        {'epochs': 3}, [('plain', 0), ('plain', 1)], prepare=lambda: prepared.append('second')
+    )
+    assert prepared == ['first', 'second']
     assert measured == [('plain', 0), ('plain', 1)]
     kept = json.loads((tmp_path / 'table.json').read_text())
     assert kept['epochs'] == 3
@@ -214,4 +216,4 @@ def test_a_table_grows_by_what_its_file_lacks(ablation: ModuleType, tmp_path: Pa
     assert set(runs['plain']['1'][0]['on']) >= {'date', 'machine', 'versions'}
     assert '| plain | 2 | 55.0 ±5.0 |' in ablation.table(runs, columns)
     with pytest.raises(ParameterError, match='runs of other settings'):
-        ablation.fill_table(arguments, {'epochs': 4}, [], measure)
+        fill({'epochs': 4}, [], prepare=lambda: pytest.fail('trained for nothing'))

@@ -17,6 +17,7 @@ from vidseg_ros.core.errors import ModelError, ParameterError
 from vidseg_ros.core.resources import find_model
 from vidseg_ros.core.timing import LatencySummary
 from vidseg_ros.evaluation.benchmark import run_benchmark
+from vidseg_ros.inference.agreement import street_frames
 from vidseg_ros.inference.model_file import read_model
 from vidseg_ros.inference.onnxruntime_engine import OnnxRuntimeEngine
 
@@ -112,9 +113,10 @@ def test_precisions_are_chosen_and_their_files_kept(
     options += ['--check', str(drive)]
     options += ['--cameras', '1', '--out', str(out), '--files', str(drive.parent / 'files')]
     for attempt in ('converted', 'found'):
-        bench.main([*options, '--precisions', 'fp16'])
+        bench.main([*options, '--precisions', 'fp16', 'fp32', 'fp16'])
         plain = json.loads(out.read_text())
-        assert list(plain['runs']) == ['fp16'], attempt
+        assert list(plain['runs']) == ['fp16', 'fp32'], attempt
+        assert plain['network_size'] is None
         assert plain['versions']['tensorrt'] == '11.4.0.106'
         monkeypatch.setattr(bench, 'convert_to_fp16', lambda *_: pytest.fail('made again'))
     with pytest.raises(SystemExit):
@@ -123,15 +125,18 @@ def test_precisions_are_chosen_and_their_files_kept(
 
 
 def test_a_network_of_convolutions_computes_at_another_size(script: Load, tmp_path: Path) -> None:
-    resize = script('tensorrt_gpu').resize_network
-    small = resize(find_model('camvid_fddwnet_fast'), (96, 160), tmp_path)
+    resize, source = script('tensorrt_gpu').resize_network, find_model('camvid_fddwnet_fast')
+    small = resize(source, (96, 160), tmp_path)
     model = read_model(small)
     assert model.card.input_size == (96, 160)
     assert model.outputs[0].shape == ('N', '96', '160')
-    frame = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
-    with closing(OnnxRuntimeEngine(small)) as engine:
-        assert engine.infer([frame]).labels.shape == (1, 96, 160)
-    with pytest.raises(ParameterError, match='AveragePool, Resize, made for one size'):
+    again = resize(small, read_model(source).card.input_size, tmp_path)
+    (frame,) = street_frames('rgb8')[:1]
+    with closing(OnnxRuntimeEngine(source)) as engine, closing(OnnxRuntimeEngine(again)) as other:
+        labels = engine.infer([frame]).labels
+        assert len(np.unique(labels)) > 2
+        np.testing.assert_array_equal(other.infer([frame]).labels, labels)
+    with pytest.raises(ParameterError, match='has AveragePool, Resize, Shape, which may'):
         resize(find_model('camvid_dual_resolution_small'), (96, 160), tmp_path)
 
 

@@ -23,6 +23,7 @@ def test_a_table_and_its_json(
         assert part in text
     assert 'frames to label maps' in text
     assert 'compute' not in text
+    assert 'CUDA graph' not in text
     plain = json.loads(out.read_text())
     assert list(plain) == [
         'schema',
@@ -55,7 +56,15 @@ def test_tensorrt_has_more_rows(
 ) -> None:
     assert main(['benchmark', str(tiny_model), '--seconds', '0.001']) == 0
     text = capsys.readouterr().out
-    for row in ('tensorrt', 'from pinned frames', 'copy in', 'compute', 'copy out', 'GPU memory'):
+    for row in (
+        'tensorrt',
+        'from pinned frames',
+        'copy in',
+        'compute ',
+        'copy out',
+        'GPU memory',
+        'compute, no CUDA graph',
+    ):
         assert row in text
     assert '1 x 12x16' in text
     assert fake_gpu.builds == 1

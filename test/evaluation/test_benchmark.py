@@ -103,9 +103,19 @@ def test_tensorrt_tells_its_stages(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch, cameras: int
 ) -> None:
     monkeypatch.setattr(Gpu, 'memory', lambda _: (3_000, 5_000))  # free and total
+    asked: list[bool] = []
+    measure = TensorRtEngine.measure_stages
+
+    def spy(self: TensorRtEngine, frames: Any, *, recorded: bool = True) -> StageTimes:
+        asked.append(recorded)
+        return measure(self, frames, recorded=recorded)
+
+    monkeypatch.setattr(TensorRtEngine, 'measure_stages', spy)
     found = run_benchmark(
         tiny_model, 'tensorrt', settings(cameras=cameras), size=(48, 64), seconds=SHORT
     )
+    calls = found.latency.count
+    assert asked == [True] * calls + [False] * calls
     assert found.engine.name == 'tensorrt'
     assert found.stages is not None
     assert found.enqueued_stages is not None
@@ -116,6 +126,13 @@ def test_tensorrt_tells_its_stages(
             assert stage.p50_ms is not None
             assert stage.p50_ms >= 0
     assert found.gpu_used_bytes == 2_000
+
+
+def test_without_graphs_there_is_one_way_to_time(fake_gpu: Any, tiny_model: Path) -> None:
+    fake_gpu.refuses_capture = True
+    found = run_benchmark(tiny_model, 'tensorrt', settings(), size=(48, 64), seconds=SHORT)
+    assert found.stages is not None
+    assert found.enqueued_stages is None
 
 
 @pytest.mark.usefixtures('fake_gpu')

@@ -233,7 +233,7 @@ class Peer:
                 time.sleep(0.005)
         return pytest.fail(f'no mask for {message.header}: {self.logs}')
 
-    def reported(self, name: str, level: bytes, text: str = '') -> bool:
+    def reported(self, name: str, level: bytes, text: str) -> bool:
         """Whether the last status of that name, if there is one, has this level and text."""
         status = self.statuses.get(name)
         return status is not None and status.level == level and text in status.message

@@ -237,8 +237,12 @@ def test_checkpoints_are_counted_over_the_run_and_follow_scores(
 ) -> None:
     config = replace(small_config, checkpoint_steps=4, validate_epochs=2)
     train = TrainingSet(open_dataset(config, 'train'))
-    run_ = Run(config, initial_network(config, CAMVID), train, tmp_path)
-    saved: list[int] = []
-    monkeypatch.setattr(run_, 'save', lambda: saved.append(run_.step))
+    network, val = initial_network(config, CAMVID), open_dataset(config, 'val')
+    run_ = Run(config, network, train, tmp_path, val)
+    done: list[tuple[int, str]] = []
+    monkeypatch.setattr(run_, 'save', lambda: done.append((run_.step, 'saved')))
+    monkeypatch.setattr(run_, '_validate', lambda: done.append((run_.step, 'scored')))
     assert len(list(run_.steps())) == 9
-    assert saved == [4, 6, 8, 9], 'every fourth step, after two of three epochs, at the end'
+    assert [step for step, what in done if what == 'saved'] == [4, 6, 8, 9]
+    assert done[1:3] == [(6, 'scored'), (6, 'saved')], 'after the second epoch'
+    assert done[-2:] == [(9, 'scored'), (9, 'saved')], 'at the end'

@@ -117,8 +117,9 @@ def test_the_last_epochs_have_labelled_images_alone(
     uniform = replace(config, class_uniform=0.9, class_uniform_share=1.0, batch_size=1)
     sampler = EpochSampler(8, uniform, [[Centroid(1, 5, 6), Centroid(7, 5, 6)]], real=6)
     for epoch, expected in ((7, {1, 7}), (8, {1})):
-        sampler.epoch = epoch
-        assert {draw.image for draw in sampler if draw.contain is not None} == expected
+        assert {
+            draw.image for draw in sampler.samples(epoch) if draw.contain is not None
+        } == expected
 
 
 def losses_of(folder: Path) -> list[float]:

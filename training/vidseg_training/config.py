@@ -220,8 +220,8 @@ class TrainConfig:
     seed: int = 0
     """Seed of initial weights, order, crops and colours."""
     checkpoint_steps: int = 50
-    """Steps between checkpoints, beside those after each score; a killed run resumes at the last
-    one, exactly."""
+    """Steps between checkpoints; there is one after every ``validate_epochs`` and at the end as
+    well. A killed run resumes at the last one, exactly."""
     validate_epochs: int = 4
     """Epochs between scores on the validation set, with sample pictures and weights; the last one
     has them in any case."""

@@ -3,7 +3,6 @@
 """The training loop: one readable pass, exact resume after a kill, one or many devices."""
 
 from collections.abc import Iterator
-from itertools import islice
 import logging
 from math import inf, isfinite
 from pathlib import Path
@@ -117,9 +116,10 @@ class Run:
                 f'{len(train.images)} training images do not fill one batch of {config.batch_size}'
             )
             raise ParameterError(msg)
-        rest = RestOfRun(self._sampler, config.epochs)
+        self._draws = RestOfRun(self._sampler, config.epochs)
+        # Any: Lightning's type has that of a batch lost
         self._loader: Any = self.fabric.setup_dataloaders(
-            build_loader(train, config, rest, self.fabric.world_size),
+            build_loader(train, config, self._draws, self.fabric.world_size),
             use_distributed_sampler=False,
         )
         device = self.fabric.device
@@ -197,7 +197,8 @@ class Run:
             self._average.load_state_dict(checkpoint['average'])
         self.fabric.strategy.precision.load_state_dict(checkpoint.get('precision', {}))
         self.epoch, self.batch = checkpoint['epoch'], checkpoint['batch']
-        self.skipped = checkpoint.get('skipped', 0)  # not counted once, nor was the best
+        # Runs from before these two were counted go on as well.
+        self.skipped = checkpoint.get('skipped', 0)
         self._best = checkpoint.get('best', -inf)
 
     def save(self) -> None:
@@ -278,7 +279,7 @@ class Run:
         draws = self._sampler.joint_batch(self.epoch, self.batch)
         images = [self._names[image_of(draw, self.config, self._real)] for draw in draws]
         what = f'loss ({", ".join(terms)})' if terms else 'gradient'
-        seen = self._clips.seen(terms, self.batch, images)
+        seen = self._clips.seen(terms, self.epoch, self.batch, images)
         words = '; '.join(f'{kind}: {", ".join(names)}' for kind, names in seen.items())
         if self._leads:
             self._log.write(self.step, skipped=what, **seen)
@@ -319,33 +320,32 @@ class Run:
         """Train from the current position to the end; yield the loss of each step."""
         config = self.config
         self.network.train()
-        self._sampler.epoch, self._sampler.first_batch = self.epoch, self.batch
-        labelled = iter(self._loader)  # of all epochs: loading goes on while one ends
-        while self.epoch < config.epochs:
-            clips_of = self._clips.rest(self.epoch, self.batch)
-            batches = islice(labelled, self.batches - self.batch)
-            for batch, clips in zip(batches, clips_of):  # noqa: B905  # may be endless
-                rate = poly_learning_rate(self.step, self.total_steps, config)
-                for group in self._optimizer.param_groups:
-                    group['lr'] = rate
-                torch.manual_seed((config.seed << 32) + self.step)  # what dropout draws
-                terms = self._learn(batch, clips)
-                loss = sum(terms.values())
-                parts: dict[str, float] = terms if len(terms) > 1 else {}
-                if clips is not None:
-                    hidden = torch.tensor(clips.hidden_pairs(), device=self.fabric.device)
-                    parts['hidden_pairs'] = int(sum_over_processes(hidden))
-                if self._leads and isfinite(loss):
-                    self._log.write(self.step, loss=loss, learning_rate=rate, **parts)
-                self.batch += 1
-                if self.batch == self.batches:
-                    self.epoch, self.batch = self.epoch + 1, 0
-                due = self.epoch == config.epochs or self.epoch % config.validate_epochs == 0
-                if scores := due and self.batch == 0:
-                    self._validate()
-                if scores or self.step % config.checkpoint_steps == 0:
-                    self.save()
-                yield loss
+        self._draws.epoch, self._draws.first_batch = self.epoch, self.batch
+        # Of all epochs: the next one is loaded while one ends.
+        clips_of = self._clips.rest(self.epoch, self.batch)
+        for batch, clips in zip(self._loader, clips_of, strict=True):
+            rate = poly_learning_rate(self.step, self.total_steps, config)
+            for group in self._optimizer.param_groups:
+                group['lr'] = rate
+            torch.manual_seed((config.seed << 32) + self.step)  # what dropout draws
+            terms = self._learn(batch, clips)
+            loss = sum(terms.values())
+            parts: dict[str, float] = terms if len(terms) > 1 else {}
+            if clips is not None:
+                hidden = torch.tensor(clips.hidden_pairs(), device=self.fabric.device)
+                parts['hidden_pairs'] = int(sum_over_processes(hidden))
+            if self._leads and isfinite(loss):
+                self._log.write(self.step, loss=loss, learning_rate=rate, **parts)
+            self.batch += 1
+            if self.batch == self.batches:
+                self.epoch, self.batch = self.epoch + 1, 0
+            last = self.epoch == config.epochs
+            rests = self.batch == 0 and (last or self.epoch % config.validate_epochs == 0)
+            if rests:
+                self._validate()
+            if rests or self.step % config.checkpoint_steps == 0:
+                self.save()
+            yield loss
 
     def _averaged(self) -> nn.Module:
         """Return the network with the weights that ship: their average, or the last ones."""

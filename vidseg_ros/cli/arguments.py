@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 import re
+import sys
 
 from vidseg_ros.core.model_card import ModelCard
 from vidseg_ros.evaluation.samples import footage_samples
-from vidseg_ros.evaluation.true_labels import LabelDirectory
+from vidseg_ros.evaluation.true_labels import describe_foreign, LabelDirectory
 from vidseg_ros.inference.agreement import CHECK_FRAMES, Sample
 
 
@@ -56,10 +57,16 @@ def parse_with_check(parser: argparse.ArgumentParser, argv: Sequence[str]) -> ar
 def check_samples(args: argparse.Namespace, card: ModelCard) -> list[Sample]:
     """Read the frames that the arguments name; an empty list if they name none.
 
+    An id of the labels that has no class is said on stderr.
+
     Raises:
-        SourceError: If they or their labels cannot be read.
+        SourceError: If they or their labels cannot be read, or the labels have other classes.
     """
     if args.check is None:
         return []
     truth = LabelDirectory(args.labels, card.labels) if args.labels else None
-    return footage_samples(args.check, args.topic, card.input_order, truth, most=args.check_frames)
+    order, most = card.input_order, args.check_frames
+    samples = footage_samples(args.check, args.topic, order, truth, most=most)
+    for note in describe_foreign(truth.foreign) if truth is not None else ():
+        sys.stderr.write(f'vidseg: {note}\n')
+    return samples

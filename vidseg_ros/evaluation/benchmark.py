@@ -49,9 +49,11 @@ class Benchmark:
     pinned_latency: LatencySummary | None
     """The same from page-locked memory; None where the engine has none for such a batch."""
     stages: dict[str, LatencySummary] | None
-    """Copy in, compute and copy out by events on the GPU; None where they cannot be separated."""
+    """Copy in, compute and copy out by events on the GPU, the network as a CUDA graph of its own
+    where there are graphs; None where they cannot be separated."""
     enqueued_stages: dict[str, LatencySummary] | None
-    """The same with the network enqueued layer by layer instead of as a CUDA graph."""
+    """The same with the network enqueued layer by layer instead; None also where there are no
+    graphs: `stages` are that then."""
     frames_per_second: float
     """Frames of all cameras, of `latency`'s calls one after the other."""
     host_peak_bytes: int
@@ -110,7 +112,9 @@ def run_benchmark(  # noqa: PLR0913
             pinned_latency=_pinned(gpu, batches[0], seconds) if gpu else None,
             stages=_stages(gpu, batches, len(latencies)) if gpu else None,
             enqueued_stages=(
-                _stages(gpu, batches, len(latencies), recorded=False) if gpu else None
+                _stages(gpu, batches, len(latencies), recorded=False)
+                if gpu and gpu.has_graphs
+                else None
             ),
             frames_per_second=len(latencies) * settings.cameras / (sum(latencies) / 1e9),
             host_peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

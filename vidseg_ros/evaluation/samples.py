@@ -37,7 +37,7 @@ def footage_samples(
 
     Raises:
         SourceError: If the footage or a label file cannot be read, not one of those frames can be
-            decoded, or not one has true labels.
+            decoded, not one has true labels, or the labels have other classes.
     """
     samples, why = [], 'it is empty'
     with open_source(path, topic=topic) as source:

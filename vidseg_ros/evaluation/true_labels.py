@@ -65,6 +65,8 @@ class LabelDirectory:
         """
         self._path = Path(path)
         self._classes = len(labels)
+        self._known = np.arange(256) < self._classes
+        self._known[IGNORE_ID] = True
         self._used: set[str] = set()
         self.foreign: dict[int, int] = {}
         try:
@@ -104,11 +106,9 @@ class LabelDirectory:
         ids = self.read(frame)
         if ids is None:
             return None
-        known = np.arange(256) < self._classes
-        known[IGNORE_ID] = True
-        if found := _count_foreign(ids, known, self.foreign):
+        if found := _foreign_ids(ids, self._known, self.foreign):
             msg = (
-                f'the labels of frame {frame.name} in {self._path} have ids without a class: '
+                f'the labels in {self._path}, up to frame {frame.name}, have ids without a class: '
                 f'{found}; vidseg evaluate scores them once it is told what they stand for '
                 '(--label-classes, --class-map, --void)'
             )
@@ -297,10 +297,11 @@ class SourceTruth:
         if ids is None:
             return None
         check_aspect(frame.name, ids.shape, size)
-        if found := _count_foreign(ids, (self._table != IGNORE_ID) | self._void, self.foreign):
+        if found := _foreign_ids(ids, (self._table != IGNORE_ID) | self._void, self.foreign):
             msg = (
-                f'the labels of frame {frame.name} have ids without a class: {found}; name their '
-                'classes (--label-classes, --class-map), or list those that are void (--void)'
+                f'the labels up to frame {frame.name} have ids without a class: {found}; name '
+                'their classes (--label-classes, --class-map), or list those that are void '
+                '(--void)'
             )
             raise SourceError(msg)
         if self._taken_for in self.foreign:
@@ -323,10 +324,8 @@ class SourceTruth:
         return self._reader.unused()
 
 
-def _count_foreign(
-    ids: NDArray[np.uint8], known: NDArray[np.bool_], foreign: dict[int, int]
-) -> str:
-    """Add the pixels of ids that are not known to a count.
+def _foreign_ids(ids: NDArray[np.uint8], known: NDArray[np.bool_], foreign: dict[int, int]) -> str:
+    """Count the pixels of ids that are not known, and name these if they are too many.
 
     Args:
         ids: (H, W) uint8.
@@ -334,7 +333,7 @@ def _count_foreign(
         foreign: Pixels by id; is added to.
 
     Returns:
-        All of these ids, if they are more than labels may have, else nothing.
+        All ids counted so far, if they are more than labels may have, else nothing.
     """
     counts = np.bincount(ids.ravel(), minlength=256)
     for number in np.flatnonzero((counts > 0) & ~known).tolist():

@@ -80,6 +80,8 @@ class TensorRtEngine:
             self.close()
             raise
         problems = {lane.graph_problem for lanes in self._lanes.values() for lane in lanes} - {''}
+        self.has_graphs = not problems
+        """Whether every lane runs as a CUDA graph."""
         self.info = EngineInfo(
             name='tensorrt',
             version=version,

@@ -97,16 +97,14 @@ def test_every_term_is_learned_from_and_logged_and_none_of_it_ships(
     assert set(_steps(tmp_path / 'plain')[0]) == {'step', 'loss', 'learning_rate'}
 
 
-@pytest.mark.parametrize('cache', [True, False])
+@pytest.mark.parametrize(('cache', 'workers'), [(True, 0), (False, 0), (True, 1)])
 def test_a_run_in_parts_is_the_run_in_one(
-    config: TrainConfig,
-    tmp_path: Path,
-    cache: bool,  # noqa: FBT001  # from the table
+    config: TrainConfig, tmp_path: Path, workers: int, *, cache: bool
 ) -> None:
     config = replace(
         config, checkpoint_steps=1, distillation=replace(config.distillation, cache=cache)
     )
-    whole = load_file(run(config, tmp_path / 'whole'))
+    whole = load_file(run(replace(config, workers=workers), tmp_path / 'whole'))
     for _ in range(6):  # one step each, then a new process would continue from the checkpoint
         part = _open(config, tmp_path / 'parts')
         next(part.steps())

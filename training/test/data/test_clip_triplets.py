@@ -95,15 +95,13 @@ def test_clips_without_three_frames_are_refused(tmp_path: Path, camvid_folder: P
 
 def test_the_processes_share_what_one_draws(config: TrainConfig) -> None:
     gaps = [(1, [1]), (2, [1, 2]), (3, [1, 2, 3])]
-    whole = list(TripletSampler(gaps, 50, config))
-    parts = [list(TripletSampler(gaps, 50, config, (index, 2))) for index in range(2)]
+    whole = list(TripletSampler(gaps, 50, config).samples(0))
+    parts = [list(TripletSampler(gaps, 50, config, (index, 2)).samples(0)) for index in range(2)]
     assert [*parts[0][:2], *parts[1][:2]] == whole[:4]
     assert sorted(parts[0] + parts[1]) == sorted(whole)
     sampler = TripletSampler(gaps, 50, config)
-    sampler.first_batch = 30
-    assert list(sampler) == whole[120:]
-    sampler.epoch = 1
-    assert list(sampler) != whole[120:]
+    assert list(sampler.samples(0, 30)) == whole[120:]
+    assert list(sampler.samples(1, 30)) != whole[120:]
     counted = Counter(draw.gap for draw in whole if draw.frame == 3)
     assert min(counted[gap] for gap in (1, 2, 3)) > 10
     with pytest.raises(ParameterError, match=r'batch 4 is the joint one: .* multiple of the 3'):
@@ -184,7 +182,7 @@ def test_a_motion_network_may_train_unless_it_starts_from_dis(
 def test_the_gap_does_not_go_with_the_scale(moving: ClipFrames, config: TrainConfig) -> None:
     """One clip a step: the draw of a triplet and its augmentation have the same numbers."""
     alone = replace(config, consistency=replace(config.consistency, batch=1), scale_range=(1, 2))
-    draws = list(TripletSampler([(3, [1, 2, 3])], 200, alone))
+    draws = list(TripletSampler([(3, [1, 2, 3])], 200, alone).samples(0))
     position = {gap: [] for gap in (1, 2, 3)}
     for draw in draws:
         seed = (alone.seed, draw.epoch, draw.position, _AUGMENTATION)
@@ -224,7 +222,7 @@ def test_a_scene_that_stands_still_does_not_move(
     )
     triplet = AugmentedTriplets(frames, config)[TripletDraw(0, 0, 1, 1)]
     assert triplet.motion.abs().max() < 0.05
-    assert triplet.visible.float().mean() > 0.98
+    assert triplet.visible.float().mean() > 0.95, 'but for flow out of the picture at its border'
 
 
 def test_across_a_scene_cut_nothing_is_visible(

@@ -29,7 +29,7 @@ from vidseg_training.data.clip_triplets import (
     Triplets,
     TripletSampler,
 )
-from vidseg_training.data.sampling import LabelledImages, load_beside
+from vidseg_training.data.sampling import LabelledImages, load_beside, RestOfRun
 
 OF_IMAGES: Final = 'teacher_images.npy'
 """File of a run with what its teacher says of the labelled images."""
@@ -158,6 +158,7 @@ class ClipBatches:
                 be shared among the processes.
         """
         self._sampler = self.motion = None
+        self._batches, self._epochs = batches, config.epochs
         if lessons.clips is None:
             return
         self._frames = lessons.clips
@@ -168,24 +169,26 @@ class ClipBatches:
         self._sampler = TripletSampler(gaps, batches, config, part)
         triplets = AugmentedTriplets(lessons.clips, config, lessons.soft_clips)
         self.motion = triplets.motion
-        loader = load_beside(triplets, self._sampler.share, self._sampler, config.workers)
+        self._draws = RestOfRun(self._sampler, config.epochs)
+        loader = load_beside(triplets, self._sampler.share, self._draws, config.workers)
         self._loader: Any = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 
     def rest(self, epoch: int, first_batch: int) -> Iterator[Triplets | None]:
-        """Yield the clips of an epoch's batches from one on; without clips, None for ever."""
+        """Yield the clips of the run's batches from one on, or as often None."""
         if self._sampler is None:
-            return repeat(None)
-        self._sampler.epoch, self._sampler.first_batch = epoch, first_batch
+            return repeat(None, (self._epochs - epoch) * self._batches - first_batch)
+        self._draws.epoch, self._draws.first_batch = epoch, first_batch
         return iter(self._loader)
 
     def seen(
-        self, terms: Sequence[str], batch: int, images: Sequence[str]
+        self, terms: Sequence[str], epoch: int, batch: int, images: Sequence[str]
     ) -> dict[str, Sequence[str]]:
         """Say what terms of the loss look at, in all processes.
 
         Args:
             terms: Their names; none means the gradient, which comes of all of them.
-            batch: Of the current epoch.
+            epoch: Of the step.
+            batch: Of that epoch.
             images: Names of the labelled images in it.
 
         Returns:
@@ -197,6 +200,6 @@ class ClipBatches:
         if self._sampler is not None and (not terms or not set(terms) <= set(_OF_IMAGES_ALONE)):
             found['frames'] = [
                 self._frames.describe((draw.frame - draw.gap, draw.frame, draw.frame + draw.gap))
-                for draw in self._sampler.joint_batch(batch)
+                for draw in self._sampler.joint_batch(epoch, batch)
             ]
         return found

@@ -15,7 +15,6 @@ from vidseg_training.config import TrainConfig
 _BLUR_SIGMAS: Final = (0.15, 1.3)
 """Least and largest blur, px (official code of Zhu et al., CVPR 2019)."""
 
-
 _GREY: Final = (0.299, 0.587, 0.114)
 """Share of red, green and blue in the brightness of a colour (ITU-R BT.601)."""
 
@@ -154,7 +153,8 @@ def jitter_colors(
         (H, W, 3) uint8 RGB.
     """
     brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3)
-    # All three are linear, and so is one after the other: a matrix and an offset for each pixel.
+    # All three are linear, and so is one after the other: one matrix and offset for all pixels.
+    image = np.ascontiguousarray(image)
     mix = saturation * np.eye(3) + (1 - saturation) * np.array(_GREY)
     offset = np.full((3, 1), (1 - contrast) * brightness * np.mean(cv2.mean(image)[:3]))
     matrix = np.hstack([contrast * brightness * mix, offset])  # 3 4

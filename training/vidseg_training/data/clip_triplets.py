@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from vidseg_ros.core.errors import ParameterError
 from vidseg_ros.core.motion import dis_flow, occlusion
@@ -83,13 +83,8 @@ class TripletDraw(NamedTuple):
     """k, in frames."""
 
 
-class TripletSampler(Sampler[TripletDraw]):
-    """The triplets of one epoch, from a given batch on.
-
-    Attributes:
-        epoch: The epoch that the next iteration draws.
-        first_batch: Batches to leave out at the start of that iteration (resume).
-    """
+class TripletSampler:
+    """The triplets of each epoch."""
 
     def __init__(
         self,
@@ -118,28 +113,26 @@ class TripletSampler(Sampler[TripletDraw]):
             raise ParameterError(msg)
         self._gaps, self._batches, self._config = gaps, batches, config
         self.share = config.consistency.batch // processes
-        self.epoch = 0
-        self.first_batch = 0
 
     def __len__(self) -> int:
         """Return the number of triplets of a whole epoch in this process."""
         return self._batches * self.share
 
-    def __iter__(self) -> Iterator[TripletDraw]:
-        """Yield the triplets of this process."""
-        for batch in range(self.first_batch, self._batches):
-            draws = self.joint_batch(batch)
+    def samples(self, epoch: int, first_batch: int = 0) -> Iterator[TripletDraw]:
+        """Yield the triplets of this process of an epoch, from a batch on."""
+        for batch in range(first_batch, self._batches):
+            draws = self.joint_batch(epoch, batch)
             yield from draws[self._process * self.share : (self._process + 1) * self.share]
 
-    def joint_batch(self, number: int) -> list[TripletDraw]:
-        """Return the triplets of one batch of the epoch, those of all processes."""
+    def joint_batch(self, epoch: int, number: int) -> list[TripletDraw]:
+        """Return the triplets of one batch of an epoch, those of all processes."""
         config = self._config
-        rng = np.random.default_rng((config.seed, self.epoch, number, _CHOICE))
+        rng = np.random.default_rng((config.seed, epoch, number, _CHOICE))
         draws = []
         for clip in range(config.consistency.batch):
             frame, gaps = self._gaps[int(rng.integers(len(self._gaps)))]
             position = number * config.consistency.batch + clip
-            draws.append(TripletDraw(self.epoch, position, frame, int(rng.choice(gaps))))
+            draws.append(TripletDraw(epoch, position, frame, int(rng.choice(gaps))))
         return draws
 
 

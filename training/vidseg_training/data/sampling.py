@@ -22,6 +22,8 @@ from vidseg_training.data.class_uniform import Centroid, draw_epoch, leave_boost
 from vidseg_training.interruption import leave_to_parent
 
 _Batch = TypeVar('_Batch')
+_Drawn = TypeVar('_Drawn')
+_Drawn_co = TypeVar('_Drawn_co', covariant=True)
 
 
 class LabelledImages(Protocol):
@@ -67,13 +69,8 @@ class Draw(NamedTuple):
     """Row and column that the crop must contain, pixels of the image; None: anywhere."""
 
 
-class EpochSampler(Sampler[Draw]):
-    """The shuffled samples of one epoch, from a given batch on.
-
-    Attributes:
-        epoch: The epoch that the next iteration draws.
-        first_batch: Batches to leave out at the start of that iteration (resume).
-    """
+class EpochSampler:
+    """The shuffled samples of each epoch."""
 
     def __init__(
         self,
@@ -96,18 +93,12 @@ class EpochSampler(Sampler[Draw]):
         self._size, self._config, self._centroids = size, config, centroids or []
         self._process, self._processes = part
         self._real = real
-        self.epoch = 0
-        self.first_batch = 0
 
     def __len__(self) -> int:
         """Return the number of samples of a whole epoch, of all processes."""
         return self._size // self._config.batch_size * self._config.batch_size
 
-    def __iter__(self) -> Iterator[Draw]:
-        """Yield the samples of this process."""
-        return self.samples(self.epoch, self.first_batch)
-
-    def samples(self, epoch: int, first_batch: int) -> Iterator[Draw]:
+    def samples(self, epoch: int, first_batch: int = 0) -> Iterator[Draw]:
         """Yield the samples of this process of an epoch, from a batch on."""
         batch = self._config.batch_size
         share = batch // self._processes
@@ -115,11 +106,6 @@ class EpochSampler(Sampler[Draw]):
         for start in range(first_batch * batch, len(self), batch):
             first = start + self._process * share
             yield from drawn[first : first + share]
-
-    @property
-    def batch_size(self) -> int:
-        """Samples of a batch, of all processes."""
-        return self._config.batch_size
 
     def joint_batch(self, epoch: int, number: int) -> list[Draw]:
         """Return the samples of one batch of an epoch, those of all processes."""
@@ -143,24 +129,33 @@ class EpochSampler(Sampler[Draw]):
         ]
 
 
-class RestOfRun(Sampler[Draw]):
-    """The samples of one epoch after the other, so that who loads them need not wait between."""
+class DrawsEpochs(Protocol[_Drawn_co]):
+    """A sampler whose epochs depend on nothing but their number."""
 
-    def __init__(self, of_epoch: EpochSampler, epochs: int) -> None:
-        """Sample from the epoch and batch at which ``of_epoch`` then stands up to ``epochs``."""
-        self._of_epoch, self._epochs = of_epoch, epochs
+    def samples(self, epoch: int, first_batch: int) -> Iterator[_Drawn_co]:
+        """Yield the samples of this process of an epoch, from a batch on."""
+        ...
 
-    def __len__(self) -> int:
-        """Return the number of samples that are left, of all processes."""
-        sampler = self._of_epoch
-        behind = sampler.first_batch * sampler.batch_size
-        return (self._epochs - sampler.epoch) * len(sampler) - behind
 
-    def __iter__(self) -> Iterator[Draw]:
+class RestOfRun(Sampler[_Drawn]):
+    """One epoch after the other, so that whoever loads the samples need not wait between.
+
+    Attributes:
+        epoch: The epoch with which the next iteration begins.
+        first_batch: Batches of it to leave out (resume).
+    """
+
+    def __init__(self, sampler: DrawsEpochs[_Drawn], epochs: int) -> None:
+        """Sample up to, and without, an epoch."""
+        self._sampler, self._epochs = sampler, epochs
+        self.epoch = self.first_batch = 0
+
+    def __iter__(self) -> Iterator[_Drawn]:
         """Yield the samples of this process."""
-        first, first_batch = self._of_epoch.epoch, self._of_epoch.first_batch
-        for epoch in range(first, self._epochs):
-            yield from self._of_epoch.samples(epoch, first_batch if epoch == first else 0)
+        first_batch = self.first_batch
+        for epoch in range(self.epoch, self._epochs):
+            yield from self._sampler.samples(epoch, first_batch)
+            first_batch = 0
 
 
 class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
