@@ -62,8 +62,10 @@ def draw_precision(result: dict[str, Any]) -> Figure:
 
 def draw_steadiness(result: dict[str, Any]) -> Figure:
     """Return mIoU of the scored halves over flips, a dot for each seed and a big one for all."""
-    figure = Figure(figsize=(7, 3.6), layout='constrained')
+    figure = Figure(figsize=(8, 3.6), layout='constrained')
     axes = figure.subplots()
+    colours = mpl.colormaps['tab20'].colors  # type: ignore[attr-defined]  # a listed one has them
+    colours = colours[::2] + colours[1::2]  # strong ones first
     for number, (name, by_seed) in enumerate(result['runs'].items()):
         points = [
             (fmean(half['flips_per_s'] for half in halves), 100 * fmean(h['miou'] for h in halves))
@@ -71,13 +73,15 @@ def draw_steadiness(result: dict[str, Any]) -> Figure:
         ]
         flips, mious = zip(*points, strict=True)
         marker = 'X' if name.startswith('baseline,') else 'o'
-        colour = f'C{number}'
+        colour = colours[number % len(colours)]
         axes.scatter(flips, mious, s=12, marker=marker, color=colour, alpha=0.5)
         axes.scatter(fmean(flips), fmean(mious), s=80, marker=marker, color=colour, label=name)
     axes.set_xlabel('flips/s (left is steadier)')
     axes.set_ylabel('mIoU on the clip, %')
     axes.set_title(
-        f'CompactNet on CamVid, {result["date"]}; crosses: done after the network', fontsize=9
+        f'CompactNet on CamVid, {result["date"]}; crosses: done after the network',
+        fontsize=9,
+        loc='left',
     )
     axes.legend(frameon=False, loc='upper left', bbox_to_anchor=(1, 1), fontsize=8)
     axes.grid(alpha=0.3)
