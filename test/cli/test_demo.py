@@ -13,6 +13,7 @@ from vidseg_ros.bag_io import BagReader, BagWriter
 from vidseg_ros.cli import demo
 from vidseg_ros.core.errors import EngineError, ModelError, OutputError, SourceError
 from vidseg_ros.core.labels import STREET
+from vidseg_ros.core.resources import find_model
 from vidseg_ros.core.street import StreetClip
 from vidseg_ros.evaluation.results_folder import MARKER
 from vidseg_ros.evaluation.sources import open_source
@@ -33,10 +34,10 @@ def run(*arguments: str, out: Path, model: Path) -> int:
 
 
 def test_the_street_goes_through_the_live_node_and_leaves_everything(
-    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / 'out'
-    assert run('--seconds', '0.4', '--seed', '5', out=out, model=tiny_model) == 0
+    assert run('--seconds', '0.4', '--seed', '5', out=out, model=find_model('street')) == 0
     assert sorted(path.name for path in out.iterdir()) == [
         '.vidseg',
         'contact_sheet.png',
@@ -55,10 +56,20 @@ def test_the_street_goes_through_the_live_node_and_leaves_everything(
     assert found['frames']['seen'] == 6
     assert found['latency']['end_to_end']['count'] == found['frames']['segmented'] > 0
     assert found['scores']['frames'] == found['frames']['segmented']
+    assert found['scores']['miou'] > 0.5
     check_video(out)
     printed = capsys.readouterr().out
     for text in ('Making a street drive of 0.4 s', 'frames', 'p99', 'mean', 'look at'):
         assert text in printed
+
+
+def test_a_model_of_other_classes_is_not_scored_on_the_street(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / 'out'
+    assert run('--seconds', '0.2', out=out, model=tiny_model) == 0
+    assert summary(out)['scores'] is None
+    assert 'Not scored: tiny has other classes than the street' in capsys.readouterr().out
 
 
 def check_video(out: Path) -> None:

@@ -105,17 +105,16 @@ def test_boosted_classes_are_drawn_from_coarse_images(cityscapes: Path, tmp_path
     )
     images = open_dataset(config, 'train')
     run = Run(config, CompactNet(19), TrainingSet(images), tmp_path / 'run')
-    draws = list(run._sampler)
+    draws = list(run._sampler.samples(0))
     # six fine images, two crops each of road, bicycle and person; bicycles are in seven images
     assert (len(images), len(draws), run.batches) == (7, 6, 2)
     found: dict[int, set[int]] = {}
     for epoch in range(20):
-        run._sampler.epoch = epoch
-        for draw in run._sampler:
+        for draw in run._sampler.samples(epoch):
             assert draw.contain is not None
             found.setdefault(images[draw.image][1][draw.contain], set()).add(draw.image)
-    run._sampler.epoch = 39  # the last epochs are not class-uniform, and so fine alone
-    assert {draw.image for draw in run._sampler} == set(range(6))
+    # the last epochs are not class-uniform, and so fine alone
+    assert {draw.image for draw in run._sampler.samples(39)} == set(range(6))
     assert found == {0: set(range(6)), 18: set(range(7)), 11: set(range(6))}
     with pytest.raises(ParameterError, match='boost_classes: tram not among road, sidewalk'):
         Run(

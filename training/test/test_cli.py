@@ -142,7 +142,7 @@ def test_network_and_model_file_have_the_same_score(
     options = ['--dataset', 'camvid', '--data', str(camvid_folder), '--out', str(masks)]
     assert main(['masks', *options]) == 0
     assert f'vidseg evaluate {camvid_folder / "test"} --labels' in capsys.readouterr().out
-    assert float(mean[1]) > 5
+    assert float(mean[1]) > 3, 'more than one class, each by chance'
     for labels, void in ((annotated, ['--void', '11']), (masks, [])):
         out = tmp_path / f'scores_{labels.name}'
         sources = [str(camvid_folder / 'test'), '--labels', str(labels), *void]

@@ -77,7 +77,13 @@ def main(argv: Sequence[str]) -> int:
     if not own:
         console.print(f'Making a street drive of {args.seconds:g} s, seed {args.seed}')
         _record_street(args.out, args.seconds, args.seed)
-        path, topic, exact = args.out / STREET_BAG, _IMAGE_TOPIC, args.out / LABELS
+        path, topic = args.out / STREET_BAG, _IMAGE_TOPIC
+        if model.card.labels.names == STREET.names:
+            exact = args.out / LABELS
+        else:
+            console.print(
+                f'Not scored: {escape(model.card.name)} has other classes than the street'
+            )
     with open_source(path, topic=topic) as source:
         console.print(f'Playing {escape(source.name)} through a node, at recorded rate')
         summary = _play(replay_live, source, exact, model, args.out)
