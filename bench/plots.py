@@ -64,8 +64,6 @@ def draw_steadiness(result: dict[str, Any]) -> Figure:
     """Return mIoU of the scored halves over flips, a dot for each seed and a big one for all."""
     figure = Figure(figsize=(8, 3.6), layout='constrained')
     axes = figure.subplots()
-    colours = mpl.colormaps['tab20'].colors  # type: ignore[attr-defined]  # a listed one has them
-    colours = colours[::2] + colours[1::2]  # strong ones first
     for number, (name, by_seed) in enumerate(result['runs'].items()):
         points = [
             (fmean(half['flips_per_s'] for half in halves), 100 * fmean(h['miou'] for h in halves))
@@ -73,7 +71,7 @@ def draw_steadiness(result: dict[str, Any]) -> Figure:
         ]
         flips, mious = zip(*points, strict=True)
         marker = 'X' if name.startswith('baseline,') else 'o'
-        colour = colours[number % len(colours)]
+        colour = mpl.colormaps['tab20'](2 * number % 20 + number // 10)  # strong ones first
         axes.scatter(flips, mious, s=12, marker=marker, color=colour, alpha=0.5)
         axes.scatter(fmean(flips), fmean(mious), s=80, marker=marker, color=colour, label=name)
     axes.set_xlabel('flips/s (left is steadier)')

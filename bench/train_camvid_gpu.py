@@ -9,8 +9,8 @@ Usage::
         --learning-rate 3e-3 --weight-decay 0.02 --color-jitter 0.4 --scale-range 0.6 2.0 \
         --rotation 5 --ema-decay 0.999 --warmup-steps 300 --clip-norm 5 --checkpoint-steps 1000
 
-With the recipes' own batches of 8 a GPU mostly waits for the host; an H200 does 20 of these steps
-of 48 crops a second (docs/models.md), so 800 epochs of one recipe are six minutes.
+An H200 does 20 of these steps of 48 crops a second with the small network (docs/models.md), so 800
+epochs of it are six minutes.
 
 Where no command may run for long, call it again and again until it exits with 0: a run that was
 stopped goes on exactly from its last checkpoint. OUT gets a folder for each recipe, and for a

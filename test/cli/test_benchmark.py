@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from vidseg_ros.cli import benchmark
@@ -68,6 +70,26 @@ def test_tensorrt_has_more_rows(
         assert row in text
     assert '1 x 12x16' in text
     assert fake_gpu.builds == 1
+
+
+def test_labels_with_foreign_ids_are_told_or_refused(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ('images', 'labels'):
+        (tmp_path / folder).mkdir()
+    cv2.imwrite(str(tmp_path / 'images' / '0.png'), np.zeros((12, 16, 3), np.uint8))
+    ids = np.zeros((12, 16), np.uint8)
+    options = ['--engine', 'onnxruntime', '--seconds', '0.001', '--size', '12x16']
+    options += ['--check', str(tmp_path / 'images'), '--labels', str(tmp_path / 'labels')]
+    ids[0, :5] = 3
+    cv2.imwrite(str(tmp_path / 'labels' / '0.png'), ids)
+    assert main(['benchmark', str(tiny_model), *options]) == 0
+    note = 'vidseg: id 3 of the labels has no class: 5 pixels are taken as void'
+    assert note in capsys.readouterr().err
+    ids[1, :5] = 4
+    cv2.imwrite(str(tmp_path / 'labels' / '0.png'), ids)
+    assert main(['benchmark', str(tiny_model), *options]) == 2
+    assert 'have ids without a class: 3, 4' in capsys.readouterr().err
 
 
 def test_other_engines_stand_beside_it(

@@ -85,9 +85,8 @@ def test_the_last_epoch_is_scored_in_any_case(
     config = replace(small_config, epochs=epochs, validate_epochs=every)
     run(config, tmp_path / 'whole')
     train, val = TrainingSet(open_dataset(config, 'train')), open_dataset(config, 'val')
-    for _ in range(
-        3 * epochs
-    ):  # the checkpoint stands one or two steps before the last one, or at it
+    # The checkpoint stands at the step before the last one, or at it.
+    for _ in range(3 * epochs):
         part = Run(config, initial_network(config, CAMVID), train, tmp_path / 'parts', val)
         list(islice(part.steps(), 3))
     logs = [(tmp_path / name / 'log.jsonl').read_text('utf-8') for name in ('whole', 'parts')]
