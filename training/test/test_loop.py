@@ -197,13 +197,14 @@ def test_the_averaged_weights_ship_and_survive_a_resume(
         torch.testing.assert_close(whole[name], value, msg=name)
 
 
-def test_the_auxiliary_head_counts_with_its_weight(
-    small_config: TrainConfig, tmp_path: Path
+@pytest.mark.parametrize('term', ['auxiliary_weight', 'lovasz_weight'])
+def test_a_part_of_the_loss_counts_with_its_weight(
+    term: str, small_config: TrainConfig, tmp_path: Path
 ) -> None:
-    """The first step's loss is main + weight x auxiliary: linear in the weight."""
+    """The first step's loss is main + weight x part: linear in the weight."""
     first = {}
     for weight in (0.0, 0.4, 0.8):
-        config = replace(small_config, network='dual_resolution_small', auxiliary_weight=weight)
+        config = replace(small_config, network='dual_resolution_small', **{term: weight})
         folder = tmp_path / str(weight)
         folder.mkdir()
         train = TrainingSet(open_dataset(config, 'train'))

@@ -1,11 +1,14 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
+from vidseg_training.config import TrainConfig
 from vidseg_training.distillation import distillation_loss
-from vidseg_training.losses import segmentation_loss
+from vidseg_training.losses import segmentation_loss, ships_unweighted
 from vidseg_training.relaxation import boundary_cross_entropy, relaxed_cross_entropy
 
 
@@ -79,3 +82,11 @@ def test_the_phases_differ_at_a_boundary(*, relaxed: bool | None, share: float) 
     wrong = F.softplus(torch.tensor(1.0))
     value = segmentation_loss(logits, labels, None, relaxed=relaxed)
     torch.testing.assert_close(value, wrong * share)
+
+
+def test_class_weights_are_taken_out_only_where_they_are_all_that_was_learned() -> None:
+    """What the Lovász loss says of a class has no weight."""
+    config = TrainConfig(name='x', network='compact', dataset='camvid')
+    assert ships_unweighted(config)
+    assert not ships_unweighted(replace(config, lovasz_weight=1.0))
+    assert not ships_unweighted(replace(config, class_weight_offset=None))

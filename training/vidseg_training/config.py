@@ -33,6 +33,7 @@ _RANGES: Final[tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]] =
     (
         (
             'auxiliary_weight',
+            'lovasz_weight',
             'momentum',
             'poly_power',
             'restart_power',
@@ -50,6 +51,7 @@ _RANGES: Final[tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]] =
             'color_jitter',
             'night',
             'relaxed_share',
+            'class_mix',
             'class_uniform',
             'class_uniform_share',
             'propagated_share',
@@ -173,11 +175,17 @@ class TrainConfig:
     Without a teacher the export takes them out of the logits again."""
     auxiliary_weight: float = 0.4
     """Weight of the loss of a network's auxiliary head, if it has one (Zhao et al., CVPR 2017)."""
+    lovasz_weight: float = 0.0
+    """Weight of the Lovász-softmax loss beside the cross-entropy (see `vidseg_training.lovasz`);
+    0: none."""
     relaxed_share: float = 0.0
     """Share of the epochs, from the first, with boundary label relaxation; the others count
     boundaries twice (see `vidseg_training.relaxation`). 0: plain cross-entropy throughout."""
     strict_classes: tuple[str, ...] = ()
     """Names of thin classes whose pixels are never relaxed."""
+    class_mix: float = 0.0
+    """Share of crops into which half of the classes of another crop are pasted
+    (see `vidseg_training.data.class_mix`); 0: none."""
     class_uniform: float = 0.0
     """Share of an epoch's crops that are drawn class-uniformly
     (see `vidseg_training.data.class_uniform`); 0: none."""

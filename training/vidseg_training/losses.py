@@ -15,6 +15,7 @@ from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.label_statistics import class_weights
 from vidseg_training.data.sampling import LabelledImages
+from vidseg_training.lovasz import lovasz_softmax_loss
 from vidseg_training.networks.base import SegmentationNetwork
 from vidseg_training.processes import joint_mean
 from vidseg_training.relaxation import (
@@ -83,11 +84,11 @@ def class_ids(setting: str, wanted: Sequence[str], names: Sequence[str]) -> list
 def ships_unweighted(config: TrainConfig) -> bool:
     """Return whether a run has class weights that are taken out of the network that ships.
 
-    What a teacher says is not weighted, so with one there is nothing exact to take out;
-    docs/models.md has what validation says.
+    What a teacher says is not weighted, nor is the Lovász loss, so with one of them there is
+    nothing exact to take out; docs/models.md has what validation says of the teacher.
     """
-    taught = config.teacher is not None or config.distillation.pixel
-    return config.class_weight_offset is not None and not taught
+    unweighted = config.teacher or config.distillation.pixel or config.lovasz_weight
+    return config.class_weight_offset is not None and not unweighted
 
 
 def without_class_weights(
@@ -159,7 +160,7 @@ class LabelLoss:
             epoch: Epoch from 0: relaxation ends with its share of them.
 
         Returns:
-            Scalar: main loss and weighted auxiliary losses.
+            Scalar: main loss, weighted auxiliary losses and the weighted Lovász loss.
         """
         if self._shown is not None:
             self._shown.watch(labels)
@@ -177,4 +178,7 @@ class LabelLoss:
         )
         for other in auxiliary:
             main = main + self._config.auxiliary_weight * other
+        if self._config.lovasz_weight:
+            lovasz = lovasz_softmax_loss(outputs[0][: len(labels)], labels)
+            main = main + self._config.lovasz_weight * lovasz
         return main

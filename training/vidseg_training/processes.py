@@ -118,6 +118,24 @@ def joint_sum(values: Tensor) -> Tensor:
     return total
 
 
+def join_batches(values: Tensor) -> Tensor:
+    """Return what all processes have, one after the other, with a gradient; see `joint_sum`.
+
+    Args:
+        values: (B, ...) float, of the same shape in all processes.
+
+    Returns:
+        (processes * B, ...) float, the same in all processes.
+    """
+    processes = process_count()
+    if processes == 1:
+        return values
+    before = process_index() * len(values)
+    after = (processes - 1 - process_index()) * len(values)
+    nothing = [values.new_zeros(count, *values.shape[1:]) for count in (before, after)]
+    return joint_sum(torch.cat((nothing[0], values, nothing[1])))
+
+
 class JointBatchNorm(nn.BatchNorm2d):
     """Batch norm over the joint batch on any device; torch's own works on GPUs only.
 

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from vidseg_ros.core.labels import LabelSet
 from vidseg_training.config import TrainConfig
 from vidseg_training.data.augment import augment, picture_extent, Sample, SoftLabels
+from vidseg_training.data.class_mix import paste_classes
 from vidseg_training.data.class_uniform import Centroid, draw_epoch, leave_boosted
 from vidseg_training.interruption import leave_to_parent
 
@@ -178,13 +179,11 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
         # Of the crops anywhere an epoch has one an image, of the class-uniform ones several.
         number = draw.image if draw.contain is None else len(self._images) + draw.position
         rng = np.random.default_rng((self._config.seed, draw.epoch, number))
-        image_index = image_of(draw, self._config, self._real)
-        image, labels = self._images[image_index]
-        soft = None if self._soft is None else self._soft[image_index]
-        if soft is None and self._asks_anew:
-            soft = picture_extent(labels)
-        sample = Sample(image, labels, soft)
-        image, labels, soft = augment(sample, self._config, rng, draw.contain)
+        sample = self._crop(image_of(draw, self._config, self._real), rng, draw.contain)
+        if self._config.class_mix and rng.random() < self._config.class_mix:
+            other = rng.integers(self._real or len(self._images))
+            sample = paste_classes(sample, self._crop(int(other), rng), rng)
+        image, labels, soft = sample
         if soft is None:
             soft = np.zeros((*labels.shape, 0), np.uint8)
         return (
@@ -192,6 +191,16 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
             torch.from_numpy(labels),
             torch.from_numpy(soft).permute(2, 0, 1),  # C h w
         )
+
+    def _crop(
+        self, index: int, rng: np.random.Generator, contain: tuple[int, int] | None = None
+    ) -> Sample:
+        """Return an augmented crop of an image; ``contain`` as in `Draw`."""
+        image, labels = self._images[index]
+        soft = None if self._soft is None else self._soft[index]
+        if soft is None and self._asks_anew:
+            soft = picture_extent(labels)
+        return augment(Sample(image, labels, soft), self._config, rng, contain)
 
 
 def image_of(draw: Draw, config: TrainConfig, real: int | None) -> int:
