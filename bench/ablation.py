@@ -8,10 +8,10 @@ Usage::
 
 CompactNet (0.34 M parameters) from random weights on CamVid train, images halved to 240x180,
 network input 240x176, crops of 192x144; scored on CamVid test at 480x360, last epoch, 11 classes,
-one scale, no flip. Each row changes the baseline in one thing, the last in all of them; every row
-has the same seeds. A run takes less than ten minutes of CPU time. First all rows with the first
-seed, then with the second: the table grows from run to run. A killed run goes on where it stood,
-and what the result file has is not done again.
+one scale, no flip. Each row changes the baseline in one thing, one row in all things above it;
+every row has the same seeds. A run takes less than ten minutes of CPU time. First all rows with
+the first seed, then with the second: the table grows from run to run. A killed run goes on where
+it stood, and what the result file has is not done again.
 """
 
 import argparse
@@ -50,6 +50,8 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
     BASELINE: {},
     **{f'+ {name}': change for name, change in INGREDIENTS.items()},
     'all of them': {key: value for part in INGREDIENTS.values() for key, value in part.items()},
+    '+ Lovász loss': {'lovasz_weight': 1.0},
+    '+ mixed classes': {'class_mix': 0.5},
 }
 
 SCRIPT: Final = 'bench/ablation.py'

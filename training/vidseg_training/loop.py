@@ -31,13 +31,14 @@ from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.lessons import ClipBatches, Lessons, NO_LESSONS
 from vidseg_training.consistency.objective import ConsistencyObjective
 from vidseg_training.data.clip_triplets import Triplets
-from vidseg_training.data.label_statistics import crop_centroids, trained_images
+from vidseg_training.data.label_statistics import crop_centroids
 from vidseg_training.data.sampling import (
     build_loader,
     EpochSampler,
     image_of,
     LabelledImages,
     RestOfRun,
+    trained_images,
     TrainingSet,
 )
 from vidseg_training.distillation import distillation_loss

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 import pytest
 import torch
 
@@ -10,6 +11,7 @@ from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.data.augment import Sample
 from vidseg_training.data.class_mix import paste_classes
+from vidseg_training.data.image_pairs import ImagePairs
 from vidseg_training.data.sampling import AugmentedImages, Draw, TrainingSet
 
 
@@ -51,3 +53,27 @@ def test_a_share_of_the_crops_is_mixed_and_the_others_stay(small_config: TrainCo
     for draw, is_mixed in zip(draws, changed, strict=True):
         expected = always if is_mixed else plain
         torch.testing.assert_close(half[draw][:2], expected[draw][:2], rtol=0, atol=0)
+
+
+def test_carried_and_boosted_images_give_nothing(small_config: TrainConfig) -> None:
+    """Their labels are less sure, and no crop anywhere in them is drawn otherwise either."""
+    images = open_dataset(small_config, 'train')
+    assert isinstance(images, ImagePairs)
+    always = replace(small_config, class_mix=1.0)
+    seen: list[int] = []
+
+    class Watched(ImagePairs):
+        def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+            seen.append(index)
+            return super().__getitem__(index)
+
+    images.__class__ = Watched
+    draws = [Draw(epoch, 0, 3) for epoch in range(20)]
+    carried = AugmentedImages(TrainingSet(images, real=2), always)
+    images.boost_from = 1
+    boosted = AugmentedImages(TrainingSet(images), always)
+    for mixed, donors in ((carried, {0, 1}), (boosted, {0})):
+        seen.clear()
+        for draw in draws:
+            mixed[draw]
+        assert set(seen[1::2]) == donors

@@ -26,7 +26,7 @@ from vidseg_ros.core.errors import SourceError
 from vidseg_ros.core.labels import IGNORE_ID
 from vidseg_training.data.class_uniform import Centroid, class_centroids, leave_boosted
 from vidseg_training.data.image_pairs import ImagePairs
-from vidseg_training.data.sampling import LabelledImages
+from vidseg_training.data.sampling import LabelledImages, trained_images
 from vidseg_training.data.street import Street
 from vidseg_training.processes import process_index
 
@@ -34,11 +34,6 @@ _logger = logging.getLogger(__name__)
 
 COUNTS: Final = 'class_counts.npz'
 CENTROIDS: Final = 'class_centroids.npz'
-
-
-def trained_images(images: LabelledImages) -> int:
-    """Return how many images, from the first, are drawn anywhere; see `ImagePairs.boost_from`."""
-    return images.boost_from if isinstance(images, ImagePairs) else len(images)
 
 
 def warn_of_absent(images: LabelledImages, counts: Sequence[int]) -> None:

@@ -20,6 +20,7 @@ from vidseg_training.config import TrainConfig
 from vidseg_training.data.augment import augment, picture_extent, Sample, SoftLabels
 from vidseg_training.data.class_mix import paste_classes
 from vidseg_training.data.class_uniform import Centroid, draw_epoch, leave_boosted
+from vidseg_training.data.image_pairs import ImagePairs
 from vidseg_training.interruption import leave_to_parent
 
 _Batch = TypeVar('_Batch')
@@ -44,6 +45,11 @@ class LabelledImages(Protocol):
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return image (H, W, 3) uint8 RGB and labels (H, W) uint8, void as 255."""
         ...
+
+
+def trained_images(images: LabelledImages) -> int:
+    """Return how many images, from the first, are drawn anywhere; see `ImagePairs.boost_from`."""
+    return images.boost_from if isinstance(images, ImagePairs) else len(images)
 
 
 class TrainingSet(NamedTuple):
@@ -165,6 +171,7 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
     def __init__(self, train: TrainingSet, config: TrainConfig) -> None:
         """Wrap ``train``."""
         self._images, self._soft, self._real = train
+        self._labelled = self._real or trained_images(self._images)
         self._config = config
         self._asks_anew = bool(config.distillation.teacher) and not config.distillation.cache
 
@@ -181,8 +188,8 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
         rng = np.random.default_rng((self._config.seed, draw.epoch, number))
         sample = self._crop(image_of(draw, self._config, self._real), rng, draw.contain)
         if self._config.class_mix and rng.random() < self._config.class_mix:
-            other = rng.integers(self._real or len(self._images))
-            sample = paste_classes(sample, self._crop(int(other), rng), rng)
+            other = self._crop(int(rng.integers(self._labelled)), rng)
+            sample = paste_classes(sample, other, rng)
         image, labels, soft = sample
         if soft is None:
             soft = np.zeros((*labels.shape, 0), np.uint8)

@@ -20,6 +20,7 @@ RECIPES: Final[dict[str, Callable[[], TrainConfig]]] = {
         camvid.camvid_fddwnet,
         camvid.camvid_fddwnet_fast,
         camvid.camvid_fddwnet_large,
+        camvid.camvid_from_scratch,
         camvid.camvid_full_dual_resolution,
         camvid.camvid_full_pspnet_mobilenet_v2,
         camvid.camvid_full_transfer,

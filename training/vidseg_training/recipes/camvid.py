@@ -55,6 +55,38 @@ def camvid_dual_resolution_small() -> TrainConfig:
     )
 
 
+def camvid_from_scratch() -> TrainConfig:
+    """DualResolutionNet below 1 M parameters from random weights, for its best accuracy.
+
+    Train and val images, enlarged to 640x480, at which it still costs less than its peers at
+    480x360; the Lovász loss in the place of class weights, mixed classes, averaged weights.
+
+    Command::
+
+        vidseg-train fit camvid_from_scratch --data DATA/camvid
+
+    Result: 63.8 mIoU on CamVid test after 180 epochs with small crops, 230 of this recipe and 14
+    with large crops, docs/models.md; not run to its end here. Published at its size: see
+    `camvid_dual_resolution_small`.
+    """
+    return replace(
+        camvid_dual_resolution_small(),
+        name='camvid_from_scratch',
+        train_split='trainval',
+        input_size=(480, 640),
+        scale_range=(0.75, 2.25),
+        color_jitter=0.4,
+        learning_rate=2e-3,
+        warmup_steps=200,
+        weight_decay=0.02,
+        precision='bf16-mixed',
+        class_weight_offset=None,
+        lovasz_weight=1.0,
+        class_mix=0.5,
+        ema_decay=0.999,
+    )
+
+
 def camvid_fddwnet() -> TrainConfig:
     """FDDWNet from Cityscapes weights to CamVid's 11 classes.
 
