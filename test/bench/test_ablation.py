@@ -33,6 +33,8 @@ def test_each_row_changes_the_baseline_in_its_ingredient_only(ablation: ModuleTy
             *('class_uniform', 'class_uniform_tile', 'relaxed_share', 'strict_classes'),
             *('ema_decay', 'scale_range', 'color_jitter'),
         },
+        '+ Lovász loss': {'lovasz_weight'},
+        '+ mixed classes': {'class_mix'},
     }
 
 
