@@ -58,8 +58,8 @@ def camvid_dual_resolution_small() -> TrainConfig:
 def camvid_from_scratch() -> TrainConfig:
     """DualResolutionNet below 1 M parameters from random weights, for its best accuracy.
 
-    Train and val images, enlarged to 640x480, at which it still costs less than its peers at
-    480x360; the Lovász loss in the place of class weights, mixed classes, averaged weights.
+    Train and val images, enlarged to 640x480, where thin things are wider; the Lovász loss in the
+    place of class weights, mixed classes, averaged weights.
 
     Command::
 
