@@ -55,6 +55,8 @@ def test_an_auxiliary_weight_below_zero_is_refused(small_config: TrainConfig) ->
         ('weight_decay', inf, 'weight_decay must be a finite number, not inf'),
         ('color_jitter', 3.0, 'color_jitter is a share from 0 to 1, not 3.0'),
         ('color_jitter', -0.1, 'color_jitter is a share from 0 to 1, not -0.1'),
+        ('hue_jitter', 18.0, 'hue_jitter is a share from 0 to 1, not 18.0'),
+        ('loss_stride', 0, 'loss_stride must be above zero, not 0'),
         ('teacher_height', 3, 'teacher_height must be 8 pixels or more, not 3'),
         ('seed', -1, 'seed must be from 0 to 4294967295, not -1'),
         ('seed', 2**32, 'seed must be from 0 to 4294967295, not 4294967296'),
@@ -65,6 +67,11 @@ def test_values_out_of_range_are_named(
 ) -> None:
     with pytest.raises(ParameterError, match=f'^{re.escape(said)}$'):
         replace(small_config, **{field: value})
+
+
+def test_relaxation_needs_every_label(small_config: TrainConfig) -> None:
+    with pytest.raises(ParameterError, match='leave loss_stride at 1'):
+        replace(small_config, relaxed_share=0.5, loss_stride=2)
 
 
 def test_values_at_the_end_of_a_range_are_taken(small_config: TrainConfig) -> None:

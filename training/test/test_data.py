@@ -16,8 +16,6 @@ from vidseg_training.config import TrainConfig
 from vidseg_training.consistency.settings import DistillationConfig
 from vidseg_training.data.augment import (
     augment,
-    darken,
-    jitter_colors,
     picture_extent,
     resize_and_crop,
     rotate,
@@ -135,41 +133,6 @@ def test_small_images_are_padded_with_ignore(small_config: TrainConfig) -> None:
     assert (ids[:8, :8] == 0).all()
     assert (ids == 255).sum() == 32 * 48 - 64
     assert padded[8:].max() == 0
-
-
-def test_jitter_of_zero_changes_nothing_and_of_one_quarter_stays_in_range() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
-    unchanged = jitter_colors(image, 0.0, np.random.default_rng(1))
-    assert np.abs(unchanged.astype(int) - image).max() <= 1
-    changed = jitter_colors(image, 0.25, np.random.default_rng(1))
-    assert changed.dtype == np.uint8
-    assert (changed != image).mean() > 0.5
-
-
-def test_jitter_is_brightness_then_contrast_then_saturation() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (50, 70, 3)).astype(np.uint8)
-    image[..., 0] //= 4
-    image[..., 2] = image[..., 2] // 2 + 127  # not grey, so that the order shows
-    for seed, strength in enumerate([0.4] * 6 + [1.0] * 6):
-        low, high = 1 - strength, 1 + strength
-        brightness, contrast, saturation = np.random.default_rng(seed).uniform(low, high, 3)
-        pixels = image * brightness
-        pixels = (pixels - pixels.mean()) * contrast + pixels.mean()
-        grey = (pixels * (0.299, 0.587, 0.114)).sum(axis=-1, keepdims=True)
-        expected = np.clip((pixels - grey) * saturation + grey, 0, 255)
-        jittered = jitter_colors(image, strength, np.random.default_rng(seed))
-        assert np.abs(jittered - expected).max() < 1
-        mirrored = jitter_colors(image[:, ::-1], strength, np.random.default_rng(seed))
-        np.testing.assert_array_equal(mirrored, jittered[:, ::-1])
-
-
-def test_darkness_leaves_light_on_the_road_only() -> None:
-    image = np.full((60, 80, 3), 200, np.uint8)
-    for seed in range(10):
-        dark = darken(image, np.random.default_rng(seed)).astype(int)
-        assert dark.shape == image.shape
-        assert dark.mean() < 0.6 * image.mean()
-        assert dark[36:54, 32:48].mean() > dark[:12].mean() + 5
 
 
 @pytest.mark.parametrize('degrees', [-30.0, 10.0])

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from vidseg_training.config import TrainConfig
+from vidseg_training.data import open_dataset
 from vidseg_training.distillation import distillation_loss
-from vidseg_training.losses import segmentation_loss, ships_unweighted
+from vidseg_training.losses import LabelLoss, Lattice, segmentation_loss, ships_unweighted
 from vidseg_training.relaxation import boundary_cross_entropy, relaxed_cross_entropy
 
 
@@ -82,6 +83,86 @@ def test_the_phases_differ_at_a_boundary(*, relaxed: bool | None, share: float) 
     wrong = F.softplus(torch.tensor(1.0))
     value = segmentation_loss(logits, labels, None, relaxed=relaxed)
     torch.testing.assert_close(value, wrong * share)
+
+
+@pytest.mark.parametrize('weighted', [False, True])
+@pytest.mark.parametrize('logits_size', [(6, 9), (5, 7), (24, 36)])
+def test_the_mean_over_all_lattices_is_the_loss_of_every_label(
+    logits_size: tuple[int, int], *, weighted: bool
+) -> None:
+    """Lattices with more void than others weigh less."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, *logits_size, generator=generator, dtype=torch.float64)
+    logits.requires_grad_()
+    labels = torch.randint(0, 3, (2, 24, 36), generator=generator)
+    labels[0, :7, 5:] = 255
+    weights = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64) if weighted else None
+    total, weight = torch.zeros(()), torch.zeros(())
+    for row in range(4):
+        for column in range(4):
+            lattice = Lattice(4, row, column)
+            kept = lattice.of_labels(labels)
+            counted = torch.ones(3) if weights is None else weights
+            share = counted[kept[kept != 255]].sum()
+            loss = segmentation_loss(logits, labels, weights, lattice=lattice)
+            total, weight = total + share * loss, weight + share
+    expected = segmentation_loss(logits, labels, weights)
+    torch.testing.assert_close(total / weight, expected)
+    gradients = [torch.autograd.grad(x, logits)[0] for x in (total / weight, expected)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_a_lattice_takes_sides_that_are_no_multiple_of_its_stride() -> None:
+    logits = torch.arange(35.0).view(1, 1, 5, 7).expand(1, 2, 5, 7)
+    lattice = Lattice(4, 1, 3)
+    labels = torch.arange(35).view(1, 5, 7)
+    torch.testing.assert_close(lattice.of_labels(labels), torch.tensor([[[10]]]))
+    every = F.interpolate(logits, size=(11, 14), mode='bilinear', align_corners=False)
+    torch.testing.assert_close(lattice.of_logits(logits, (11, 14)), every[..., 1::4, 3::4])
+
+
+def test_a_lattice_of_void_alone_gives_zero_with_a_gradient() -> None:
+    logits = torch.zeros(1, 2, 4, 4, requires_grad=True)
+    labels = torch.zeros(1, 4, 4, dtype=torch.long)
+    labels[:, ::2, ::2] = 255
+    loss = segmentation_loss(logits, labels, None, lattice=Lattice(2, 0, 0))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert logits.grad.abs().max() == 0
+
+
+def test_every_lattice_of_a_stride_is_drawn_and_a_step_draws_the_same_again() -> None:
+    torch.manual_seed(0)
+    drawn = [Lattice.draw(3) for _ in range(300)]
+    assert set(drawn) == {Lattice(3, row, column) for row in range(3) for column in range(3)}
+    assert max(drawn.count(lattice) for lattice in set(drawn)) < 60
+    torch.manual_seed(0)
+    assert [Lattice.draw(3) for _ in range(300)] == drawn
+
+
+def test_a_stride_of_the_loss_is_that_of_all_heads(small_config: TrainConfig) -> None:
+    """Labels off the lattice change nothing, those on it do; so in the main and auxiliary head."""
+    config = replace(small_config, loss_stride=4, class_weight_offset=None)
+    images = open_dataset(config, 'train')
+    loss = LabelLoss(config, images, torch.device('cpu'), steps=1)
+    generator = torch.Generator().manual_seed(0)
+    outputs = [torch.randn(2, 11, 32 // s, 48 // s, generator=generator) for s in (4, 8)]
+    labels = torch.randint(0, 11, (2, 32, 48), generator=generator)
+
+    def value(labels: torch.Tensor) -> float:
+        torch.manual_seed(7)
+        return loss(outputs, labels, 0).item()
+
+    torch.manual_seed(7)
+    lattice = Lattice.draw(4)
+    others = (labels + 1) % 11
+    others[:, lattice.row :: 4, lattice.column :: 4] = lattice.of_labels(labels)
+    assert value(others) == value(labels)
+    assert value((labels + 1) % 11) != value(labels)
+    main, auxiliary = (segmentation_loss(x, labels, None, lattice=lattice) for x in outputs)
+    expected = main + config.auxiliary_weight * auxiliary
+    assert value(labels) == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_class_weights_are_taken_out_only_where_they_are_all_that_was_learned() -> None:

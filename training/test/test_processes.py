@@ -74,8 +74,9 @@ def _records(folder: Path) -> list[dict[str, float]]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(('relaxed_share', 'loss_stride'), [(0.5, 1), (0.0, 2)])
 def test_two_processes_give_the_losses_of_one_on_the_joint_batch(
-    small_config: TrainConfig, tmp_path: Path
+    small_config: TrainConfig, tmp_path: Path, relaxed_share: float, loss_stride: int
 ) -> None:
     """Blocks of void in the images: each process has another number of pixels that count."""
     config = replace(
@@ -83,7 +84,8 @@ def test_two_processes_give_the_losses_of_one_on_the_joint_batch(
         learning_rate=1e-3,
         epochs=3,
         ema_decay=0.5,
-        relaxed_share=0.5,
+        relaxed_share=relaxed_share,
+        loss_stride=loss_stride,
         lovasz_weight=1.0,
         class_uniform=0.5,
         class_mix=0.5,

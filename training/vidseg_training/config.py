@@ -25,6 +25,7 @@ _RANGES: Final[tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]] =
             'distillation_weight',
             'unlabelled_step',
             'class_uniform_tile',
+            'loss_stride',
             'offset',
         ),
         lambda value: value > 0,
@@ -49,6 +50,7 @@ _RANGES: Final[tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]] =
         (
             'blur',
             'color_jitter',
+            'hue_jitter',
             'night',
             'relaxed_share',
             'class_mix',
@@ -138,6 +140,8 @@ class TrainConfig:
     """Random resize before the crop, drawn log-uniformly."""
     color_jitter: float = 0.25
     """Largest relative change of brightness, contrast and saturation."""
+    hue_jitter: float = 0.0
+    """Largest turn of the colours about grey, as a share of the whole circle; 0: none."""
     rotation: float = 0.0
     """Half of the images are turned by up to so many degrees, either way, before the crop; the
     corners that this opens are black and void. 0: none."""
@@ -178,6 +182,9 @@ class TrainConfig:
     lovasz_weight: float = 0.0
     """Weight of the Lovász-softmax loss beside the cross-entropy (see `vidseg_training.lovasz`);
     0: none."""
+    loss_stride: int = 1
+    """n: the cross-entropy of a step looks at one label of each n x n, drawn anew each time
+    (see `vidseg_training.losses.segmentation_loss`); cheaper, and right in the mean. 1: at all."""
     relaxed_share: float = 0.0
     """Share of the epochs, from the first, with boundary label relaxation; the others count
     boundaries twice (see `vidseg_training.relaxation`). 0: plain cross-entropy throughout."""
@@ -239,6 +246,9 @@ class TrainConfig:
     """Whether losses, rates, scores and pictures also go to TensorBoard's files."""
     workers: int = 0
     """Processes that load and augment images beside the training, for each device; 0: none."""
+    keep_images: bool = False
+    """Whether decoded images and labels stay in memory after they were read once, in each of these
+    processes: for sets that fit, such as CamVid's 0.3 GB."""
     consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
     """What neighbouring frames of a clip have to say to each other."""
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
@@ -257,6 +267,9 @@ class TrainConfig:
                     msg = f'{name} {words}, not {value}'
                     raise ParameterError(msg)
         check_finite(self)
+        if self.loss_stride > 1 and self.relaxed_share:
+            msg = 'relaxed_share needs the labels around each pixel: leave loss_stride at 1'
+            raise ParameterError(msg)
         if self.boost_classes and not (self.dataset == 'cityscapes' and self.class_uniform):
             msg = 'boost_classes needs class_uniform crops, and the coarse images of cityscapes'
             raise ParameterError(msg)

@@ -5,6 +5,7 @@
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Final, NamedTuple
 
 import torch
 from torch import nn, Tensor
@@ -26,15 +27,63 @@ from vidseg_training.relaxation import (
 from vidseg_training.shown_classes import ShownClasses
 
 
-def segmentation_loss(
+class Lattice(NamedTuple):
+    """One label of each block of stride x stride, at the same place in all blocks."""
+
+    stride: int = 1
+    """Rows and columns from one to the next."""
+    row: int = 0
+    """The first row, 0 to stride - 1."""
+    column: int = 0
+    """The first column, 0 to stride - 1."""
+
+    @classmethod
+    def draw(cls, stride: int) -> 'Lattice':
+        """Return a lattice drawn evenly from all of a stride, by torch's generator on the CPU."""
+        row, column = torch.randint(stride, (2,)).tolist() if stride > 1 else (0, 0)
+        return cls(stride, row, column)
+
+    def of_labels(self, labels: Tensor) -> Tensor:
+        """Return those of (B, H, W) labels that lie on it."""
+        return labels[:, self.row :: self.stride, self.column :: self.stride]
+
+    def of_logits(self, logits: Tensor, size: Sequence[int]) -> Tensor:
+        """Return logits as bilinear interpolation to a size has them where the lattice lies.
+
+        Args:
+            logits: (B, C, h, w) float.
+            size: Height and width of the labels.
+        """
+        rows = _interpolation(logits.shape[-2], size[0], logits)[self.row :: self.stride]
+        columns = _interpolation(logits.shape[-1], size[1], logits)[self.column :: self.stride]
+        return rows @ logits.contiguous() @ columns.T
+
+
+EVERY_LABEL: Final = Lattice()
+"""No label is left out."""
+
+
+def _interpolation(side: int, size: int, like: Tensor) -> Tensor:
+    """Return (size, side): what bilinear interpolation of a side to a size multiplies with."""
+    corners = torch.eye(side, dtype=like.dtype, device=like.device)[None, None]
+    scaled = F.interpolate(corners, size=(size, side), mode='bilinear', align_corners=False)
+    return scaled[0, 0]
+
+
+def segmentation_loss(  # noqa: PLR0913  # the last by name
     logits: Tensor,
     labels: Tensor,
     weights: Tensor | None,
     *,
     relaxed: bool | None = None,
     strict: Sequence[int] = (),
+    lattice: Lattice = EVERY_LABEL,
 ) -> Tensor:
-    """Cross-entropy at label resolution.
+    """Cross-entropy at label resolution, at all labels or at a lattice of them.
+
+    Whatever the network costs, logits of every label do as well: a lattice of stride 4 has a 16th
+    of them. Drawn evenly, its mean is the mean of all labels in expectation, and so is its
+    gradient.
 
     Args:
         logits: (B, C, h, w) float at the network's own resolution; half ones are computed with in
@@ -44,12 +93,16 @@ def segmentation_loss(
         relaxed: True: boundaries relaxed; False: boundaries counted twice, the phase after that
             (`vidseg_training.relaxation`); None: plain.
         strict: Ids of classes that are not relaxed.
+        lattice: The labels that count; for plain cross-entropy only.
 
     Returns:
         Scalar, see `vidseg_training.processes.joint_mean`.
     """
     logits = in_whole_precision(logits)
-    if logits.shape[-2:] != labels.shape[-2:]:
+    if lattice.stride > 1:
+        assert relaxed is None
+        logits, labels = lattice.of_logits(logits, labels.shape[-2:]), lattice.of_labels(labels)
+    elif logits.shape[-2:] != labels.shape[-2:]:
         logits = F.interpolate(
             logits, size=labels.shape[-2:], mode='bilinear', align_corners=False
         )
@@ -166,6 +219,7 @@ class LabelLoss:
             self._shown.watch(labels)
         share = self._config.relaxed_share
         relaxed = epoch < self._config.epochs * share if share else None
+        lattice = Lattice.draw(self._config.loss_stride)
         main, *auxiliary = (
             segmentation_loss(
                 logits[: len(labels)],
@@ -173,6 +227,7 @@ class LabelLoss:
                 self._weights,
                 relaxed=relaxed,
                 strict=self._strict,
+                lattice=lattice,
             )
             for logits in outputs
         )

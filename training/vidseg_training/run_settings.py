@@ -16,6 +16,7 @@ _Settings = TypeVar('_Settings')
 FREELY: Final = (
     'data',
     'checkpoint_steps',
+    'keep_images',
     'validate_epochs',
     'sample_pictures',
     'tensorboard',

@@ -140,25 +140,37 @@ def resize_and_crop(
 
 
 def jitter_colors(
-    image: NDArray[np.uint8], strength: float, rng: np.random.Generator
+    image: NDArray[np.uint8], strength: float, rng: np.random.Generator, hue: float = 0.0
 ) -> NDArray[np.uint8]:
-    """Change brightness, contrast and saturation by random factors.
+    """Change brightness, contrast and saturation by random factors, and turn the hue.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         strength: Largest relative change, 0 to 1.
         rng: Source of randomness.
+        hue: Largest turn of the colours about grey, as a share of the whole circle.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
     brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3)
-    # All three are linear, and so is one after the other: one matrix and offset for all pixels.
+    # All of them are linear, and so is one after the other: one matrix and offset for all pixels.
     image = np.ascontiguousarray(image)
     mix = saturation * np.eye(3) + (1 - saturation) * np.array(_GREY)
+    if hue:
+        mix = mix @ _hue_turn(2 * np.pi * rng.uniform(-hue, hue))
     offset = np.full((3, 1), (1 - contrast) * brightness * np.mean(cv2.mean(image)[:3]))
     matrix = np.hstack([contrast * brightness * mix, offset])  # 3 4
     return cv2.transform(image, matrix).astype(np.uint8, copy=False)
+
+
+def _hue_turn(angle: float) -> NDArray[np.float64]:
+    """Return (3, 3): RGB with chroma turned by an angle in radians, the brightness as it was."""
+    to_chroma = np.array([_GREY, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])  # YIQ
+    turn = np.eye(3)
+    turn[1:, 1:] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    turned: NDArray[np.float64] = np.linalg.inv(to_chroma) @ turn @ to_chroma
+    return turned
 
 
 def darken(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -199,7 +211,7 @@ def augment(
     if rng.random() < 0.5:
         image, labels = image[:, ::-1], labels[:, ::-1]
         soft = None if soft is None else soft[:, ::-1]
-    image = jitter_colors(image, config.color_jitter, rng)
+    image = jitter_colors(image, config.color_jitter, rng, config.hue_jitter)
     if config.blur and rng.random() < config.blur:
         sigma = rng.uniform(*_BLUR_SIGMAS)
         image = cv2.GaussianBlur(image, (0, 0), sigma).astype(np.uint8, copy=False)

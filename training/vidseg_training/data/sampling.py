@@ -173,6 +173,7 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
         self._images, self._soft, self._real = train
         self._labelled = self._real or trained_images(self._images)
         self._config = config
+        self._kept: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
         self._asks_anew = bool(config.distillation.teacher) and not config.distillation.cache
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
@@ -203,11 +204,20 @@ class AugmentedImages(Dataset[tuple[Tensor, Tensor, Tensor]]):
         self, index: int, rng: np.random.Generator, contain: tuple[int, int] | None = None
     ) -> Sample:
         """Return an augmented crop of an image; ``contain`` as in `Draw`."""
-        image, labels = self._images[index]
+        image, labels = self._read(index)
         soft = None if self._soft is None else self._soft[index]
         if soft is None and self._asks_anew:
             soft = picture_extent(labels)
         return augment(Sample(image, labels, soft), self._config, rng, contain)
+
+    def _read(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return image and labels, which nothing of the augmentation writes into."""
+        if index in self._kept:
+            return self._kept[index]
+        read = self._images[index]
+        if self._config.keep_images:
+            self._kept[index] = read
+        return read
 
 
 def image_of(draw: Draw, config: TrainConfig, real: int | None) -> int:
