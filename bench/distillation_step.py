@@ -14,13 +14,12 @@ changes no time. Proved first: without weights the step has the loss of the plai
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-import statistics
-import time
 from typing import Any, Final
 
 from report import finish, surroundings, Target
+from taking_turns import measure
 import torch
 from torch import Tensor
 
@@ -101,17 +100,6 @@ def estimate_motion(clips: Triplets) -> None:
     for frames in clips.frames.permute(0, 1, 3, 4, 2).numpy():  # 3 H W 3
         for neighbour in frames[::2]:
             occlusion(farneback_flow(frames[1], neighbour), farneback_flow(neighbour, frames[1]))
-
-
-def measure(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the median time of each call, s; they take turns, and the first round is left out."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds + 1):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(taken[1:]) for name, taken in times.items()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
