@@ -8,7 +8,8 @@ Usage::
         --train-split trainval --precision bf16-mixed --workers 12 --epochs 800 --batch-size 48 \
         --learning-rate 3e-3 --weight-decay 0.02 --color-jitter 0.4 --scale-range 0.6 2.0 \
         --rotation 5 --ema-decay 0.999 --warmup-steps 300 --clip-norm 5 --checkpoint-steps 1000 \
-        --input-size 480 640 --class-weight-offset None --lovasz-weight 1 --class-mix 0.5
+        --input-size 480 640 --class-weight-offset None --lovasz-weight 1 --class-mix 0.5 \
+        --loss-stride 4 --keep-images
 
 An H200 does 20 of these steps of 48 crops a second with the small network (docs/models.md), so 800
 epochs of it are six minutes.
