@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from vidseg_ros.core.labels import CAMVID
-from vidseg_training.losses import EVERY_LABEL, Lattice, segmentation_loss
+from vidseg_training.losses import Lattice, segmentation_loss
 from vidseg_training.networks import NETWORKS, normalise
 
 STRIDES: Final = (1, 2, 4)
@@ -59,7 +59,7 @@ class Student:
         network = NETWORKS[name](len(CAMVID)).train()
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types only the 4-d tensor call
         self._optimizer = torch.optim.AdamW(network.parameters())
-        self._stride, self._half = stride, half
+        self._stride, self._half, self._steps = stride, half, 0
 
     def outputs(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return logits, then those of an auxiliary head, of (B, 3, H, W) uint8 images."""
@@ -69,7 +69,8 @@ class Student:
 
     def step(self, images: Tensor, labels: Tensor) -> None:
         """Learn from a batch."""
-        lattice = EVERY_LABEL if self._stride == 1 else Lattice.draw(self._stride)
+        self._steps += 1
+        lattice = Lattice.draw(self._stride, (0, self._steps))
         losses = [
             segmentation_loss(logits, labels, None, lattice=lattice)
             for logits in self.outputs(images)

@@ -25,17 +25,25 @@ def test_it_proves_measures_and_writes(
     assert 'step at stride 4' in capsys.readouterr().out
 
 
-def test_a_wrong_gradient_is_noticed(
-    script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize('wrong', ['labels', 'gradient'])
+def test_what_is_not_equal_is_noticed(
+    script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     torch = pytest.importorskip('torch', reason='the training package is not installed')
     bench = script('loss_stride')
-    logits, labels = torch.randn(1, 3, 4, 4), torch.randint(0, 3, (1, 8, 8))
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, 3, 4, 4, generator=generator)
+    labels = torch.randint(0, 3, (1, 8, 8), generator=generator)
     bench.prove(logits, labels, 4)
-    monkeypatch.setattr(
-        bench.Lattice,
-        'of_labels',
-        lambda lattice, ids: ids[:, :: lattice.stride, :: lattice.stride],
-    )
+    of_logits = bench.Lattice.of_logits
+    if wrong == 'labels':
+        monkeypatch.setattr(bench.Lattice, 'of_labels', lambda _lattice, ids: ids[:, ::4, ::4])
+    else:  # the right value with half of its gradient
+
+        def halved(lattice: object, logits: object, size: object) -> object:
+            found = of_logits(lattice, logits, size)
+            return (found + found.detach()) / 2
+
+        monkeypatch.setattr(bench.Lattice, 'of_logits', halved)
     with pytest.raises(AssertionError):
         bench.prove(logits, labels, 4)

@@ -74,6 +74,12 @@ def test_relaxation_needs_every_label(small_config: TrainConfig) -> None:
         replace(small_config, relaxed_share=0.5, loss_stride=2)
 
 
+def test_a_lattice_has_labels_in_every_crop(small_config: TrainConfig) -> None:
+    replace(small_config, loss_stride=32)
+    with pytest.raises(ParameterError, match=r'loss_stride 33 is larger than a crop, \(32, 48\)'):
+        replace(small_config, loss_stride=33)
+
+
 def test_values_at_the_end_of_a_range_are_taken(small_config: TrainConfig) -> None:
     """A power of zero is a constant learning rate."""
     replace(small_config, poly_power=0, restart_power=0, warmup_steps=0, weight_decay=0)

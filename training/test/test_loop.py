@@ -323,6 +323,16 @@ def test_dropout_draws_the_same_after_a_resume(small_config: TrainConfig, tmp_pa
     assert [next(prepared('parts').steps()) for _ in whole] == whole
 
 
+def test_seeds_draw_dropout_apart(small_config: TrainConfig, tmp_path: Path) -> None:
+    drawn = set()
+    for seed in (0, 1):
+        config = replace(small_config, seed=seed)
+        train = TrainingSet(open_dataset(config, 'train'))
+        next(Run(config, initial_network(config, CAMVID), train, tmp_path / str(seed)).steps())
+        drawn.add(torch.rand(1).item())  # the first draw of the step, which had none
+    assert len(drawn) == 2
+
+
 def test_workers_change_nothing(small_config: TrainConfig, tmp_path: Path) -> None:
     for workers in (0, 2):
         run(replace(small_config, epochs=2, workers=workers), tmp_path / str(workers))

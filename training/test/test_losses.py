@@ -1,6 +1,7 @@
 # Copyright 2026 The vidseg_ros developers
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import replace
+from operator import eq
 
 import pytest
 import torch
@@ -9,7 +10,13 @@ import torch.nn.functional as F
 from vidseg_training.config import TrainConfig
 from vidseg_training.data import open_dataset
 from vidseg_training.distillation import distillation_loss
-from vidseg_training.losses import LabelLoss, Lattice, segmentation_loss, ships_unweighted
+from vidseg_training.losses import (
+    EVERY_LABEL,
+    LabelLoss,
+    Lattice,
+    segmentation_loss,
+    ships_unweighted,
+)
 from vidseg_training.relaxation import boundary_cross_entropy, relaxed_cross_entropy
 
 
@@ -121,6 +128,22 @@ def test_a_lattice_takes_sides_that_are_no_multiple_of_its_stride() -> None:
     torch.testing.assert_close(lattice.of_logits(logits, (11, 14)), every[..., 1::4, 3::4])
 
 
+def test_half_logits_at_a_lattice_give_the_loss_of_whole_ones() -> None:
+    generator = torch.Generator().manual_seed(0)
+    half = (8 * torch.randn(2, 11, 30, 30, generator=generator)).bfloat16()
+    labels = torch.randint(0, 11, (2, 120, 120), generator=generator)
+    lattice = Lattice(4, 2, 1)
+    values = [segmentation_loss(x, labels, None, lattice=lattice) for x in (half, half.float())]
+    assert values[0].dtype == torch.float32
+    torch.testing.assert_close(*values, rtol=0, atol=0)
+
+
+def test_boundaries_at_a_lattice_are_refused() -> None:
+    logits, labels = torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.long)
+    with pytest.raises(ValueError, match='every label'):
+        segmentation_loss(logits, labels, None, relaxed=True, lattice=Lattice(2, 0, 0))
+
+
 def test_a_lattice_of_void_alone_gives_zero_with_a_gradient() -> None:
     logits = torch.zeros(1, 2, 4, 4, requires_grad=True)
     labels = torch.zeros(1, 4, 4, dtype=torch.long)
@@ -133,12 +156,13 @@ def test_a_lattice_of_void_alone_gives_zero_with_a_gradient() -> None:
 
 
 def test_every_lattice_of_a_stride_is_drawn_and_a_step_draws_the_same_again() -> None:
-    torch.manual_seed(0)
-    drawn = [Lattice.draw(3) for _ in range(300)]
+    drawn = [Lattice.draw(3, (0, step)) for step in range(300)]
     assert set(drawn) == {Lattice(3, row, column) for row in range(3) for column in range(3)}
     assert max(drawn.count(lattice) for lattice in set(drawn)) < 60
-    torch.manual_seed(0)
-    assert [Lattice.draw(3) for _ in range(300)] == drawn
+    assert [Lattice.draw(3, (0, step)) for step in range(300)] == drawn
+    others = [Lattice.draw(3, (1, step)) for step in range(300)]
+    assert sum(map(eq, drawn, others)) < 60  # a ninth, by chance
+    assert Lattice.draw(1, (5, 7)) == EVERY_LABEL
 
 
 def test_a_stride_of_the_loss_is_that_of_all_heads(small_config: TrainConfig) -> None:
@@ -151,11 +175,9 @@ def test_a_stride_of_the_loss_is_that_of_all_heads(small_config: TrainConfig) ->
     labels = torch.randint(0, 11, (2, 32, 48), generator=generator)
 
     def value(labels: torch.Tensor) -> float:
-        torch.manual_seed(7)
-        return loss(outputs, labels, 0).item()
+        return loss(outputs, labels, 0, 7).item()
 
-    torch.manual_seed(7)
-    lattice = Lattice.draw(4)
+    lattice = Lattice.draw(4, (config.seed, 7))
     others = (labels + 1) % 11
     others[:, lattice.row :: 4, lattice.column :: 4] = lattice.of_labels(labels)
     assert value(others) == value(labels)

@@ -184,7 +184,7 @@ class TrainConfig:
     0: none."""
     loss_stride: int = 1
     """n: the cross-entropy of a step looks at one label of each n x n, drawn anew each time
-    (see `vidseg_training.losses.segmentation_loss`); cheaper, and right in the mean. 1: at all."""
+    (see `vidseg_training.losses.segmentation_loss`); cheaper. 1: every label."""
     relaxed_share: float = 0.0
     """Share of the epochs, from the first, with boundary label relaxation; the others count
     boundaries twice (see `vidseg_training.relaxation`). 0: plain cross-entropy throughout."""
@@ -248,7 +248,7 @@ class TrainConfig:
     """Processes that load and augment images beside the training, for each device; 0: none."""
     keep_images: bool = False
     """Whether decoded images and labels stay in memory after they were read once, in each of these
-    processes: for sets that fit, such as CamVid's 0.3 GB."""
+    processes: for sets that fit, such as CamVid's 0.3 GB at 480x360."""
     consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
     """What neighbouring frames of a clip have to say to each other."""
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
@@ -267,6 +267,9 @@ class TrainConfig:
                     msg = f'{name} {words}, not {value}'
                     raise ParameterError(msg)
         check_finite(self)
+        if self.loss_stride > min(self.crop_size):
+            msg = f'loss_stride {self.loss_stride} is larger than a crop, {self.crop_size}'
+            raise ParameterError(msg)
         if self.loss_stride > 1 and self.relaxed_share:
             msg = 'relaxed_share needs the labels around each pixel: leave loss_stride at 1'
             raise ParameterError(msg)

@@ -229,7 +229,7 @@ class Run:
         step = self._objective.arrange(batch, clips)
         outputs = self.network(normalise(step.images))
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        terms = {'labels': self._label_loss(outputs, step.labels, self.epoch)}
+        terms = {'labels': self._label_loss(outputs, step.labels, self.epoch, self.step)}
         if self.config.teacher is not None:
             loss = distillation_loss(outputs[0][: len(step.soft)], step.soft)
             terms['teacher'] = self.config.distillation_weight * loss
@@ -322,13 +322,13 @@ class Run:
         config = self.config
         self.network.train()
         self._draws.epoch, self._draws.first_batch = self.epoch, self.batch
-        # Of all epochs: the next one is loaded while one ends.
         clips_of = self._clips.rest(self.epoch, self.batch)
         for batch, clips in zip(self._loader, clips_of, strict=True):
             rate = poly_learning_rate(self.step, self.total_steps, config)
             for group in self._optimizer.param_groups:
                 group['lr'] = rate
-            torch.manual_seed((config.seed << 32) + self.step)  # what dropout draws
+            # What dropout draws; a CPU takes the low 32 bits, in which seeds must differ as well.
+            torch.manual_seed(config.seed * 0x9E3779B1 + self.step)
             terms = self._learn(batch, clips)
             loss = sum(terms.values())
             parts: dict[str, float] = terms if len(terms) > 1 else {}

@@ -7,6 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
@@ -38,13 +39,13 @@ class Lattice(NamedTuple):
     """The first column, 0 to stride - 1."""
 
     @classmethod
-    def draw(cls, stride: int) -> 'Lattice':
-        """Return a lattice drawn evenly from all of a stride, by torch's generator on the CPU."""
-        row, column = torch.randint(stride, (2,)).tolist() if stride > 1 else (0, 0)
+    def draw(cls, stride: int, seed: tuple[int, int]) -> 'Lattice':
+        """Return a lattice drawn evenly from all of a stride; the same one for equal seeds."""
+        row, column = np.random.default_rng(seed).integers(stride, size=2).tolist()
         return cls(stride, row, column)
 
     def of_labels(self, labels: Tensor) -> Tensor:
-        """Return those of (B, H, W) labels that lie on it."""
+        """Return those of (B, H, W) labels that lie on it, (B, H/stride, W/stride)."""
         return labels[:, self.row :: self.stride, self.column :: self.stride]
 
     def of_logits(self, logits: Tensor, size: Sequence[int]) -> Tensor:
@@ -52,7 +53,10 @@ class Lattice(NamedTuple):
 
         Args:
             logits: (B, C, h, w) float.
-            size: Height and width of the labels.
+            size: Height and width of the labels, H and W.
+
+        Returns:
+            (B, C, H/stride, W/stride) float, as many as `of_labels`.
         """
         rows = _interpolation(logits.shape[-2], size[0], logits)[self.row :: self.stride]
         columns = _interpolation(logits.shape[-1], size[1], logits)[self.column :: self.stride]
@@ -81,9 +85,9 @@ def segmentation_loss(  # noqa: PLR0913  # the last by name
 ) -> Tensor:
     """Cross-entropy at label resolution, at all labels or at a lattice of them.
 
-    Whatever the network costs, logits of every label do as well: a lattice of stride 4 has a 16th
-    of them. Drawn evenly, its mean is the mean of all labels in expectation, and so is its
-    gradient.
+    Logits at every label can cost more than a small network; a lattice of stride 4 has a 16th of
+    them. Over all lattices, loss and gradient are those of every label where each has as much
+    weight: without class weights, with equal void, at sides that are multiples of the stride.
 
     Args:
         logits: (B, C, h, w) float at the network's own resolution; half ones are computed with in
@@ -97,10 +101,15 @@ def segmentation_loss(  # noqa: PLR0913  # the last by name
 
     Returns:
         Scalar, see `vidseg_training.processes.joint_mean`.
+
+    Raises:
+        ValueError: If boundaries are asked for at a lattice, which has no neighbouring labels.
     """
     logits = in_whole_precision(logits)
     if lattice.stride > 1:
-        assert relaxed is None
+        if relaxed is not None:
+            msg = 'relaxation needs every label, not a lattice of them'
+            raise ValueError(msg)
         logits, labels = lattice.of_logits(logits, labels.shape[-2:]), lattice.of_labels(labels)
     elif logits.shape[-2:] != labels.shape[-2:]:
         logits = F.interpolate(
@@ -204,13 +213,14 @@ class LabelLoss:
         counted = config.class_weight_offset is not None or config.class_uniform
         self._shown = None if counted else ShownClasses(names, steps, device)
 
-    def __call__(self, outputs: Sequence[Tensor], labels: Tensor, epoch: int) -> Tensor:
+    def __call__(self, outputs: Sequence[Tensor], labels: Tensor, epoch: int, step: int) -> Tensor:
         """Return the loss of a network's outputs.
 
         Args:
             outputs: Logits (B, C, h, w), then those of auxiliary heads.
             labels: (b, H, W) int64 ids of the first b <= B images, 255 ignored.
             epoch: Epoch from 0: relaxation ends with its share of them.
+            step: Step of the run, from 0: each has a lattice of its own.
 
         Returns:
             Scalar: main loss, weighted auxiliary losses and the weighted Lovász loss.
@@ -219,7 +229,7 @@ class LabelLoss:
             self._shown.watch(labels)
         share = self._config.relaxed_share
         relaxed = epoch < self._config.epochs * share if share else None
-        lattice = Lattice.draw(self._config.loss_stride)
+        lattice = Lattice.draw(self._config.loss_stride, (self._config.seed, step))
         main, *auxiliary = (
             segmentation_loss(
                 logits[: len(labels)],

@@ -148,7 +148,8 @@ def jitter_colors(
         image: (H, W, 3) uint8 RGB.
         strength: Largest relative change, 0 to 1.
         rng: Source of randomness.
-        hue: Largest turn of the colours about grey, as a share of the whole circle.
+        hue: Largest turn of the colours about grey, 0 to 1, as a share of the whole circle; 0.5
+            is every colour already.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -165,7 +166,7 @@ def jitter_colors(
 
 
 def _hue_turn(angle: float) -> NDArray[np.float64]:
-    """Return (3, 3): RGB with chroma turned by an angle in radians, the brightness as it was."""
+    """Return (3, 3): RGB whose chroma (YIQ of NTSC) is turned by an angle, radians."""
     to_chroma = np.array([_GREY, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])  # YIQ
     turn = np.eye(3)
     turn[1:, 1:] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]

@@ -67,8 +67,8 @@ def camvid_from_scratch() -> TrainConfig:
         vidseg-train fit camvid_from_scratch --data DATA/camvid
 
     Result: 66.8 mIoU on CamVid test after 180 epochs with small crops, 684 of this recipe or much
-    like it and 26 with whole images, docs/models.md; not run as it stands. Published at its size:
-    see `camvid_dual_resolution_small`.
+    like it and 26 with crops of 480x640, docs/models.md; not run as it stands. Published at its
+    size: see `camvid_dual_resolution_small`.
     """
     return replace(
         camvid_dual_resolution_small(),
