@@ -261,9 +261,9 @@ def test_labelled_middles_are_learned_beside_the_images(
     settings = replace(config, consistency=middles, distillation=DistillationConfig(), epochs=1)
     seen, original = [], LabelLoss.__call__
 
-    def watched(loss: LabelLoss, outputs: Any, labels: torch.Tensor, epoch: int) -> torch.Tensor:
+    def watched(loss: LabelLoss, outputs: Any, labels: torch.Tensor, *when: int) -> torch.Tensor:
         seen.append((len(outputs[0]), labels))
-        return original(loss, outputs, labels, epoch)
+        return original(loss, outputs, labels, *when)
 
     monkeypatch.setattr(LabelLoss, '__call__', watched)
     run(settings, tmp_path / 'run')
