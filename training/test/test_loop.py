@@ -309,30 +309,6 @@ def test_half_precision_learns_and_keeps_whole_weights(
     assert {v.dtype for name, v in weights.items() if 'tracked' not in name} == {torch.float32}
 
 
-def test_dropout_draws_the_same_after_a_resume(small_config: TrainConfig, tmp_path: Path) -> None:
-    config = replace(small_config, checkpoint_steps=1)
-    train = TrainingSet(open_dataset(config, 'train'))
-
-    def prepared(folder: str) -> Run:
-        network = initial_network(config, CAMVID)
-        network.head = torch.nn.Sequential(torch.nn.Dropout(0.5), network.head)
-        return Run(config, network, train, tmp_path / folder)
-
-    whole = list(prepared('whole').steps())
-    assert len(whole) == 9
-    assert [next(prepared('parts').steps()) for _ in whole] == whole
-
-
-def test_seeds_draw_dropout_apart(small_config: TrainConfig, tmp_path: Path) -> None:
-    drawn = set()
-    for seed in (0, 1):
-        config = replace(small_config, seed=seed)
-        train = TrainingSet(open_dataset(config, 'train'))
-        next(Run(config, initial_network(config, CAMVID), train, tmp_path / str(seed)).steps())
-        drawn.add(torch.rand(1).item())  # the first draw of the step, which had none
-    assert len(drawn) == 2
-
-
 def test_workers_change_nothing(small_config: TrainConfig, tmp_path: Path) -> None:
     for workers in (0, 2):
         run(replace(small_config, epochs=2, workers=workers), tmp_path / str(workers))
